@@ -1,0 +1,92 @@
+"""Every error type of the project: one base, one type for each boundary.
+
+A message says what was wrong, what was received and what to do next. `exit_code` is what the command line
+returns when the error reaches it.
+"""
+
+__all__ = [
+    "AnomalyAgentError",
+    "BackendError",
+    "BackendUnavailableError",
+    "ConfigError",
+    "ImageError",
+    "KnowledgeError",
+    "PolicyError",
+    "RunError",
+    "ToolCallError",
+    "ToolInputError",
+    "TraceError",
+    "WorkspaceError",
+]
+
+
+class AnomalyAgentError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    exit_code = 1
+
+
+class ConfigError(AnomalyAgentError):
+    """A setting is unknown, has the wrong type or contradicts another one."""
+
+    exit_code = 2
+
+
+class ImageError(AnomalyAgentError):
+    """An image cannot be read, is damaged, or is outside the supported sizes."""
+
+    exit_code = 3
+
+
+class WorkspaceError(AnomalyAgentError):
+    """A reference leaves the workspace, does not exist, or the workspace cannot be written."""
+
+    exit_code = 3
+
+
+class ToolInputError(AnomalyAgentError):
+    """A tool was called with arguments that cannot be used."""
+
+    exit_code = 2
+
+
+class ToolCallError(AnomalyAgentError):
+    """A call to a tool server failed: refused, crashed, timed out or answered outside its contract."""
+
+    exit_code = 4
+
+
+class BackendError(AnomalyAgentError):
+    """A backend was reached and could not do its job."""
+
+    exit_code = 4
+
+
+class BackendUnavailableError(BackendError):
+    """A backend is unknown, or something that it needs (extra, file, key, GPU) is missing."""
+
+    exit_code = 2
+
+
+class KnowledgeError(AnomalyAgentError):
+    """A knowledge card is invalid, or the knowledge index cannot be built or read."""
+
+    exit_code = 5
+
+
+class PolicyError(AnomalyAgentError):
+    """A policy is unknown or could not produce an action."""
+
+    exit_code = 4
+
+
+class TraceError(AnomalyAgentError):
+    """A trajectory or run file is damaged or of an unknown version."""
+
+    exit_code = 5
+
+
+class RunError(AnomalyAgentError):
+    """A run cannot start, continue or be stored."""
+
+    exit_code = 6

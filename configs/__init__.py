@@ -1,0 +1,1 @@
+"""Settings: one validated model, layered loading, and the shipped configuration files."""

@@ -1,0 +1,1 @@
+"""The agent: a LangGraph state machine whose nodes call the five tools over MCP."""

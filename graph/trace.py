@@ -1,0 +1,115 @@
+"""Trajectory: everything that happened to one Task, readable without this package.
+
+    <run>/trajectories/<id>.json     one JSON object, this schema; images by reference into the run folder + sha256
+
+Version 1. A reader refuses other versions (`TraceError`) instead of guessing.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["SCHEMA_VERSION", "Answer", "ImageEntry", "Malformed", "Observation", "Task", "ToolCall", "Trajectory", "Turn"]
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["accepted", "rejected", "failed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Task(_Record):
+    """What is to be made."""
+
+    id: str = Field(description="Unique in the run, e.g. `scratch-00007`; also the trajectory's id.")
+    index: int = Field(description="Number of the task among those of its anomaly type, from 0.")
+    normal_image: str = Field(description="Reference of the normal image in the run folder.")
+    normal_sha256: str = Field(description="Of the file the image was imported from.")
+    item_name: str
+    anomaly_type: str = Field(description="Verbatim, as the user gave it.")
+    seed: int
+
+
+class ToolCall(_Record):
+    """The agent calls a tool. Images are given by their number in the conversation, from 1 = the normal image."""
+
+    kind: Literal["tool_call"] = "tool_call"
+    name: str
+    arguments: dict[str, Any]
+
+
+class Answer(_Record):
+    """The agent ends the episode."""
+
+    kind: Literal["answer"] = "answer"
+    status: Literal["success", "failure"]
+    final_image_index: int | None
+    mask_generated: bool
+    synthesis_logic: str
+
+
+class Malformed(_Record):
+    """The agent's text could not be read as a turn."""
+
+    kind: Literal["malformed"] = "malformed"
+    raw: str
+    problem: str
+
+
+class ImageEntry(_Record):
+    """One image of the conversation."""
+
+    number: int
+    role: Literal["normal", "anomaly", "mask"]
+    ref: str
+    sha256: str
+
+
+class Observation(_Record):
+    """What came back: the text that the agent reads, and the tool's structured result."""
+
+    text: str
+    structured: dict[str, Any] | None = None
+    images: list[ImageEntry] = Field(default_factory=list[ImageEntry])
+    error: str | None = Field(None, description="Set when the call failed or was illegal; the text says why to the agent.")
+
+
+class Turn(_Record):
+    """One step of the agent and its consequence."""
+
+    index: int
+    thought: str
+    action: ToolCall | Answer | Malformed = Field(discriminator="kind")
+    legal: bool
+    observation: Observation | None = None
+    started_at: str = Field(description="UTC, ISO 8601.")
+    seconds: float
+    cost_usd: float = 0.0
+    retries: int = 0
+
+
+class Trajectory(_Record):
+    """A Task and its Turns."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: str
+    run_id: str
+    task: Task
+    policy: str
+    turns: list[Turn]
+    images: list[ImageEntry]
+    outcome: Outcome
+    reason: str = Field(description="Why it ended so, one sentence.")
+    final_image: str | None = None
+    mask: str | None = None
+    location_score: float | None = None
+    quality_score: float | None = None
+    score: float | None = None
+    rounds: int = Field(description="Number of image_gen results.")
+    seconds: float
+    cost_usd: float
+    config_sha256: str
+    versions: dict[str, str] = Field(description="anomalyagent, python and the libraries that shape the result.")
+    parent_id: str | None = Field(None, description="Trajectory this one was forked from.")

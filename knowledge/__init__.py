@@ -1,0 +1,1 @@
+"""What defects are: the DefectSpec language, knowledge cards, and their search."""

@@ -1,0 +1,71 @@
+"""DefectSpec: the structured form of an editing prompt, shared by tools and agents.
+
+Every number is relative to the photographed object, so one spec works at any image size:
+
+    center         (u, v) in the bounding box of the object's foreground, (0, 0) = its top left corner
+    area_fraction  share of the foreground's area, all instances together
+    severity       multiples of the local just-noticeable difference (JND): 1 = barely visible, 10 = obvious
+    orientation    degrees, 0 = horizontal (image x axis), counter-clockwise as seen, modulo 180
+
+A spec renders to an English prompt and an English prompt parses back to a spec: see `knowledge.words`.
+"""
+
+from typing import Annotated, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["MECHANISMS", "ZONES", "DefectSpec", "Mechanism", "Zone"]
+
+Mechanism = Literal[
+    "scratch",
+    "crack",
+    "dent",
+    "hole",
+    "chip",
+    "stain",
+    "discoloration",
+    "contamination",
+    "fibre",
+    "abrasion",
+    "cut",
+    "bend",
+    "missing",
+    "swap",
+    "print",
+]
+"""How a defect comes about. Each has one renderer of the same name in `mcp_tools/procedural/mechanisms/`."""
+
+Zone = Literal["any", "interior", "edge", "center", "top", "bottom", "left", "right"]
+"""Where on the object: `edge` is along the foreground's outline, `interior` away from it, the others are parts of its box."""
+
+MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
+ZONES: tuple[Zone, ...] = get_args(Zone)
+
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class DefectSpec(BaseModel):
+    """What to draw, where, how large and how strong. Unset optional fields are chosen by the renderer from `seed`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mechanism: Mechanism = Field(description="How the defect comes about.")
+    zone: Zone = Field("any", description="Part of the object that it sits on.")
+    center: tuple[Unit, Unit] | None = Field(
+        None, description="(u, v) in the object's bounding box, 0..1 from its top left corner; unset: chosen inside the zone."
+    )
+    area_fraction: float = Field(
+        0.01, ge=1e-5, le=0.7, description="Share of the object's area covered by all instances together, 0..0.7."
+    )
+    elongation: float = Field(1.5, ge=1.0, le=200.0, description="Length divided by width, 1 = compact.")
+    orientation_deg: float | None = Field(
+        None, ge=-180.0, le=180.0, description="Direction of the long axis in degrees; unset: follows the local structure."
+    )
+    severity: float = Field(
+        6.0, ge=0.5, le=60.0, description="Visible strength in just-noticeable differences: 1 barely visible, 10 obvious, 30 gross."
+    )
+    color_shift: tuple[float, float, float] | None = Field(
+        None, description="Shift in CIELAB (dL, da, db), e.g. [-20, 0, 0] darker; unset: what the mechanism does by itself."
+    )
+    count: int = Field(1, ge=1, le=16, description="Number of instances.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Same spec, same seed, same photo: same pixels.")

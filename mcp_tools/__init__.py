@@ -1,0 +1,1 @@
+"""The five tools of the method, as MCP servers, with their backends."""

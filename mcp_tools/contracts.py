@@ -1,0 +1,129 @@
+"""What goes into and comes out of the five tools. Plain pydantic, no heavy imports.
+
+Images travel as references: a path relative to the workspace folder, with forward slashes, confined to it
+(`dataset/bottle/train/good/000.png`, `images/3f2a….png`). Scores are those of the paper: location and quality
+0 to 5 each, their sum 0 to 10, passed when the sum is above the threshold.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from anomalyagent.knowledge.cards import Variant
+from anomalyagent.knowledge.spec import DefectSpec
+
+__all__ = [
+    "TOOL_NAMES",
+    "Adjustment",
+    "CardHit",
+    "Finding",
+    "ImageResult",
+    "KnowledgeResult",
+    "MaskResult",
+    "PromptResult",
+    "QualityResult",
+    "ToolName",
+    "ToolResult",
+]
+
+ToolName = Literal["prompt_gen", "image_gen", "quality_eval", "knowledge_retrieval", "mask_gen"]
+TOOL_NAMES: tuple[ToolName, ...] = ("prompt_gen", "image_gen", "quality_eval", "knowledge_retrieval", "mask_gen")
+
+Score5 = Annotated[float, Field(ge=0.0, le=5.0)]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class ToolResult(BaseModel):
+    """Fields that every tool result has."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    backend: str = Field(description="Backend that did the work.")
+    cost_usd: float = Field(0.0, ge=0.0, description="Money spent on this call, in US dollars.")
+
+
+class PromptResult(ToolResult):
+    """Result of prompt_gen."""
+
+    prompt: str = Field(description="English editing prompt: part, appearance, transition, size, what stays unchanged.")
+    spec: DefectSpec = Field(description="The same in numbers; pass it to image_gen, change fields to refine.")
+    knowledge_card: str | None = Field(None, description="Id of the knowledge card that the numbers come from.")
+
+
+class ImageResult(ToolResult):
+    """Result of image_gen."""
+
+    image: str = Field(description="Reference of the anomaly image (PNG, same size and mode as the input).")
+    changed_fraction: Unit = Field(description="Share of all pixels that visibly changed; the others are identical.")
+    spec: DefectSpec | None = Field(None, description="Spec as it was drawn, with centre and orientation filled in.")
+    seed: int = Field(description="Seed that was used.")
+    notes: list[str] = Field(default_factory=list, description="What the backend had to adapt, in words.")
+
+
+class Adjustment(BaseModel):
+    """How to change a DefectSpec to remove a finding: `field` is multiplied by, shifted by or set to `value`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    field: Literal["area_fraction", "elongation", "severity", "count", "zone", "center", "orientation_deg", "mechanism", "seed"]
+    how: Literal["multiply", "add", "set", "resample"]
+    value: float | str | tuple[float, float] | None = None
+
+
+class Finding(BaseModel):
+    """One named fault of an anomaly image, with what to do about it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="Stable name, e.g. too_faint, off_object, halo.")
+    weight: Unit = Field(description="How serious it is, 0..1.")
+    message: str = Field(description="What was measured, in words with numbers.")
+    hint: str = Field(description="What to change in the prompt or spec.")
+    adjust: Adjustment | None = Field(None, description="The hint in numbers.")
+
+
+class QualityResult(ToolResult):
+    """Result of quality_eval."""
+
+    location_score: Score5 = Field(description="0..5: is the defect on a physically possible part of the object?")
+    quality_score: Score5 = Field(description="0..5: does it look real (texture, scale, contrast, no artefacts)?")
+    score: float = Field(ge=0.0, le=10.0, description="Sum of both.")
+    threshold: float = Field(description="Pass mark: passed means score > threshold.")
+    passed: bool
+    findings: list[Finding] = Field(default_factory=list[Finding], description="Most serious first.")
+    review: str = Field(description="The judgement in words.")
+
+
+class CardHit(BaseModel):
+    """One knowledge card found, as the agent reads it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    item: str
+    anomaly_type: str
+    text: str = Field(description="Appearance, cause, location and what inspectors look for.")
+    variants: list[Variant] = Field(description="Mechanisms and numeric ranges for the spec.")
+    relevance: Unit
+    source: str
+
+
+class KnowledgeResult(ToolResult):
+    """Result of knowledge_retrieval."""
+
+    match: Literal["exact", "near", "general"] = Field(
+        description="exact: this item and type; near: another item or type close to it; general: by material and mechanism only."
+    )
+    cards: list[CardHit] = Field(description="Most relevant first.")
+    note: str = Field("", description="Says so when item or type are unknown, and what was used instead.")
+
+
+class MaskResult(ToolResult):
+    """Result of mask_gen."""
+
+    mask: str = Field(description="Reference of the mask (8-bit PNG, 0 or 255, same size as the images).")
+    boxes_xyxy: list[tuple[int, int, int, int]] = Field(
+        description="Bounding boxes (x0, y0, x1, y1) of the components, in pixels, end exclusive, largest first (at most 32)."
+    )
+    area_fraction: Unit = Field(description="Share of all pixels inside the mask.")
+    confidence: Unit = Field(description="How clearly the mask separates from what did not change, 0..1.")

@@ -1,0 +1,82 @@
+"""What a mechanism hands to the engine: changes of one surface patch, not pixels.
+
+All arrays cover the same window of the photo. Every part is optional; the engine (`engine.py`) applies them in the
+order height -> reflectance -> roughness -> paint -> shadow, with the light, blur and noise of the photo.
+
+A mechanism is one module `mechanisms/<name>.py` with
+
+    def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None      None: it cannot be drawn here
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.scene import Scene
+
+__all__ = ["Edit", "Site", "Window"]
+
+
+class Window(NamedTuple):
+    """Half-open pixel box of the photo: rows y0..y1, columns x0..x1."""
+
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the window in an (H, W, ...) array."""
+        return slice(self.y0, self.y1), slice(self.x0, self.x1)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where one instance is to be drawn.
+
+    Attributes:
+        scene: the analysed normal photo.
+        center_xy: pixel position (x, y) in the photo, on the foreground.
+        area_px: area this instance should cover, in pixels.
+        angle_rad: direction of its long axis, image coordinates (x right, y down), already resolved.
+        window: box of the photo that the edit may touch.
+    """
+
+    scene: Scene
+    center_xy: tuple[float, float]
+    area_px: float
+    angle_rad: float
+    window: Window
+
+
+@dataclass
+class Edit:
+    """Changes of the surface inside `window`; arrays are (h, w) or (h, w, 3) float32 unless said otherwise.
+
+    Attributes:
+        window: where the arrays lie in the photo.
+        support: (h, w) bool, pixels that may change at all.
+        height: pixels, positive towards the camera; shaded with the light of the scene.
+        log_reflectance: (h, w, 3) added to the logarithm of linear reflectance.
+        roughness: > 0 matter (highlights dulled, fine grain added), < 0 smoother.
+        paint: (h, w, 3) sRGB 0..1, the material that shows where `opacity` > 0.
+        opacity: 0..1.
+        shadow: 0..1, share of light taken away (contact shadow, occlusion).
+        strength_fixed: True when severity must not rescale it (a missing part is missing).
+    """
+
+    window: Window
+    support: Mask
+    height: Field | None = None
+    log_reflectance: RGB | None = None
+    roughness: Field | None = None
+    paint: RGB | None = None
+    opacity: Field | None = None
+    shadow: Field | None = None
+    strength_fixed: bool = False

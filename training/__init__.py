@@ -1,0 +1,1 @@
+"""Learning from traces: exports, rewards, SFT and GRPO, evaluation."""
