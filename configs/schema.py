@@ -28,23 +28,30 @@ class _Section(BaseModel):
 class LimitSettings(_Section):
     """Bounds of one trajectory and of one image."""
 
-    rounds: Annotated[int, Field(ge=1, le=20)] = Field(3, description="Most generation rounds (image_gen calls) in a trajectory.")
-    turns: Annotated[int, Field(ge=4, le=200)] = Field(24, description="Most turns of a trajectory, illegal ones included.")
-    tool_timeout_s: Annotated[float, Field(gt=0)] = Field(120.0, description="One tool call.")
-    trajectory_timeout_s: Annotated[float, Field(gt=0)] = Field(900.0, description="One trajectory.")
-    trajectory_cost_usd: Annotated[float, Field(ge=0)] = Field(1.0, description="Most money for one trajectory.")
-    attempts_per_sample: Annotated[int, Field(ge=1)] = Field(
-        10, description="A type is given up when this many times `count` trajectories did not bring `count` accepted samples."
+    rounds: Annotated[int, Field(ge=1, le=20)] = Field(
+        default=3, description="Most generation rounds (image_gen calls) in a trajectory."
     )
-    max_image_pixels: Annotated[int, Field(ge=1)] = Field(4096 * 4096, description="Larger images are refused before decoding.")
-    max_image_bytes: Annotated[int, Field(ge=1)] = Field(256 * 2**20, description="Larger image files are refused.")
-    min_image_side_px: Annotated[int, Field(ge=1)] = Field(32, description="Smaller images are refused.")
+    turns: Annotated[int, Field(ge=4, le=200)] = Field(
+        default=24, description="Most turns of a trajectory, illegal ones included."
+    )
+    tool_timeout_s: Annotated[float, Field(gt=0)] = Field(default=120.0, description="One tool call.")
+    trajectory_timeout_s: Annotated[float, Field(gt=0)] = Field(default=900.0, description="One trajectory.")
+    trajectory_cost_usd: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Most money for one trajectory.")
+    attempts_per_sample: Annotated[int, Field(ge=1)] = Field(
+        default=10,
+        description="A type is given up when this many times `count` trajectories did not bring `count` accepted samples.",
+    )
+    max_image_pixels: Annotated[int, Field(ge=1)] = Field(
+        default=4096 * 4096, description="Larger images are refused before decoding."
+    )
+    max_image_bytes: Annotated[int, Field(ge=1)] = Field(default=256 * 2**20, description="Larger image files are refused.")
+    min_image_side_px: Annotated[int, Field(ge=1)] = Field(default=32, description="Smaller images are refused.")
 
 
 class PolicySettings(_Section):
     """Who decides the next turn."""
 
-    name: str = Field("expert", description="expert | scripted")
+    name: str = Field(default="expert", description="expert | scripted")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of that policy.")
 
 
@@ -54,7 +61,8 @@ class ToolSettings(_Section):
     backend: str
     options: dict[str, Any] = Field(default_factory=dict, description="Options of that backend.")
     server: str | list[str] | None = Field(
-        None, description="Use another MCP server for this tool: an http(s) URL, or a command as a list [program, arg, ...]."
+        default=None,
+        description="Use another MCP server for this tool: an http(s) URL, or a command as a list [program, arg, ...].",
     )
 
 
@@ -62,7 +70,7 @@ class QualityEvalSettings(ToolSettings):
     """quality_eval has a pass mark."""
 
     backend: str = "features"
-    threshold: Annotated[float, Field(ge=0, le=10)] = Field(5.0, description="Passed means score > threshold (0..10).")
+    threshold: Annotated[float, Field(ge=0, le=10)] = Field(default=5.0, description="Passed means score > threshold (0..10).")
 
 
 class ToolsSettings(_Section):
@@ -78,21 +86,27 @@ class ToolsSettings(_Section):
 class KnowledgeSettings(_Section):
     """Where knowledge cards come from and where their index lives."""
 
-    folders: list[Path] = Field(default_factory=list[Path], description="Folders with cards of your own (YAML), added to the shipped ones.")
-    cache_dir: Path | None = Field(None, description="Folder for the built index; unset: the user's cache folder.")
-    top_k: Annotated[int, Field(ge=1, le=50)] = Field(5, description="Cards returned by knowledge_retrieval.")
+    folders: list[Path] = Field(
+        default_factory=list[Path], description="Folders with cards of your own (YAML), added to the shipped ones."
+    )
+    cache_dir: Path | None = Field(default=None, description="Folder for the built index; unset: the user's cache folder.")
+    top_k: Annotated[int, Field(ge=1, le=50)] = Field(default=5, description="Cards returned by knowledge_retrieval.")
 
 
 class DatasetSettings(_Section):
     """How the data set of a run is written."""
 
-    link_normals: bool = Field(True, description="Hard-link normal PNGs into the run where the file system allows it, else copy.")
+    link_normals: bool = Field(
+        default=True, description="Hard-link normal PNGs into the run where the file system allows it, else copy."
+    )
 
 
 class Settings(_Section):
     """All settings of a run."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="Same seed, same settings, same inputs: same bytes.")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+        default=0, description="Same seed, same settings, same inputs: same bytes."
+    )
     limits: LimitSettings = LimitSettings()
     policy: PolicySettings = PolicySettings()
     tools: ToolsSettings = ToolsSettings()

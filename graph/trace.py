@@ -73,7 +73,9 @@ class Observation(_Record):
     text: str
     structured: dict[str, Any] | None = None
     images: list[ImageEntry] = Field(default_factory=list[ImageEntry])
-    error: str | None = Field(None, description="Set when the call failed or was illegal; the text says why to the agent.")
+    error: str | None = Field(
+        default=None, description="Set when the call failed or was illegal; the text says why to the agent."
+    )
 
 
 class Turn(_Record):
@@ -112,4 +114,4 @@ class Trajectory(_Record):
     cost_usd: float
     config_sha256: str
     versions: dict[str, str] = Field(description="anomalyagent, python and the libraries that shape the result.")
-    parent_id: str | None = Field(None, description="Trajectory this one was forked from.")
+    parent_id: str | None = Field(default=None, description="Trajectory this one was forked from.")

@@ -50,22 +50,30 @@ class DefectSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     mechanism: Mechanism = Field(description="How the defect comes about.")
-    zone: Zone = Field("any", description="Part of the object that it sits on.")
+    zone: Zone = Field(default="any", description="Part of the object that it sits on.")
     center: tuple[Unit, Unit] | None = Field(
-        None, description="(u, v) in the object's bounding box, 0..1 from its top left corner; unset: chosen inside the zone."
+        default=None,
+        description="(u, v) in the object's bounding box, 0..1 from its top left corner; unset: chosen inside the zone.",
     )
     area_fraction: float = Field(
-        0.01, ge=1e-5, le=0.7, description="Share of the object's area covered by all instances together, 0..0.7."
+        default=0.01, ge=1e-5, le=0.7, description="Share of the object's area covered by all instances together, 0..0.7."
     )
-    elongation: float = Field(1.5, ge=1.0, le=200.0, description="Length divided by width, 1 = compact.")
+    elongation: float = Field(default=1.5, ge=1.0, le=200.0, description="Length divided by width, 1 = compact.")
     orientation_deg: float | None = Field(
-        None, ge=-180.0, le=180.0, description="Direction of the long axis in degrees; unset: follows the local structure."
+        default=None,
+        ge=-180.0,
+        le=180.0,
+        description="Direction of the long axis in degrees; unset: follows the local structure.",
     )
     severity: float = Field(
-        6.0, ge=0.5, le=60.0, description="Visible strength in just-noticeable differences: 1 barely visible, 10 obvious, 30 gross."
+        default=6.0,
+        ge=0.5,
+        le=60.0,
+        description="Visible strength in just-noticeable differences: 1 barely visible, 10 obvious, 30 gross.",
     )
     color_shift: tuple[float, float, float] | None = Field(
-        None, description="Shift in CIELAB (dL, da, db), e.g. [-20, 0, 0] darker; unset: what the mechanism does by itself."
+        default=None,
+        description="Shift in CIELAB (dL, da, db), e.g. [-20, 0, 0] darker; unset: what the mechanism does by itself.",
     )
-    count: int = Field(1, ge=1, le=16, description="Number of instances.")
-    seed: int = Field(0, ge=0, lt=2**63, description="Same spec, same seed, same photo: same pixels.")
+    count: int = Field(default=1, ge=1, le=16, description="Number of instances.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Same spec, same seed, same photo: same pixels.")

@@ -39,7 +39,7 @@ class ToolResult(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     backend: str = Field(description="Backend that did the work.")
-    cost_usd: float = Field(0.0, ge=0.0, description="Money spent on this call, in US dollars.")
+    cost_usd: float = Field(default=0.0, ge=0.0, description="Money spent on this call, in US dollars.")
 
 
 class PromptResult(ToolResult):
@@ -47,7 +47,7 @@ class PromptResult(ToolResult):
 
     prompt: str = Field(description="English editing prompt: part, appearance, transition, size, what stays unchanged.")
     spec: DefectSpec = Field(description="The same in numbers; pass it to image_gen, change fields to refine.")
-    knowledge_card: str | None = Field(None, description="Id of the knowledge card that the numbers come from.")
+    knowledge_card: str | None = Field(default=None, description="Id of the knowledge card that the numbers come from.")
 
 
 class ImageResult(ToolResult):
@@ -55,7 +55,7 @@ class ImageResult(ToolResult):
 
     image: str = Field(description="Reference of the anomaly image (PNG, same size and mode as the input).")
     changed_fraction: Unit = Field(description="Share of all pixels that visibly changed; the others are identical.")
-    spec: DefectSpec | None = Field(None, description="Spec as it was drawn, with centre and orientation filled in.")
+    spec: DefectSpec | None = Field(default=None, description="Spec as it was drawn, with centre and orientation filled in.")
     seed: int = Field(description="Seed that was used.")
     notes: list[str] = Field(default_factory=list, description="What the backend had to adapt, in words.")
 
@@ -79,7 +79,7 @@ class Finding(BaseModel):
     weight: Unit = Field(description="How serious it is, 0..1.")
     message: str = Field(description="What was measured, in words with numbers.")
     hint: str = Field(description="What to change in the prompt or spec.")
-    adjust: Adjustment | None = Field(None, description="The hint in numbers.")
+    adjust: Adjustment | None = Field(default=None, description="The hint in numbers.")
 
 
 class QualityResult(ToolResult):
@@ -112,10 +112,10 @@ class KnowledgeResult(ToolResult):
     """Result of knowledge_retrieval."""
 
     match: Literal["exact", "near", "general"] = Field(
-        description="exact: this item and type; near: another item or type close to it; general: by material and mechanism only."
+        description="exact: this item and type; near: a close item or type; general: by material and mechanism only."
     )
     cards: list[CardHit] = Field(description="Most relevant first.")
-    note: str = Field("", description="Says so when item or type are unknown, and what was used instead.")
+    note: str = Field(default="", description="Says so when item or type are unknown, and what was used instead.")
 
 
 class MaskResult(ToolResult):
