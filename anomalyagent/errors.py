@@ -4,6 +4,8 @@ A message says what was wrong, what was received and what to do next. `exit_code
 returns when the error reaches it.
 """
 
+from typing import Literal
+
 __all__ = [
     "AnomalyAgentError",
     "BackendError",
@@ -14,10 +16,14 @@ __all__ = [
     "PolicyError",
     "RunError",
     "ToolCallError",
+    "ToolCallKind",
     "ToolInputError",
     "TraceError",
     "WorkspaceError",
 ]
+
+
+ToolCallKind = Literal["refused", "crashed", "timeout", "bad_result"]
 
 
 class AnomalyAgentError(Exception):
@@ -51,9 +57,17 @@ class ToolInputError(AnomalyAgentError):
 
 
 class ToolCallError(AnomalyAgentError):
-    """A call to a tool server failed: refused, crashed, timed out or answered outside its contract."""
+    """A call to a tool server failed.
+
+    `kind` says how: `refused` (the tool answered with an error, its text is the message), `crashed` (the server went
+    away or cannot be started), `timeout`, `bad_result` (the answer or the server's tool list is outside the contract).
+    """
 
     exit_code = 4
+
+    def __init__(self, message: str, *, kind: ToolCallKind = "refused") -> None:
+        super().__init__(message)
+        self.kind: ToolCallKind = kind
 
 
 class BackendError(AnomalyAgentError):

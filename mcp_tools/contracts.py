@@ -5,6 +5,7 @@ Images travel as references: a path relative to the workspace folder, with forwa
 0 to 5 each, their sum 0 to 10, passed when the sum is above the threshold.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +14,7 @@ from anomalyagent.knowledge.cards import Variant
 from anomalyagent.knowledge.spec import DefectSpec
 
 __all__ = [
+    "RESULT_TYPES",
     "TOOL_NAMES",
     "Adjustment",
     "CardHit",
@@ -127,3 +129,13 @@ class MaskResult(ToolResult):
     )
     area_fraction: Unit = Field(description="Share of all pixels inside the mask.")
     confidence: Unit = Field(description="How clearly the mask separates from what did not change, 0..1.")
+
+
+RESULT_TYPES: Mapping[ToolName, type[ToolResult]] = {
+    "prompt_gen": PromptResult,
+    "image_gen": ImageResult,
+    "quality_eval": QualityResult,
+    "knowledge_retrieval": KnowledgeResult,
+    "mask_gen": MaskResult,
+}
+"""What each tool answers with."""
