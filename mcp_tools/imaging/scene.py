@@ -1,12 +1,24 @@
 """A Scene: what can be measured on one normal photo without any weights. Values are computed on first use and kept."""
 
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
+import numpy as np
+
+from anomalyagent.knowledge.spec import Zone
+from anomalyagent.mcp_tools.imaging import measures
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import just_noticeable_difference, lab_from_rgb, luminance
+from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
-__all__ = ["Scene"]
+__all__ = ["Scene", "scene_of"]
+
+_CACHE_BYTES = 192 * 2**20
+_BYTES_PER_PIXEL = 60  # of a Scene with everything measured, photo included
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,38 +30,117 @@ class Scene:
     @cached_property
     def foreground(self) -> Mask:
         """(H, W) bool, the object; all true when the photo is a surface that fills the frame."""
-        raise NotImplementedError
+        return find_foreground(self.photo.rgb)
+
+    @cached_property
+    def fills_frame(self) -> bool:
+        """True when the photo shows a surface without any background."""
+        return bool(self.foreground.all())
+
+    @cached_property
+    def object_area_px(self) -> int:
+        """Number of foreground pixels."""
+        return int(np.count_nonzero(self.foreground))
 
     @cached_property
     def box_xyxy(self) -> tuple[int, int, int, int]:
         """Bounding box of the foreground, pixels, end exclusive."""
-        raise NotImplementedError
+        rows = np.flatnonzero(self.foreground.any(axis=1))
+        columns = np.flatnonzero(self.foreground.any(axis=0))
+        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
     @cached_property
     def lab(self) -> Lab:
         """CIELAB of the photo."""
-        raise NotImplementedError
+        return lab_from_rgb(self.photo.rgb)
+
+    @cached_property
+    def luma(self) -> Field:
+        """(H, W) float32 luma of the sRGB-encoded photo, 0..1."""
+        return luminance(self.photo.rgb)
 
     @cached_property
     def jnd(self) -> Field:
         """Local just-noticeable difference in CIEDE2000 units (about 1..8; larger where texture hides changes)."""
-        raise NotImplementedError
+        return just_noticeable_difference(np.ascontiguousarray(self.lab[..., 0]))
 
     @cached_property
     def light(self) -> tuple[float, float]:
-        """(azimuth, elevation) of the dominant light in radians, image coordinates (x right, y down)."""
-        raise NotImplementedError
+        """(azimuth, elevation) of the dominant light in radians, image coordinates (x right, y down).
+
+        The azimuth points from the object TO the light: -3/4 pi is light from the top left. Elevation 0 = grazing, pi/2 = frontal.
+        """
+        return measures.estimate_light(self.luma, self.foreground)
 
     @cached_property
     def noise_sigma(self) -> float:
         """Standard deviation of the sensor noise, in sRGB units 0..1."""
-        raise NotImplementedError
+        return measures.estimate_noise(self.luma)
 
     @cached_property
     def blur_sigma_px(self) -> float:
         """Width of the photo's point spread (Gaussian sigma, pixels)."""
-        raise NotImplementedError
+        return measures.estimate_blur(self.luma, self.noise_sigma)
 
     def orientation_at(self, x: float, y: float) -> tuple[float, float]:
         """(angle in radians, coherence 0..1) of the local structure: the direction along which texture runs."""
-        raise NotImplementedError
+        radius = max(8, round(0.06 * np.sqrt(self.object_area_px)))
+        return measures.local_orientation(self.luma, x, y, radius)
+
+    @cached_property
+    def depth_px(self) -> Field:
+        """(H, W) float32: distance of each foreground pixel to the outline (to the frame for a surface), pixels; 0 outside."""
+        padded = np.pad(self.foreground.astype(np.uint8), 1, constant_values=0)
+        if not self.fills_frame:
+            # where the object is cut off by the frame there is no outline
+            padded = np.pad(self.foreground.astype(np.uint8), 1, mode="edge")
+        return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1].astype(np.float32)
+
+    def zone_mask(self, zone: Zone) -> Mask:
+        """(H, W) bool: the part of the foreground that `zone` names; never empty.
+
+        `edge` is a band along the outline (along the frame for a surface), as wide as 12 % of the half width of the object;
+        `interior` is the rest. `center` is the middle third of the bounding box in both directions, the sides are its thirds.
+        """
+        part = self._zone(zone)
+        return part if part.any() else self.foreground
+
+    def _zone(self, zone: Zone) -> Mask:
+        if zone == "any":
+            return self.foreground
+        if zone in ("edge", "interior"):
+            band = max(2.0, 0.12 * min(float(self.depth_px.max()), 0.5 * np.sqrt(self.object_area_px)))
+            return self.foreground & ((self.depth_px <= band) if zone == "edge" else (self.depth_px > band))
+        x0, y0, x1, y1 = self.box_xyxy
+        third_x, third_y = (x1 - x0) / 3.0, (y1 - y0) / 3.0
+        spans: dict[str, tuple[float, float, float, float]] = {
+            "center": (x0 + third_x, y0 + third_y, x1 - third_x, y1 - third_y),
+            "top": (x0, y0, x1, y0 + third_y),
+            "bottom": (x0, y1 - third_y, x1, y1),
+            "left": (x0, y0, x0 + third_x, y1),
+            "right": (x1 - third_x, y0, x1, y1),
+        }
+        left, top, right, bottom = (round(value) for value in spans[zone])
+        part = np.zeros_like(self.foreground)
+        part[top:bottom, left:right] = self.foreground[top:bottom, left:right]
+        return part
+
+
+_scenes: OrderedDict[str, Scene] = OrderedDict()
+_scenes_lock = threading.Lock()
+
+
+def scene_of(photo: Photo) -> Scene:
+    """The Scene of a photo; the last few are kept, bounded by memory, so that several tools measure a photo only once."""
+    with _scenes_lock:
+        scene = _scenes.get(photo.sha256)
+        if scene is not None:
+            _scenes.move_to_end(photo.sha256)
+            return scene
+        scene = Scene(photo)
+        _scenes[photo.sha256] = scene
+        used = sum(kept.photo.rgb.shape[0] * kept.photo.rgb.shape[1] * _BYTES_PER_PIXEL for kept in _scenes.values())
+        while used > _CACHE_BYTES and len(_scenes) > 1:
+            _, dropped = _scenes.popitem(last=False)
+            used -= dropped.photo.rgb.shape[0] * dropped.photo.rgb.shape[1] * _BYTES_PER_PIXEL
+        return scene

@@ -1,0 +1,102 @@
+"""What visibly changed between two photos: CIEDE2000 difference in units of the local just-noticeable difference (JND).
+
+The mask of a defect is what a person could see of it. Every decision is made per pixel or per connected group of changed
+pixels, never by smoothing, so resetting everything outside a mask to the original leaves the mask as it is
+(`compositing.py` relies on it).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.errors import ToolInputError
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.scene import scene_of
+
+__all__ = ["mask_of_change", "mask_of_visibility", "visible_change"]
+
+_LOW, _HIGH = 0.6, 1.0  # JND: a group must reach the upper, and extends down to the lower
+_MIN_SUM = 4.0  # JND x pixels: a single pixel must be strong to be seen, many may be faint (Ricco's law)
+
+
+def visible_change(before: Photo, after: Photo) -> Field:
+    """Strength of the change at each pixel.
+
+    Args:
+        before, after: photos of equal size; a 16-bit `after` is shown with the scale of `before`.
+    Returns:
+        (H, W) float32 in multiples of the local JND, exactly 0 where the native pixels are identical.
+    Raises:
+        ToolInputError: the sizes differ.
+    Source: CIEDE2000 (Sharma 2005); local JND after Chou & Li 1995.
+    """
+    if before.shape != after.shape:
+        raise ToolInputError(
+            f"photos of different sizes cannot be compared: {_size(before)} and {_size(after)}. Pass the photo that was edited."
+        )
+    old, new = before.rgb, after.shown_with(before.scale)
+    field = np.zeros(before.shape, np.float32)
+    changed = (old != new).any(axis=2)
+    if not changed.any():
+        return field
+    scene = scene_of(before)
+    lab_new = lab_from_rgb(new[changed][None])[0]
+    lab_old = lab_from_rgb(old[changed][None])[0]
+    field[changed] = ciede2000(lab_old, lab_new) / scene.jnd[changed]
+    return field
+
+
+def mask_of_change(before: Photo, after: Photo) -> Mask:
+    """Pixels whose change a person could see.
+
+    Args:
+        before, after: photos of equal size.
+    Returns:
+        (H, W) bool, tight to the pixel; empty when nothing can be seen.
+    Raises:
+        ToolInputError: the sizes differ.
+    """
+    return mask_of_visibility(visible_change(before, after))
+
+
+def mask_of_visibility(field: Field) -> Mask:
+    """The mask for a field of visible change (see `visible_change`), (H, W) bool."""
+    mask = np.zeros(field.shape, np.bool_)
+    rows, columns = np.flatnonzero((field >= _LOW).any(axis=1)), np.flatnonzero((field >= _LOW).any(axis=0))
+    if rows.size == 0:
+        return mask
+    # two pixels of margin, so that closing sees the surroundings
+    top, bottom = max(0, int(rows[0]) - 2), min(field.shape[0], int(rows[-1]) + 3)
+    left, right = max(0, int(columns[0]) - 2), min(field.shape[1], int(columns[-1]) + 3)
+    part = field[top:bottom, left:right]
+    candidate = (part >= _LOW).astype(np.uint8)
+    count, labels, _, _ = cv2.connectedComponentsWithStats(candidate, connectivity=8)
+    flat = labels.ravel()
+    strength = np.bincount(flat, weights=part.ravel(), minlength=count)
+    peaked = np.bincount(flat, weights=(part >= _HIGH).ravel(), minlength=count) > 0
+    keep = peaked & (strength >= _MIN_SUM)
+    keep[0] = False
+    if not keep.any():
+        return mask
+    mask[top:bottom, left:right] = _fill_pin_holes(keep[labels].astype(np.uint8), min(field.shape))
+    return mask
+
+
+def _fill_pin_holes(mask: NDArray[np.uint8], side_px: int) -> NDArray[np.bool_]:
+    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+    closed = cv2.morphologyEx(np.pad(mask, 2), cv2.MORPH_CLOSE, cross)[2:-2, 2:-2]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - closed, connectivity=4)
+    largest = max(4, round(2e-4 * side_px**2))
+    if count > 2:
+        small = stats[:, cv2.CC_STAT_AREA] <= largest
+        small[0] = False
+        touches = (stats[:, 0] == 0) | (stats[:, 1] == 0)
+        touches |= (stats[:, 0] + stats[:, 2] == mask.shape[1]) | (stats[:, 1] + stats[:, 3] == mask.shape[0])
+        closed = np.where((small & ~touches)[labels], np.uint8(1), closed)
+    return closed.astype(np.bool_)
+
+
+def _size(photo: Photo) -> str:
+    return f"{photo.shape[1]} x {photo.shape[0]}"
