@@ -5,11 +5,30 @@
 Version 1. A reader refuses other versions (`TraceError`) instead of guessing.
 """
 
-from typing import Any, Literal
+import json
+from pathlib import Path
+from typing import Any, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-__all__ = ["SCHEMA_VERSION", "Answer", "ImageEntry", "Malformed", "Observation", "Task", "ToolCall", "Trajectory", "Turn"]
+from anomalyagent.errors import TraceError
+from anomalyagent.graph.files import write_atomically
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Action",
+    "Answer",
+    "ImageEntry",
+    "Malformed",
+    "Observation",
+    "Outcome",
+    "Task",
+    "ToolCall",
+    "Trajectory",
+    "Turn",
+    "read_trajectory",
+    "write_trajectory",
+]
 
 SCHEMA_VERSION = 1
 
@@ -56,6 +75,9 @@ class Malformed(_Record):
     kind: Literal["malformed"] = "malformed"
     raw: str
     problem: str
+
+
+Action = ToolCall | Answer | Malformed
 
 
 class ImageEntry(_Record):
@@ -115,3 +137,44 @@ class Trajectory(_Record):
     config_sha256: str
     versions: dict[str, str] = Field(description="anomalyagent, python and the libraries that shape the result.")
     parent_id: str | None = Field(default=None, description="Trajectory this one was forked from.")
+
+
+def write_trajectory(trajectory: Trajectory, path: Path) -> None:
+    """Write one trajectory as readable JSON, atomically.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    text = json.dumps(trajectory.model_dump(mode="json"), ensure_ascii=False, indent=1)
+    write_atomically(path, (text + "\n").encode("utf-8"))
+
+
+def read_trajectory(path: Path) -> Trajectory:
+    """Read one trajectory.
+
+    Raises:
+        TraceError: the file is missing, cut off, no trajectory, or of a version that this program does not know.
+    """
+    try:
+        raw: object = json.loads(path.read_bytes())
+    except OSError as error:
+        raise TraceError(f"cannot read the trajectory {path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise TraceError(
+            f"{path} is not a complete JSON file ({error}): it was cut off or edited. Delete it and give the command of its run "
+            "again to make it anew."
+        ) from error
+    version = cast("dict[str, Any]", raw).get("schema_version") if isinstance(raw, dict) else None
+    if version != SCHEMA_VERSION:
+        raise TraceError(
+            f"{path} has schema_version {version!r}; this program reads version {SCHEMA_VERSION}. "
+            "Read it with the anomalyagent version that wrote it (named under 'versions')."
+        )
+    try:
+        return Trajectory.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise TraceError(
+            f"{path} is not a valid trajectory: {where}: {first['msg']} ({error.error_count()} problems in all)."
+        ) from error

@@ -1,0 +1,72 @@
+"""Writing files so that a reader, or a run that was killed, never sees half of one."""
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from anomalyagent.errors import RunError
+
+__all__ = ["TEMPORARY_SUFFIX", "link_or_copy", "remove_temporaries", "write_atomically"]
+
+TEMPORARY_SUFFIX = ".part"
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{os.getpid()}{TEMPORARY_SUFFIX}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path` under a temporary name in the same folder, then rename.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; the old file, if any, is untouched.
+    """
+    temporary = _temporary(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunError(_cannot_write(path, error)) from error
+
+
+def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
+    """Make `target` the same file as `source` (hard link), or a copy where links are unwanted or impossible. Atomic.
+
+    Raises:
+        RunError: `source` is gone, the disk is full, or the folder cannot be written.
+    """
+    temporary = _temporary(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        if link:
+            try:
+                temporary.hardlink_to(source)
+            except (OSError, NotImplementedError):
+                shutil.copyfile(source, temporary)
+        else:
+            shutil.copyfile(source, temporary)
+        temporary.replace(target)
+        temporary.unlink(missing_ok=True)  # renaming one hard link of a file onto another one does nothing
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise RunError(_cannot_write(target, error)) from error
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Delete what killed processes left half-written directly in `folder`."""
+    if folder.is_dir():
+        for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
+            path.unlink(missing_ok=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> str:
+    return (
+        f"cannot write {path}: {error.strerror or error}. Free some space or fix the permissions, "
+        "then give the same command again: the run continues where it stopped."
+    )

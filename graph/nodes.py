@@ -1,0 +1,198 @@
+"""The nodes of the graph: `agent` decides and is judged by the rules, a tool node makes the call, `finish` sums up.
+
+A node reads the state, does one thing and returns what changes, so running one again after a crash repeats nothing but
+that one thing (image files are named by content; the same call makes the same file).
+"""
+
+import asyncio
+import hashlib
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from anomalyagent.configs.schema import LimitSettings
+from anomalyagent.errors import PolicyError, ToolCallError
+from anomalyagent.graph.observations import describe_failure, describe_illegal, describe_result
+from anomalyagent.graph.policies.base import Policy
+from anomalyagent.graph.progress import Progress, View, read_progress
+from anomalyagent.graph.rules import check
+from anomalyagent.graph.state import GraphState, read_images, read_turns
+from anomalyagent.graph.trace import Answer, ImageEntry, Observation, Outcome, Task, ToolCall, Turn
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ImageResult, MaskResult, ToolName, ToolResult
+
+__all__ = ["Nodes", "Services", "Tools", "conclude"]
+
+MOST_TRIES = 2
+"""Calls of a tool in one turn when its server crashed or answered nonsense; a refusal is told to the agent at once."""
+MOST_FAILURES = 4
+"""Failed calls in a row after which a trajectory ends, whatever the policy would still try."""
+
+
+class Tools(Protocol):
+    """What the graph needs of the MCP client: one call of one tool."""
+
+    async def call(self, name: ToolName, arguments: dict[str, object], timeout_s: float | None = None) -> ToolResult: ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the nodes work with.
+
+    Attributes:
+        policy: decides.
+        tools: calls.
+        limits: bounds of a trajectory.
+        workspace: folder that image references are relative to.
+    """
+
+    policy: Policy
+    tools: Tools
+    limits: LimitSettings
+    workspace: Path
+
+
+class Nodes:
+    """The node functions, bound to their services."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def agent(self, state: GraphState) -> GraphState:
+        """Let the policy decide; an illegal action becomes a turn at once, a legal call is left to its tool node."""
+        services, turns = self._services, read_turns(state)
+        stop = self._limit_reached(turns)
+        if stop:
+            return {"stop": stop}
+        limits = services.limits
+        view = View(
+            task=Task.model_validate(state.get("task")),
+            turns=turns,
+            images=read_images(state),
+            max_rounds=limits.rounds,
+            turns_left=limits.turns - len(turns),
+        )
+        started_at, clock = datetime.now(UTC), time.perf_counter()
+        try:
+            async with asyncio.timeout(_seconds_left(limits, turns)):
+                decision = await services.policy.decide(view)
+        except TimeoutError:
+            return {"stop": f"the time limit of {limits.trajectory_timeout_s:g} s was reached while the policy was deciding."}
+        except PolicyError as error:
+            return {"stop": f"the policy failed: {error}"}
+        reason = check(view, decision.action)
+        turn = Turn(
+            index=len(turns),
+            thought=decision.thought,
+            action=decision.action,
+            legal=reason is None,
+            observation=Observation(text=describe_illegal(reason), error=reason) if reason else None,
+            started_at=started_at.isoformat(timespec="milliseconds"),
+            seconds=time.perf_counter() - clock,
+            cost_usd=decision.cost_usd,
+        ).model_dump(mode="json")
+        return {"pending": turn} if reason is None and isinstance(decision.action, ToolCall) else {"turns": [turn]}
+
+    async def call_tool(self, state: GraphState) -> GraphState:
+        """Make the pending call; a failure is an observation."""
+        turn = Turn.model_validate(state.get("pending"))
+        images = read_images(state)
+        assert isinstance(turn.action, ToolCall)
+        name = next(tool for tool in TOOL_NAMES if tool == turn.action.name)  # legal, so it exists
+        arguments = {
+            key: images[value - 1].ref if key in ("image", "normal_image", "anomaly_image") else value
+            for key, value in turn.action.arguments.items()
+            if value is not None
+        }
+        timeout_s = min(self._services.limits.tool_timeout_s, _seconds_left(self._services.limits, read_turns(state)))
+        clock, tries = time.perf_counter(), 0
+        while True:
+            tries += 1
+            try:
+                result = await self._services.tools.call(name, arguments, timeout_s)
+                made = self._made(result, len(images) + 1)
+                text = describe_result(result, made, turn.action.arguments)
+                observation = Observation(text=text, structured=result.model_dump(mode="json"), images=made)
+                turn.cost_usd += result.cost_usd
+                break
+            except ToolCallError as error:
+                if error.kind in ("crashed", "bad_result") and tries < MOST_TRIES:
+                    continue
+                made = []
+                observation = Observation(text=describe_failure(name, str(error)), error=f"{error.kind}: {error}")
+                break
+        turn.observation, turn.retries = observation, tries - 1
+        turn.seconds += time.perf_counter() - clock
+        return {
+            "turns": [turn.model_dump(mode="json")],
+            "images": [image.model_dump(mode="json") for image in made],
+            "pending": None,
+        }
+
+    async def finish(self, state: GraphState) -> GraphState:
+        """Say how it ended."""
+        outcome, reason = conclude(read_progress(read_turns(state)), state.get("stop"))
+        return {"outcome": outcome, "reason": reason}
+
+    def route(self, state: GraphState) -> str:
+        """Where to go after `agent`."""
+        pending = state.get("pending")
+        if pending:
+            return str(pending["action"]["name"])
+        turns = state.get("turns", [])
+        answered = bool(turns) and turns[-1]["legal"] and turns[-1]["action"]["kind"] == "answer"
+        return "finish" if answered or state.get("stop") else "agent"
+
+    def _limit_reached(self, turns: list[Turn]) -> str | None:
+        limits = self._services.limits
+        if len(turns) >= limits.turns:
+            return f"the limit of {limits.turns} turns was reached before an answer."
+        if _seconds_left(limits, turns) <= 0:
+            return f"the time limit of {limits.trajectory_timeout_s:g} s was reached."
+        cost = sum(turn.cost_usd for turn in turns)
+        if cost > limits.trajectory_cost_usd:
+            return f"the cost limit of {limits.trajectory_cost_usd:g} USD was reached ({cost:.4f} USD spent)."
+        failures = read_progress(turns).failures
+        if failures >= MOST_FAILURES:
+            last = next(turn.observation.error for turn in reversed(turns) if turn.observation and turn.observation.error)
+            return f"{failures} tool calls in a row failed, the last one with: {last}"
+        return None
+
+    def _made(self, result: ToolResult, number: int) -> list[ImageEntry]:
+        if isinstance(result, ImageResult):
+            role, ref = "anomaly", result.image
+        elif isinstance(result, MaskResult):
+            role, ref = "mask", result.mask
+        else:
+            return []
+        try:
+            digest = hashlib.sha256((self._services.workspace / ref).read_bytes()).hexdigest()
+        except OSError as error:
+            message = f"it named the image {ref!r}, which cannot be read in the run folder ({error.strerror})."
+            raise ToolCallError(message, kind="bad_result") from error
+        return [ImageEntry(number=number, role=role, ref=ref, sha256=digest)]
+
+
+def conclude(progress: Progress, stop: str | None) -> tuple[Outcome, str]:
+    """How a trajectory ended, and why, in one sentence.
+
+    `accepted`: the agent answered with an image that passed and its mask. `rejected`: the rounds were spent, no image passed.
+    `failed`: tools or the policy failed, or a limit was reached.
+    """
+    answer = progress.answer
+    if answer is None:
+        return "failed", stop or "it ended without an answer."
+    if answer.status == "success":
+        score = max(one.score for one in progress.rounds if one.number == answer.final_image_index)
+        return "accepted", f"image {answer.final_image_index} passed with {score:.2f} of 10."
+    best = progress.best
+    if progress.failures or best is None or best.evaluation is None:
+        return "failed", f"tool calls kept failing: {answer.synthesis_logic}"
+    findings = ", ".join(finding.name for finding in best.evaluation.findings[:2]) or "no finding was named"
+    return "rejected", f"no image passed in {len(progress.rounds)} rounds; the best has {best.score:.2f} of 10 ({findings})."
+
+
+def _seconds_left(limits: LimitSettings, turns: list[Turn]) -> float:
+    """Seconds left of the trajectory's time: what its turns took, so that a pause between two runs does not count."""
+    return limits.trajectory_timeout_s - sum(turn.seconds for turn in turns)

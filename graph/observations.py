@@ -1,0 +1,115 @@
+"""The text that the agent reads: the task, what a tool answered, what went wrong.
+
+Training shows a model these texts byte for byte as a live run does, so nothing else may word them. Numbers have a fixed
+number of digits, and specs are JSON with sorted keys.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from anomalyagent.graph.trace import ImageEntry, Task
+from anomalyagent.knowledge.cards import Variant
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.contracts import (
+    ImageResult,
+    KnowledgeResult,
+    MaskResult,
+    PromptResult,
+    QualityResult,
+    ToolResult,
+)
+
+__all__ = ["describe_failure", "describe_illegal", "describe_result", "describe_task"]
+
+MOST_CARDS = 3
+MOST_BOXES = 8
+
+
+def describe_task(task: Task, max_rounds: int) -> str:
+    """The message that opens a conversation."""
+    return (
+        f"Image 1 is a photo of a good part.\nitem: {task.item_name}\nanomaly type: {task.anomaly_type}\n"
+        f"Make a realistic anomaly of this type on it, and its mask, in at most {max_rounds} rounds of image_gen."
+    )
+
+
+def describe_result(result: ToolResult, made: Sequence[ImageEntry], arguments: dict[str, Any]) -> str:
+    """What a tool answered.
+
+    Args:
+        result: the tool's result.
+        made: images that joined the conversation with it.
+        arguments: what the agent called it with.
+    """
+    if isinstance(result, PromptResult):
+        card = f"\nfrom knowledge card: {result.knowledge_card}" if result.knowledge_card else ""
+        return f"prompt: {result.prompt}\nspec: {_spec(result.spec)}{card}"
+    if isinstance(result, ImageResult):
+        drawn = f"\nspec as drawn: {_spec(result.spec)}" if result.spec else ""
+        notes = "".join(f"\nnote: {note}" for note in result.notes)
+        return (
+            f"Image {made[0].number} is the anomaly image. {_percent(result.changed_fraction)} of its pixels changed visibly, "
+            f"the others are identical to image 1.\nseed: {result.seed}{drawn}{notes}"
+        )
+    if isinstance(result, QualityResult):
+        return _describe_quality(result, arguments)
+    if isinstance(result, KnowledgeResult):
+        return _describe_knowledge(result)
+    if isinstance(result, MaskResult):
+        boxes = ", ".join(str(list(box)) for box in result.boxes_xyxy[:MOST_BOXES])
+        more = len(result.boxes_xyxy) - MOST_BOXES
+        return (
+            f"Image {made[0].number} is the mask of image {arguments['anomaly_image']}. It covers "
+            f"{_percent(result.area_fraction)} of the pixels, confidence {result.confidence:.2f}.\n"
+            f"boxes (x0, y0, x1, y1): {boxes or 'none'}{f' and {more} smaller ones' if more > 0 else ''}"
+        )
+    return json.dumps(result.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
+
+
+def describe_failure(tool: str, message: str) -> str:
+    """A legal call that failed."""
+    return f"The call of {tool} failed: {message}\nCall it again, changed if the message says so; nothing else was lost."
+
+
+def describe_illegal(reason: str) -> str:
+    """An action that was not carried out."""
+    return f"Not carried out. {reason}"
+
+
+def _describe_quality(result: QualityResult, arguments: dict[str, Any]) -> str:
+    verdict = "passed" if result.passed else "not passed"
+    lines = [
+        f"Image {arguments['anomaly_image']}: location {result.location_score:.2f} of 5, quality {result.quality_score:.2f} of 5, "
+        f"score {result.score:.2f} of 10, {verdict} (more than {result.threshold:.2f} is needed).",
+        f"review: {result.review}",
+    ]
+    for finding in result.findings:
+        hint = f" Hint: {finding.hint}" if finding.hint else ""
+        lines.append(f"finding {finding.name} ({finding.weight:.2f}): {finding.message}{hint}")
+    return "\n".join(lines)
+
+
+def _describe_knowledge(result: KnowledgeResult) -> str:
+    lines = [f"match: {result.match}"]
+    if result.note:
+        lines.append(f"note: {result.note}")
+    for card in result.cards[:MOST_CARDS]:
+        lines.append(f"card {card.id} ({card.item}, {card.anomaly_type}, relevance {card.relevance:.2f}): {card.text}")
+        lines.extend(f"  drawn as {_variant(variant)}" for variant in card.variants)
+    if not result.cards:
+        lines.append("no card was found.")
+    return "\n".join(lines)
+
+
+def _variant(variant: Variant) -> str:
+    numbers = variant.priors.model_dump(mode="json", exclude_none=True)
+    return f"{variant.mechanism} ({variant.weight:.2f}): {json.dumps(numbers, sort_keys=True)}"
+
+
+def _spec(spec: DefectSpec) -> str:
+    return json.dumps(spec.model_dump(mode="json", exclude_none=True), sort_keys=True)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
