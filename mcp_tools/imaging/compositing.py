@@ -4,7 +4,6 @@ An edit changes many pixels by less than anyone can see (feathered borders, resa
 Those pixels get their original values back; being below one JND, the cut does not show.
 """
 
-
 from anomalyagent.errors import ToolInputError
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.change import mask_of_change
