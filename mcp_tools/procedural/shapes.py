@@ -339,9 +339,13 @@ def facet_planes(
     bend_y = y + warp * size_px * fractal_noise(window.shape, max(size_px * 0.8, 3.0), rng, octaves=3, gain=0.4)
     seeds = np.asarray(center_xy) + rng.normal(0.0, 0.6 * size_px, (count, 2))
     slopes = rng.normal(0.0, slope, (count, 2)).astype(np.float32)
-    distances = np.stack([np.hypot(bend_x - sx, bend_y - sy) for sx, sy in seeds]).astype(np.float32)
-    label = distances.argmin(0)
-    nearest = np.partition(distances, 1, axis=0) if count > 1 else np.concatenate([distances, distances + size_px])
-    border = np.clip(1.2 - 0.5 * (nearest[1] - nearest[0]), 0.0, 1.0).astype(np.float32)
+    squares = np.stack([(bend_x - sx) ** 2 + (bend_y - sy) ** 2 for sx, sy in seeds]).astype(np.float32)
+    label = squares.argmin(0)
+    border = np.zeros(window.shape, np.float32)
+    if count > 1:
+        second = np.argpartition(squares, 1, axis=0)[1]
+        gap = np.take_along_axis(squares, second[None], 0)[0] - squares.min(0)
+        apart = np.maximum(np.linalg.norm(seeds[label] - seeds[second], axis=-1), 1.0)
+        border = np.clip(1.2 - 0.5 * gap / apart, 0.0, 1.0).astype(np.float32)
     height = slopes[label, 0] * (x - seeds[label, 0]) + slopes[label, 1] * (y - seeds[label, 1])
     return Facets(label, slopes, border, (height - height.mean()).astype(np.float32))

@@ -1,0 +1,249 @@
+"""Draws a DefectSpec into a photo: places its instances, lets the mechanism change the surface, matches strength and size.
+
+    place -> mechanism.render -> Surface.draw(gain) -> measure in JND -> adjust gain -> measure area -> adjust size -> composite
+
+Strength is the change that a fifth of the instance's area reaches or exceeds, in multiples of the local just-noticeable
+difference (CIEDE2000 / JND); it is what `spec.severity` asks for.
+"""
+
+from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import NamedTuple, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.errors import BackendError
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.compositing import composite_visible
+from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, window_around
+from anomalyagent.mcp_tools.procedural.surface import Surface
+
+__all__ = ["Rendered", "render_defect"]
+
+_PLACES = 10
+_RESIZES = 3
+_MIN_AREA_PX = 6.0
+_VISIBLE_JND = 0.6  # lower threshold of `imaging.change`
+_MIN_STRENGTH = 1.6  # below it nothing would be left of the mask
+_GAIN_RANGE = (0.02, 40.0)
+_MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination"})
+
+
+class Rendered(NamedTuple):
+    """An edited photo, the mask of what visibly changed, and the spec as it was drawn."""
+
+    photo: Photo
+    mask: Mask
+    spec: DefectSpec
+
+
+class _MechanismModule(Protocol):
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None: ...
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    site: Site
+    window: Window
+    rgb: RGB
+    strength: float
+    visible_px: int
+
+    @property
+    def misfit(self) -> float:
+        """|log| of the visible area over the wanted one."""
+        return abs(float(np.log(max(self.visible_px, 1) / self.site.area_px)))
+
+
+def render_defect(scene: Scene, spec: DefectSpec) -> Rendered:
+    """Draw a defect into the photo of `scene`.
+
+    Returns:
+        The photo (identical outside the mask), the mask, and the spec with centre and orientation of the first instance and
+        the area fraction that really is visible.
+    Raises:
+        BackendError: nothing visible could be drawn anywhere that the spec allows.
+    """
+    mechanism = _mechanism(spec.mechanism)
+    canvas = scene.photo.rgb.copy()
+    drawn: list[_Drawn] = []
+    plan = np.random.default_rng([spec.seed, 1])
+    clustered = spec.count > 2 and plan.random() < 0.5
+    for index, area in enumerate(_areas(scene, spec, plan)):
+        instance = _draw_instance(scene, spec, mechanism, canvas, area, [part.site for part in drawn], index, clustered)
+        if instance is not None:
+            canvas[instance.window.slices] = instance.rgb
+            drawn.append(instance)
+    photo, mask = composite_visible(scene.photo, canvas)
+    if not mask.any():
+        raise BackendError(
+            f"no visible {spec.mechanism} of {spec.area_fraction:.2g} of the object could be drawn in zone '{spec.zone}' after "
+            f"{_PLACES} tries. Raise area_fraction or severity, or choose another zone or center."
+        )
+    return Rendered(photo, mask, _as_drawn(scene, spec, drawn[0].site, mask))
+
+
+def _mechanism(name: Mechanism) -> _MechanismModule:
+    try:
+        return cast(_MechanismModule, import_module(f"anomalyagent.mcp_tools.procedural.mechanisms.{name}"))
+    except ModuleNotFoundError as error:
+        raise BackendError(f"mechanism '{name}' has no renderer: {error}. Use another mechanism.") from error
+
+
+def _areas(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> list[float]:
+    """Areas of the instances in pixels: no two alike, together what the spec asks for, the largest first."""
+    weights = np.sort(np.exp(rng.normal(0.0, 0.35 if spec.count > 1 else 0.0, spec.count)))[::-1]
+    total = spec.area_fraction * scene.object_area_px
+    return [max(_MIN_AREA_PX, float(total * weight)) for weight in weights / weights.sum()]
+
+
+def _draw_instance(
+    scene: Scene,
+    spec: DefectSpec,
+    mechanism: _MechanismModule,
+    canvas: RGB,
+    area_px: float,
+    taken: list[Site],
+    index: int,
+    clustered: bool,
+) -> _Drawn | None:
+    best: _Drawn | None = None
+    for attempt in range(_PLACES):
+        seeds = [spec.seed, index, attempt]
+        site = place_instance(scene, spec, area_px, taken, np.random.default_rng([*seeds, 2]), clustered=clustered)
+        found = _fit_size(site, spec, mechanism, canvas, seeds, reverse=attempt >= _PLACES // 2)
+        if found is None:
+            continue
+        if best is None or found.strength > best.strength:
+            best = found
+        if found.strength >= 0.6 * min(spec.severity, 4.0) and found.strength >= 1.0:
+            break
+    return best
+
+
+def _fit_size(
+    site: Site, spec: DefectSpec, mechanism: _MechanismModule, canvas: RGB, seeds: list[int], *, reverse: bool
+) -> _Drawn | None:
+    """Draw at one place, again with another size as long as the visible area is far from the wanted one."""
+    wanted, best = site.area_px, None
+    for _ in range(_RESIZES):
+        edit = mechanism.render(site, spec, np.random.default_rng([*seeds, 3]))
+        if edit is None:
+            return best
+        shown = _draw(replace(site, area_px=wanted), spec, _reversed(edit) if reverse else edit, canvas, seeds)
+        if shown is None:
+            return best
+        if best is None or shown.misfit < best.misfit:
+            best = shown
+        if shown.misfit < 0.35:
+            break
+        area = site.area_px * float(np.clip(wanted / max(shown.visible_px, 1), 0.2, 4.0))
+        window = window_around(site.scene, site.center_xy, extent_of(site.scene, area, spec.elongation), site.angle_rad)
+        site = replace(site, area_px=area, window=window)
+    return best
+
+
+def _reversed(edit: Edit) -> Edit:
+    """The same change the other way round, for places so dark or bright that it cannot be seen (a crack in black rubber)."""
+    log = None if edit.log_reflectance is None else -edit.log_reflectance
+    return replace(edit, log_reflectance=log, shadow=None if log is not None else edit.shadow)
+
+
+def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int]) -> _Drawn | None:
+    """Apply an edit with the gain that gives the wished strength."""
+    edit = _confine(site.scene, edit, spec.mechanism)
+    if not edit.support.any():
+        return None
+    edit = _crop(edit, margin=4 + int(np.ceil(3.0 * site.scene.blur_sigma_px)))
+    box = edit.window.slices
+    surface = Surface(site.scene, edit.window, canvas[box], seed=int(np.random.default_rng([*seeds, 4]).integers(2**31)))
+    measure = _Meter(lab_from_rgb(surface.rgb), site.scene.jnd[box], site.area_px)
+    target = max(spec.severity, _MIN_STRENGTH)
+    rgb = surface.draw(edit, 1.0)
+    tried = [(1.0, measure.strength(rgb))]
+    for _ in range(3):
+        gain, strength = tried[-1]
+        if abs(np.log(target / max(strength, 1e-3))) < 0.12 or (edit.strength_fixed and strength >= _MIN_STRENGTH):
+            break
+        next_gain = _next_gain(tried, target)
+        if abs(np.log(next_gain / gain)) < 0.03:
+            break
+        rgb = surface.draw(edit, next_gain)
+        tried.append((next_gain, measure.strength(rgb)))
+    return _Drawn(site, edit.window, rgb, tried[-1][1], measure.visible_px(rgb))
+
+
+def _next_gain(tried: list[tuple[float, float]], target: float) -> float:
+    """Next gain: on a straight line through the last two (gain, strength) points in logarithms; proportional at first."""
+    gain, strength = tried[-1]
+    slope = 1.0
+    if len(tried) > 1:
+        run, rise = np.log(gain / tried[-2][0]), np.log(max(strength, 1e-3) / max(tried[-2][1], 1e-3))
+        slope = float(np.clip(rise / run, 0.25, 2.5))
+    return float(np.clip(gain * (target / max(strength, 1e-3)) ** (1.0 / slope), *_GAIN_RANGE))
+
+
+@dataclass(frozen=True, eq=False)
+class _Meter:
+    """Measures a drawn window against the same window of the photo."""
+
+    before: Lab
+    jnd: Field
+    area_px: float
+
+    def _change(self, rgb: RGB) -> NDArray[np.float32]:
+        after = lab_from_rgb(rgb)
+        where = np.abs(after - self.before).max(2) > 0.25
+        return ciede2000(self.before[where], after[where]) / self.jnd[where]
+
+    def strength(self, rgb: RGB) -> float:
+        """Change that the strongest fifth of the instance's area reaches, in JND."""
+        change = self._change(rgb)
+        if change.size == 0:
+            return 0.0
+        rank = int(np.clip(0.2 * min(self.area_px, change.size), 1, change.size))
+        return float(np.partition(change, change.size - rank)[change.size - rank])
+
+    def visible_px(self, rgb: RGB) -> int:
+        """Number of pixels whose change can be seen."""
+        return int((self._change(rgb) >= _VISIBLE_JND).sum())
+
+
+def _confine(scene: Scene, edit: Edit, mechanism: Mechanism) -> Edit:
+    """Keep a change of the surface on the surface; foreign bodies and moved parts may reach beyond the outline."""
+    if mechanism in _MAY_LEAVE_OBJECT or scene.fills_frame:
+        return edit
+    return replace(edit, support=edit.support & scene.foreground[edit.window.slices])
+
+
+def _crop(edit: Edit, margin: int) -> Edit:
+    """The edit on the smallest window that holds its support and what the lens smears around it."""
+    rows, columns = np.flatnonzero(edit.support.any(axis=1)), np.flatnonzero(edit.support.any(axis=0))
+    outer = edit.window
+    y0, y1 = max(int(rows[0]) - margin, 0), min(int(rows[-1]) + 1 + margin, outer.shape[0])
+    x0, x1 = max(int(columns[0]) - margin, 0), min(int(columns[-1]) + 1 + margin, outer.shape[1])
+    window = Window(outer.y0 + y0, outer.x0 + x0, outer.y0 + y1, outer.x0 + x1)
+    box = (slice(y0, y1), slice(x0, x1))
+    parts = ("support", "height", "log_reflectance", "roughness", "paint", "opacity", "shadow")
+    return replace(edit, window=window, **{part: getattr(edit, part)[box] for part in parts if getattr(edit, part) is not None})
+
+
+def _as_drawn(scene: Scene, spec: DefectSpec, site: Site, mask: Mask) -> DefectSpec:
+    x0, y0, x1, y1 = scene.box_xyxy
+    u = (site.center_xy[0] - x0) / max(x1 - 1 - x0, 1)
+    v = (site.center_xy[1] - y0) / max(y1 - 1 - y0, 1)
+    degrees = (-np.rad2deg(site.angle_rad) + 90.0) % 180.0 - 90.0
+    fraction = float(np.count_nonzero(mask)) / scene.object_area_px
+    return spec.model_copy(
+        update={
+            "center": (float(np.clip(u, 0.0, 1.0)), float(np.clip(v, 0.0, 1.0))),
+            "orientation_deg": round(float(degrees), 2) if spec.orientation_deg is None else spec.orientation_deg,
+            "area_fraction": float(np.clip(fraction, 1e-5, 0.7)),
+        }
+    )

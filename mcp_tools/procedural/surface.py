@@ -1,0 +1,165 @@
+"""How a changed surface looks in the photo: relief, reflectance, roughness, paint and shadow under the photo's own light.
+
+An `Edit` changes a surface; `Surface.draw` turns the change into pixels:
+
+    relief        n = (-dh/dx, -dh/dy, 1) / |.|;  diffuse = (ambient + (1 - ambient) max(n.l, 0) / l_z), relative to flat
+    highlight     Blinn-Phong lobe k_s ((n.h)^p - h_z^p), k_s from the photo's own highlights
+    occlusion     points below the mean of their neighbourhood see less of the sky
+    reflectance   exp(log_reflectance) in linear light (Beer-Lambert, multiplicative)
+    roughness     takes light out of highlights, adds fine grain; negative: evens the grain out
+    paint         replaces the material by `opacity`
+    shadow        takes light away
+
+What is drawn is then blurred by the photo's point spread, and grain that the paint covered is put back.
+Source: Lambert 1760; J. Blinn, "Models of light reflection for computer synthesized pictures", 1977.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Edit, Window
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
+
+__all__ = ["Surface", "linear_from_srgb", "srgb_from_linear"]
+
+_AMBIENT = 0.35
+_GLOSS_POWER = 22.0
+_MAX_RATIO = 5.0
+_FLOOR = 0.0015  # stray light of a camera: even a black pit reflects a little, so that darkening never divides by zero
+_DRAWN_SIGMA_PX = 0.4  # blur that anti-aliased drawing already has
+_REACH = 4  # box radius in units of the point spread that `draw` needs around a change
+
+
+def linear_from_srgb(rgb: RGB) -> RGB:
+    """sRGB 0..1 -> linear light 0..1 (IEC 61966-2-1), any shape, float32."""
+    curved = ((np.maximum(rgb, 0.0) + 0.055) / 1.055) ** 2.4
+    return np.where(rgb <= 0.04045, rgb / 12.92, curved).astype(np.float32, copy=False)
+
+
+def srgb_from_linear(linear: RGB) -> RGB:
+    """Linear light -> sRGB, clipped to 0..1, any shape, float32."""
+    clipped = np.clip(linear, 0.0, 1.0)
+    curved = 1.055 * np.power(clipped, 1.0 / 2.4) - 0.055
+    return np.where(clipped <= 0.0031308, clipped * 12.92, curved).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """One window of a photo, ready to be changed.
+
+    Attributes:
+        scene: the analysed photo.
+        window: the part of it that may change.
+        rgb: (h, w, 3) its current pixels (earlier instances already drawn).
+        seed: of the grain.
+    """
+
+    scene: Scene
+    window: Window
+    rgb: RGB
+    seed: int
+
+    @cached_property
+    def linear(self) -> RGB:
+        """(h, w, 3) linear light."""
+        return linear_from_srgb(self.rgb)
+
+    @cached_property
+    def around(self) -> RGB:
+        """(h, w, 3) linear light without its fine texture."""
+        size = max(5, int(6 * self.scene.blur_sigma_px) | 1)
+        return cv2.blur(self.linear, (size, size), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
+
+    @cached_property
+    def gloss(self) -> float:
+        """Strength of highlights, 0.03 (matt) .. 0.6 (polished), from how far the brightest light exceeds the median."""
+        x0, y0, x1, y1 = self.scene.box_xyxy
+        step = max(1, int(np.sqrt((x1 - x0) * (y1 - y0)) / 96))
+        lightness = self.scene.lab[y0:y1:step, x0:x1:step, 0]
+        values = lightness[self.scene.foreground[y0:y1:step, x0:x1:step]]
+        if values.size < 16:
+            return 0.1
+        median, bright = np.percentile(values, [50, 99.7])
+        excess = ((bright + 16) / 116) ** 3 - ((median + 16) / 116) ** 3
+        return float(np.clip(0.05 + 0.8 * excess, 0.03, 0.6))
+
+    @cached_property
+    def grain(self) -> Field:
+        """(h, w) noise of unit variance at the scale of the photo's finest texture."""
+        rng = np.random.default_rng([self.seed, 11])
+        return fractal_noise(self.window.shape, max(2.0, 2.2 * self.scene.blur_sigma_px), rng, octaves=2, gain=0.8)
+
+    @cached_property
+    def noise(self) -> RGB:
+        """(h, w, 3) sensor noise like the photo's, sRGB units; equal channels in a grey photo."""
+        rng = np.random.default_rng([self.seed, 12])
+        channels = 1 if self.scene.photo.is_grey else 3
+        noise = rng.standard_normal((*self.window.shape, channels), np.float32)
+        if channels == 3:  # raw conversion and chroma subsampling leave mostly common noise
+            noise = 0.8 * noise.mean(2, keepdims=True) * np.float32(np.sqrt(3)) + 0.6 * cv2.blur(noise, (3, 3)) * 1.5
+        noise = cv2.GaussianBlur(noise, (0, 0), 0.5).reshape(*self.window.shape, -1)
+        return noise * np.float32(self.scene.noise_sigma / max(float(noise.std()), 1e-6))
+
+    def draw(self, edit: Edit, gain: float) -> RGB:
+        """(h, w, 3) sRGB: the window with the edit applied `gain` times as strongly as given.
+
+        `edit.window` must equal this window. Pixels outside `edit.support`, widened by the point spread, do not change.
+        """
+        light = self.linear
+        fade = edit.support.astype(np.float32)[..., None]
+        if edit.height is not None:
+            ratio, highlight = self._relight(edit.height * np.float32(gain))
+            light = light * ratio[..., None] + highlight
+        if edit.log_reflectance is not None:
+            change = np.clip(edit.log_reflectance * np.float32(gain), -6.0, 3.0)
+            light = (light + _FLOOR) * np.exp(change) - _FLOOR * np.minimum(np.exp(change), 1.0)
+        if edit.roughness is not None:
+            light = self._roughen(light, np.clip(edit.roughness * np.float32(gain), -1.0, 1.5))
+        cover = np.zeros((*self.window.shape, 1), np.float32)
+        if edit.paint is not None and edit.opacity is not None:
+            cover = np.clip(edit.opacity * np.float32(gain), 0.0, 1.0)[..., None]
+            light = light + cover * (linear_from_srgb(edit.paint) - light)
+        if edit.shadow is not None:
+            light = light * (1.0 - np.clip(edit.shadow * np.float32(gain), 0.0, 0.97))[..., None].astype(np.float32)
+        # A pixel on the border of the support gets the full change: softness there comes from the mechanism and the lens.
+        change = (srgb_from_linear(light) - self.rgb) * fade
+        sigma = float(np.sqrt(max(self.scene.blur_sigma_px**2 - _DRAWN_SIGMA_PX**2, 0.0)))
+        if sigma > 0.25:
+            size = 2 * int(np.ceil(3 * sigma)) + 1
+            change = cv2.GaussianBlur(change, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+        drawn = self.rgb + change + self.noise * np.sqrt(cover * fade)
+        return np.clip(drawn, 0.0, 1.0).astype(np.float32, copy=False)
+
+    def _relight(self, height: Field) -> tuple[Field, RGB]:
+        azimuth, elevation = self.scene.light
+        elevation = min(elevation, np.deg2rad(58.0))  # light straight from above would leave relief unseen
+        to_light = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
+        slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+        slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+        norm = 1.0 / np.sqrt(1.0 + slope_x**2 + slope_y**2)
+        facing = np.maximum(to_light[2] - slope_x * to_light[0] - slope_y * to_light[1], 0.0) * norm / to_light[2]
+        ratio = np.minimum(_AMBIENT + (1.0 - _AMBIENT) * facing, _MAX_RATIO)
+        half = to_light + np.array([0.0, 0.0, 1.0])
+        half /= np.linalg.norm(half)
+        mirrored = np.maximum(half[2] - slope_x * half[0] - slope_y * half[1], 0.0) * norm
+        lobe = mirrored**_GLOSS_POWER - half[2] ** _GLOSS_POWER
+        # occlusion: how far a point lies below its neighbourhood, in units of the neighbourhood's width
+        sunk = cv2.blur(height, (7, 7), borderType=cv2.BORDER_REPLICATE) - height
+        ratio = ratio * (1.0 - 0.6 * np.clip(0.5 * sunk, 0.0, 1.0))
+        lit = self.around + 0.25 * self.around.mean((0, 1))  # highlights need light: none glow in the dark
+        highlight = self.gloss * 2.0 * lobe[..., None] * lit
+        return ratio.astype(np.float32), highlight.astype(np.float32)
+
+    def _roughen(self, light: RGB, roughness: Field) -> RGB:
+        rough = np.maximum(roughness, 0.0)[..., None]
+        smooth = np.maximum(-roughness, 0.0)[..., None]
+        above = np.maximum(light - 0.8 * self.around, 0.0)
+        light = light - np.minimum(0.75 * rough, 0.9) * above * (0.4 + self.gloss)
+        light = light * np.exp(0.16 * rough * self.grain[..., None])
+        light = light + np.minimum(0.8 * smooth, 0.9) * (self.around - light)
+        return light.astype(np.float32, copy=False)
