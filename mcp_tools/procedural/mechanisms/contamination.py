@@ -1,0 +1,296 @@
+"""Contamination: foreign matter that lies on or in the part. It is opaque, has its own texture and throws a contact shadow.
+
+Kinds: `powder` (many grains, few of them large), `chip` (a splinter of metal or plastic with flat facets), `glob` (glue, resin, grease:
+rounded, glossy, partly transparent), `debris` (an irregular bit with arms, crumb- or insect-like), `rag` (a torn or cut piece of fabric,
+paper or tape with its own weave), `strip` (a long piece that may reach in from outside), `filling` (cloudy matter that fills
+the cavity or field around the site up to its borders).
+"""
+
+import cv2
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.palette import Matter, choose_matter, measure_surroundings, paint_of
+from anomalyagent.mcp_tools.procedural.shapes import (
+    blob_distance,
+    facet_planes,
+    fractal_noise,
+    pixel_grid,
+    smooth_step,
+    spline_path,
+    trace_stroke,
+)
+from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, grain_noise, lightness_of, shade, window_guard
+
+__all__ = ["render"]
+
+_MADE_OF = {
+    "powder": ("dust", "soot", "rust", "swarf", "white plastic"),
+    "chip": ("swarf", "white plastic", "blue plastic", "rubber", "rust", "resin"),
+    "glob": ("resin", "grease", "white plastic"),
+    "debris": ("insect", "soot", "cardboard", "rust", "dust", "rubber"),
+    "rag": ("cardboard", "lint", "dust", "blue plastic", "rubber"),
+    "strip": ("cardboard", "lint", "white plastic", "swarf", "rubber"),
+    "filling": ("dust", "resin", "cardboard", "grease"),
+}
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """Foreign matter of the asked area (see module docstring)."""
+    cavity = _cavity(site) if spec.elongation < 2.5 else None
+    kind = _choose_kind(site, spec, cavity, rng)
+    near = measure_surroundings(site)
+    matter, color = choose_matter(near, spec.severity, rng, _MADE_OF[kind], spec.color_shift)
+    if kind == "filling" and cavity is not None:
+        cover, tone = _filling(site, cavity, rng)
+    else:
+        cover, tone = _BODIES[kind](site, spec, matter, rng)
+    cover = (cover * window_guard(site, 2.0)).astype(np.float32)
+    thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0}.get(kind, 0.12 * float(np.sqrt(site.area_px)))
+    shadow = cast_shadow(cover, site.scene.light, min(thick, 6.0), float(rng.uniform(0.25, 0.5))) if thick else None
+    support = cover > 0.004
+    return Edit(
+        window=site.window,
+        support=support if shadow is None else support | (shadow > 0.01),
+        paint=paint_of(np.clip(tone, -60.0, 60.0).astype(np.float32), color),
+        opacity=cover,
+        shadow=shadow,
+    )
+
+
+def _choose_kind(site: Site, spec: DefectSpec, cavity: Mask | None, rng: np.random.Generator) -> str:
+    area, share = site.area_px, spec.area_fraction / max(spec.count, 1)
+    if spec.elongation > 5.0:
+        odds = {"strip": 1.0, "chip": 0.3, "powder": 0.2}
+    elif area < 40.0:
+        odds = {"chip": 0.5, "debris": 0.6, "powder": 0.5, "glob": 0.3}
+    else:
+        odds = {"powder": 0.9, "chip": 0.8, "glob": 0.8, "debris": 1.0, "rag": 0.0 if area < 300.0 else 0.3 + 20.0 * min(share, 0.05)}
+        if area > 200.0 and spec.elongation >= 2.5:
+            odds["strip"] = 0.8
+        if cavity is not None and 0.3 < area / max(int(cavity.sum()), 1) < 3.0:
+            odds["filling"] = 1.2
+    weights = np.array(list(odds.values()))
+    return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
+
+
+def _relief(height: Field, matter: Matter, site: Site, rng: np.random.Generator) -> Field:
+    """Lightness offset of a body with the relief `height` (pixels): shading, gloss, grain."""
+    lit = shade(height, site.scene.light)
+    gleam = smooth_step((lit - 1.18) / 0.25) * 34.0 * matter.gloss
+    grain = matter.grain * (0.8 * fractal_noise(height.shape, 3.0, rng, octaves=2) + 0.6 * fractal_noise(height.shape, 14.0, rng))
+    return (38.0 * (lit - 1.0) + gleam + grain).astype(np.float32)
+
+
+def _dome(distance: Field, bulge: float) -> Field:
+    """Height of a body that rises steeply at its outline and flattens on top, from the signed distance (pixels)."""
+    depth = max(float(distance.max()), 1.0)
+    t = np.clip(distance / depth, 0.0, 1.0)
+    return (bulge * depth * np.sqrt(t * (2.0 - t))).astype(np.float32)
+
+
+def _edge(distance: Field) -> Field:
+    return np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32)
+
+
+def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Grains of heavy-tailed size, denser towards the middle, drawn at fourfold resolution where the window is small."""
+    height, width = site.window.shape
+    fine = 4 if max(height, width) <= 384 else 2
+    cover = np.zeros((height * fine, width * fine), np.uint8)
+    tone = np.zeros((height, width), np.float32)
+    reach = np.sqrt(site.area_px) * float(rng.uniform(0.6, 1.1))
+    left = site.area_px * float(rng.uniform(0.25, 0.5))
+    typical = max(0.03 * np.sqrt(site.area_px), 0.55)
+    angle, stretch = site.angle_rad, np.sqrt(min(spec.elongation, 9.0))
+    cos, sin = np.cos(angle), np.sin(angle)
+    for _ in range(600):
+        if left <= 0.0:
+            break
+        radius = min(typical * (0.5 + float(rng.pareto(2.2))), 0.22 * np.sqrt(site.area_px) + 0.5)
+        u, v = rng.normal(0.0, 0.5, 2) * reach
+        u, v = u * stretch, v / stretch
+        x = site.center_xy[0] + u * cos - v * sin - site.window.x0
+        y = site.center_xy[1] + u * sin + v * cos - site.window.y0
+        if not (2 <= x < width - 2 and 2 <= y < height - 2):
+            left -= 0.2
+            continue
+        turns = np.sort(rng.uniform(0.0, 2.0 * np.pi, int(rng.integers(5, 9))))
+        sizes = radius * rng.uniform(0.65, 1.3, len(turns))
+        points = np.stack([x + 0.5 + sizes * np.cos(turns), y + 0.5 + sizes * np.sin(turns)], 1) * fine
+        cv2.fillPoly(cover, [np.round(points).astype(np.int32)], 255)
+        r = int(radius) + 1
+        tone[max(int(y) - r, 0) : int(y) + r + 2, max(int(x) - r, 0) : int(x) + r + 2] = float(rng.normal(0.0, 7.0))
+        left -= np.pi * radius**2
+    soft = cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
+    haze = 0.25 * float(rng.random()) * np.clip(cv2.GaussianBlur(soft, (0, 0), max(0.1 * reach, 1.0)) * 1.5, 0.0, 1.0)
+    relief = cv2.GaussianBlur(soft, (0, 0), max(typical * 0.5, 0.6)) * min(typical, 2.0)
+    return np.maximum(soft, haze), tone + _relief(relief, matter, site, rng)
+
+
+def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Convex splinter: half-planes around the centre, flat facets, bright ridges."""
+    distance = _cut_outline(site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(4, 8)))
+    size = np.sqrt(site.area_px)
+    facets = facet_planes(site.window, site.center_xy, 0.6 * size, rng, count=int(rng.integers(2, 6)), slope=0.35, warp=0.05)
+    bevel = np.clip(distance / max(0.1 * size, 1.0), 0.0, 1.0)
+    slope = facets.slope[facets.label]
+    towards = np.cos(site.scene.light[0]), np.sin(site.scene.light[0])
+    plane = -30.0 * (slope[..., 0] * towards[0] + slope[..., 1] * towards[1])
+    tone = plane * (0.5 + matter.gloss) + 14.0 * facets.border * (0.3 + matter.gloss)
+    return _edge(distance), (tone + _relief(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)).astype(np.float32)
+
+
+def _glob(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Rounded drop; the middle is thicker and more opaque than the rim."""
+    distance = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px,
+        rng,
+        elongation=min(spec.elongation, 6.0),
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.0, 0.05)),
+    )
+    dome = _dome(distance, float(rng.uniform(0.35, 0.8)))
+    wave = 0.06 * np.sqrt(site.area_px) * fractal_noise(site.window.shape, max(0.4 * np.sqrt(site.area_px), 3.0), rng, octaves=2)
+    clear = float(rng.uniform(0.0, 0.5))
+    thickness = np.clip(distance / max(0.5 * float(distance.max()), 1.0), 0.0, 1.0)
+    cover = _edge(distance) * (1.0 - clear * (1.0 - thickness))
+    return cover.astype(np.float32), _relief(dome + wave * (distance > 0), matter, site, rng)
+
+
+def _debris(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """A rough lump, often with a few thin bent arms."""
+    size = float(np.sqrt(site.area_px))
+    distance = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px * 0.9,
+        rng,
+        elongation=min(spec.elongation * float(rng.uniform(1.0, 1.6)), 12.0),
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.15, 0.4)),
+        roughness=float(rng.uniform(0.15, 0.4)),
+    )
+    if size > 6.0 and rng.random() < 0.5:
+        for _ in range(int(rng.integers(2, 7))):
+            heading, long = float(rng.uniform(0.0, 2.0 * np.pi)), size * float(rng.uniform(0.5, 1.2))
+            center = (
+                site.center_xy[0] + (0.25 * size + 0.4 * long) * np.cos(heading),
+                site.center_xy[1] + (0.25 * size + 0.4 * long) * np.sin(heading),
+            )
+            arm = trace_stroke(site.window, spline_path(center, long, heading, rng, bend=0.5, points=12), 0.08 * size + 3.0)
+            distance = np.maximum(distance, max(0.025 * size, 0.5) * (1.2 - 0.7 * arm.along) - arm.distance)
+    lumps = fractal_noise(site.window.shape, max(0.35 * size, 2.0), rng, octaves=4, gain=0.6)
+    height = _dome(distance, float(rng.uniform(0.3, 0.6))) * (1.0 + 0.35 * lumps)
+    return _edge(distance), _relief(height.astype(np.float32), matter, site, rng)
+
+
+def _rag(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Piece of fabric or paper: straight cut edges, partly frayed, with a weave and soft folds."""
+    distance = _cut_outline(site, min(spec.elongation, 6.0), rng, corners=int(rng.integers(3, 7)), convex=False)
+    size = np.sqrt(site.area_px)
+    fray = float(rng.uniform(0.0, 0.03)) * size
+    distance = distance + fray * fractal_noise(site.window.shape, max(0.06 * size, 2.0), rng, octaves=3)
+    return _edge(distance), _cloth(site, matter, rng, size)
+
+
+def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """A long flat piece with parallel sides and cut ends, slightly bent; may reach in from beyond the object."""
+    slender = float(np.clip(spec.elongation, 3.0, 40.0))
+    length = float(np.sqrt(site.area_px * slender))
+    half = 0.5 * site.area_px / length
+    center = np.array(site.center_xy)
+    angle = site.angle_rad
+    x0, y0, x1, y1 = site.scene.box_xyxy
+    if rng.random() < 0.5:
+        outwards = center - np.array([(x0 + x1) / 2, (y0 + y1) / 2])
+        if np.linalg.norm(outwards) > 0.25 * min(x1 - x0, y1 - y0):
+            angle = float(np.arctan2(outwards[1], outwards[0]) + rng.normal(0.0, 0.3))
+    path = spline_path((float(center[0]), float(center[1])), length, angle, rng, bend=float(rng.uniform(0.0, 0.25)), wobble=0.0)
+    stroke = trace_stroke(site.window, path, half + 4.0)
+    ends = np.minimum(stroke.along, 1.0 - stroke.along) * length + 1e-3
+    distance = np.where((stroke.along <= 0.0) | (stroke.along >= 1.0), -1.0, np.minimum(half - stroke.distance, ends))
+    round_side = np.sqrt(np.clip(1.0 - (stroke.distance / max(half, 1.0)) ** 2, 0.0, 1.0)) * half * float(rng.uniform(0.1, 0.6))
+    lines = grain_noise(site.window.shape, 30.0, 1.6, angle, rng) * (1.5 + 0.5 * matter.grain)
+    tone = _relief(round_side.astype(np.float32), matter, site, rng) + lines
+    return _edge(distance.astype(np.float32)), tone.astype(np.float32)
+
+
+def _filling(site: Site, cavity: Mask, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Cloudy matter up to the borders of the cavity: swirls and wisps, half transparent."""
+    inside = cv2.distanceTransform(cavity.astype(np.uint8), cv2.DIST_L2, 3)
+    size = float(np.sqrt(cavity.sum()))
+    shape = site.window.shape
+    x, y = np.mgrid[: shape[0], : shape[1]].astype(np.float32)[::-1]
+    bend_x = x + 0.15 * size * fractal_noise(shape, 0.4 * size, rng, octaves=2)
+    bend_y = y + 0.15 * size * fractal_noise(shape, 0.4 * size, rng, octaves=2)
+    swirl = cv2.remap(fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    wisps = np.exp(-np.abs(swirl) * 6.0) * float(rng.uniform(0.0, 14.0))
+    cover = smooth_step(inside / 2.5) * np.clip(0.72 + 0.2 * swirl, 0.3, 1.0)
+    return cover.astype(np.float32), (6.0 * swirl + wisps).astype(np.float32)
+
+
+def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) -> Field:
+    """Lightness of a weave with folds, or of plain paper when the pitch would be below three pixels."""
+    x, y = pixel_grid(site.window)
+    folds = fractal_noise(site.window.shape, 0.6 * size, rng, octaves=3) * 0.05 * size
+    tone = _relief(folds, matter, site, rng)
+    pitch = max(float(rng.uniform(0.03, 0.07)) * size, 3.0)
+    if 0.07 * size >= 3.0 and rng.random() < 0.6:
+        turn = float(rng.uniform(0.0, np.pi))
+        u = (x * np.cos(turn) + y * np.sin(turn) + 2.0 * folds) * 2.0 * np.pi / pitch
+        v = (-x * np.sin(turn) + y * np.cos(turn) + 2.0 * folds) * 2.0 * np.pi / pitch
+        tone = tone + float(rng.uniform(2.0, 6.0)) * (np.sin(u) * np.cos(0.5 * v) + 0.6 * np.sin(v))
+    return tone.astype(np.float32)
+
+
+def _cut_outline(site: Site, elongation: float, rng: np.random.Generator, *, corners: int, convex: bool = True) -> Field:
+    """Signed distance to a random polygon of the site's area, positive inside."""
+    turns = np.sort((np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2.0 * np.pi / corners)
+    sizes = rng.uniform(0.75, 1.2, corners) if convex else rng.uniform(0.55, 1.35, corners)
+    stretch = np.sqrt(elongation)
+    points = np.stack([sizes * np.cos(turns) * stretch, sizes * np.sin(turns) / stretch], 1)
+    if convex:
+        points = cv2.convexHull(points.astype(np.float32))[:, 0]
+    area = 0.5 * abs(float(np.dot(points[:, 0], np.roll(points[:, 1], 1)) - np.dot(points[:, 1], np.roll(points[:, 0], 1))))
+    points = points * np.sqrt(site.area_px / max(area, 1e-3))
+    cos, sin = np.cos(site.angle_rad), np.sin(site.angle_rad)
+    points = points @ np.array([[cos, sin], [-sin, cos]]) + np.array(site.center_xy)
+    closed = np.concatenate([points, points[:1]]).astype(np.float32)
+    dense = np.concatenate([np.linspace(closed[i], closed[i + 1], 4, endpoint=False) for i in range(len(closed) - 1)] + [closed[-1:]])
+    reach = float(np.sqrt(site.area_px)) + 3.0
+    stroke = trace_stroke(site.window, dense.astype(np.float32), reach)
+    filled = np.zeros(site.window.shape, np.uint8)
+    corner_px = (points - np.array([site.window.x0, site.window.y0])) * 16.0
+    cv2.fillPoly(filled, [np.round(corner_px).astype(np.int32)], 1, shift=4)
+    return np.where(filled > 0, stroke.distance, -stroke.distance).astype(np.float32)
+
+
+def _cavity(site: Site) -> Mask | None:
+    """The even field around the site, (h, w) bool: grown over pixels of nearly the same smoothed lightness; None if it
+    reaches the border of the window or is ragged."""
+    lightness = cv2.GaussianBlur(lightness_of(site), (0, 0), 1.5)
+    x = int(np.clip(site.center_xy[0] - site.window.x0, 0, site.window.shape[1] - 1))
+    y = int(np.clip(site.center_xy[1] - site.window.y0, 0, site.window.shape[0] - 1))
+    grown = np.zeros((site.window.shape[0] + 2, site.window.shape[1] + 2), np.uint8)
+    cv2.floodFill(lightness, grown, (x, y), 0.0, 7.0, 7.0, cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 4 | (1 << 8))
+    field = cv2.morphologyEx(grown[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    border = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
+    if border.any() or field.sum() < 100:
+        return None
+    outlines, _ = cv2.findContours(field, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    largest = max(outlines, key=cv2.contourArea)
+    hull = cv2.contourArea(cv2.convexHull(largest))
+    if cv2.contourArea(largest) < 0.85 * hull:
+        return None
+    filled = np.zeros_like(field)
+    cv2.drawContours(filled, [largest], -1, 1, -1)
+    return filled.astype(bool)
+
+
+_BODIES = {"powder": _powder, "chip": _chip, "glob": _glob, "debris": _debris, "rag": _rag, "strip": _strip}

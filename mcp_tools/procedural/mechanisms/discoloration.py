@@ -1,0 +1,144 @@
+"""Discoloration: the colour or tone of the surface itself has shifted over a broad area; nothing lies on it.
+
+The shift is a weight map (0..1, mostly soft) times a change in log reflectance. Kinds: `cloud` (soft patch), `streaks` (uneven
+coating, follows the local structure), `band` (a zone with one clear straight border: ground, coated or exposed differently, its texture
+stronger or weaker than elsewhere), `heat` (temper colours in rings, on neutral metal in colour photos).
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
+
+__all__ = ["render"]
+
+# CIELAB shifts of a neutral surface: bleached, worn bright, yellowed, rust, scorched, dark oxide, verdigris, fogged blue
+_NEUTRAL: tuple[Triple, ...] = (
+    (14.0, 0.0, -2.0),
+    (9.0, 0.0, 2.0),
+    (-4.0, 2.0, 14.0),
+    (-12.0, 10.0, 15.0),
+    (-24.0, 3.0, 6.0),
+    (-14.0, 0.0, -3.0),
+    (-6.0, -9.0, 3.0),
+    (7.0, -1.0, -6.0),
+)
+# the same for a coloured one: (dL, share of its own chroma gained, yellow): faded, bleached, scorched, soaked, yellowed
+_COLORED: tuple[Triple, ...] = ((9.0, -0.35, 1.0), (16.0, -0.5, 0.0), (-20.0, -0.4, 4.0), (-13.0, 0.1, 0.0), (-3.0, -0.1, 10.0))
+# temper colours of steel from cool to hot: straw, brown, purple, blue, pale blue-grey
+_TEMPER = np.array([(0, 0, 0), (-3, 3, 16), (-12, 11, 14), (-18, 17, -12), (-16, 2, -24), (-6, -4, -10)], np.float32)
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """A shifted area of the asked size (see module docstring)."""
+    near = measure_surroundings(site)
+    angle, coherence = site.scene.orientation_at(*site.center_xy)
+    kind = _choose_kind(site, near, spec, coherence, rng)
+    weight = _weight(kind, site, spec, angle, rng) * window_guard(site, 0.15 * min(site.window.shape))
+    weight = (weight * foreground_cover(site)).astype(np.float32)
+    if kind == "heat":
+        change = _temper(near, weight)
+    else:
+        shift = spec.color_shift or fit_shift(near, _choose_shift(near, kind, rng), spec.severity)
+        change = weight[..., None] * log_ratio(near.lab, shift, near.grey)
+    gain = (
+        float(rng.uniform(0.15, 0.7)) * (1.0 if rng.random() < 0.6 else -0.7) if kind == "band" else float(rng.normal(0, 0.1))
+    )
+    change = change + (gain * weight * _log_texture(site))[..., None]
+    return Edit(window=site.window, support=weight > 0.01, log_reflectance=change.astype(np.float32))
+
+
+def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator) -> str:
+    chroma = float(np.hypot(near.lab[1], near.lab[2]))
+    metal = not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 88.0
+    wide = site.area_px > 0.1 * site.window.shape[0] * site.window.shape[1]  # a thin band would look like a line
+    odds = {
+        "cloud": 1.0,
+        "streaks": 0.3 + 0.9 * coherence,
+        "band": (0.35 + 0.5 * coherence) * (1.0 if wide else 0.0),
+        "heat": 0.5 if metal and spec.color_shift is None else 0.0,
+    }
+    weights = np.array(list(odds.values()))
+    return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
+
+
+def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Triple:
+    """A shift that the local colour can undergo: rust on neutral metal, fading on paint; nothing bleaches white further."""
+    lightness, a, b = (float(value) for value in near.lab)
+    colored = not near.grey and np.hypot(a, b) > 16.0
+    known = [(s[0], s[1] * a, s[1] * b + s[2]) for s in _COLORED] if colored else list(_NEUTRAL)
+    known = [s for s in known if 8.0 < lightness + s[0] < 97.0 and not (lightness > 80.0 and s[0] > 5.0)]
+    shift = np.array(known[int(rng.integers(len(known)))])
+    if kind == "band" or near.grey:
+        up = rng.random() < (0.65 if lightness < 55.0 else 0.25)
+        shift[0] = float(rng.uniform(8.0, 20.0)) * (1.0 if up else -1.0)
+        shift[1:] *= 0.3
+    shift = shift * rng.uniform(0.8, 1.25, 3)
+    return float(shift[0]), float(shift[1]), float(shift[2])
+
+
+def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.random.Generator) -> Field:
+    """How far each pixel has shifted, 0..1."""
+    shape = site.window.shape
+    radius = float(np.sqrt(site.area_px / np.pi))
+    if kind == "band":
+        return _band(site, angle, rng)
+    stretch = min(max(spec.elongation, 1.0), 20.0)
+    inner = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px * 1.4,
+        rng,
+        elongation=stretch,
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.03, 0.15)),
+    )
+    depth = max(float(inner.max()), 1.0)
+    if kind == "heat":
+        return np.clip(inner / depth + 0.08 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2), 0.0, 1.0)
+    cloud = fractal_noise(shape, max(radius, 4.0), rng, octaves=3)
+    if kind == "streaks":
+        lines = grain_noise(shape, max(radius * 1.6, 6.0), max(radius * 0.09, 1.5), angle, rng)
+        body = smooth_step(inner / (0.7 * depth))
+        return body * np.clip(0.62 + 0.3 * lines + 0.15 * cloud, 0.0, 1.3)
+    soft = float(rng.uniform(0.5, 1.1)) * depth
+    return smooth_step((inner + 0.12 * depth * cloud) / soft) * np.clip(0.85 + 0.12 * cloud, 0.0, 1.2)
+
+
+def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:
+    """A zone between one clear and one fading border, running along or across the structure, through the whole window."""
+    height, width = site.window.shape
+    x, y = pixel_grid(site.window)
+    along = angle + (0.0 if rng.random() < 0.3 else np.pi / 2) + float(rng.normal(0.0, 0.06))
+    across = -(x - site.center_xy[0]) * np.sin(along) + (y - site.center_xy[1]) * np.cos(along)
+    run = (x - site.center_xy[0]) * np.cos(along) + (y - site.center_xy[1]) * np.sin(along)
+    extent = float(np.hypot(width * np.cos(along), height * np.sin(along)))
+    thick = max(site.area_px / max(extent, 1.0), 3.0)
+    bow = float(rng.normal(0.0, 0.05)) * run**2 / max(extent, 1.0)
+    wave = 0.01 * extent * fractal_noise((height, width), max(extent / 5.0, 4.0), rng, octaves=3)
+    side = 1.0 if rng.random() < 0.5 else -1.0
+    across = side * (across + bow) + wave
+    clear = smooth_step((across + thick / 2) / float(rng.uniform(1.5, 4.0)))
+    fading = smooth_step((thick / 2 - across) / (thick * float(rng.choice([0.06, 0.5, 0.9]))))
+    return clear * fading * np.clip(0.9 + 0.1 * fractal_noise((height, width), thick, rng), 0.0, 1.2)
+
+
+def _temper(near: Surroundings, level: Field) -> NDArray[np.float32]:
+    """(h, w, 3) log reflectance of temper colours: `level` 0 is untouched metal, 1 the hottest spot."""
+    steps = np.stack([log_ratio(near.lab, (float(s[0]), float(s[1]), float(s[2])), near.grey) for s in _TEMPER])
+    at = np.linspace(0.0, 1.0, len(steps))
+    return np.stack([np.interp(level, at, steps[:, channel]) for channel in range(3)], axis=-1).astype(np.float32)
+
+
+def _log_texture(site: Site) -> Field:
+    """Local contrast of the surface, as differences of log lightness."""
+    logs = np.log(lightness_of(site) + 4.0)
+    reach = 2 * max(min(site.window.shape) // 8, 3) + 1
+    return (logs - cv2.blur(logs, (reach, reach), borderType=cv2.BORDER_REFLECT)).astype(np.float32)

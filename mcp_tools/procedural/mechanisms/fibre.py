@@ -1,0 +1,131 @@
+"""Fibres: a hair, a thread or a tuft of lint that lies on the surface.
+
+A fibre is a smooth curve whose direction wanders (a hair) or coils (a thread, lint), a pixel or a few wide, opaque, shaded like a
+cylinder, with a faint shadow that shows where it stands off the surface.
+"""
+
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of
+from anomalyagent.mcp_tools.procedural.shapes import Path, fractal_noise, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
+
+__all__ = ["render"]
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """One fibre, or a few tangled ones when the area is large (see module docstring)."""
+    near = measure_surroundings(site)
+    kind = str(rng.choice(["hair", "thread", "lint"], p=[0.5, 0.3, 0.2] if site.area_px > 60 else [0.8, 0.1, 0.1]))
+    slender = float(np.clip(spec.elongation, 25.0, 120.0) if spec.elongation > 8 else rng.uniform(28.0, 70.0))
+    width = float(np.clip(np.sqrt(site.area_px / slender), 1.0, 0.03 * min(site.window.shape) + 1.5))
+    if kind == "lint":
+        width = max(width * 0.6, 0.9)
+    length = site.area_px / width
+    color = _choose_color(near, spec, rng)
+    strands = int(rng.integers(3, 7)) if kind == "lint" else 1
+    cover = np.zeros(site.window.shape, np.float32)
+    lightness = np.zeros(site.window.shape, np.float32)
+    for _ in range(strands):
+        path = _curve(site, kind, length / strands, rng)
+        half = 0.5 * width * (float(rng.uniform(0.6, 1.2)) if kind == "lint" else 1.0)
+        stroke = trace_stroke(site.window, path, half * 2.0 + 3.0)
+        taper = np.clip(np.minimum(stroke.along, 1.0 - stroke.along) * 14.0, 0.35, 1.0) if kind != "thread" else 1.0
+        lay = stroke.coverage((half * taper).astype(np.float32) if kind != "thread" else half)
+        tone = _cylinder(stroke.distance / max(half, 0.5), stroke.side, path, stroke.along, site.scene.light)
+        if kind == "thread":  # twisted plies
+            turns = max(len(path) * float(np.median(np.linalg.norm(np.diff(path, axis=0), axis=1))) / max(width * 1.6, 3.0), 2.0)
+            phase = stroke.along * turns * 2.0 * np.pi + stroke.side * stroke.distance / max(half, 0.5)
+            tone = tone + 4.0 * np.sin(phase)
+        above = lay > 0.01
+        lightness = np.where(above, lightness * (1.0 - lay) + tone * lay, lightness)
+        cover = np.maximum(cover, lay)
+    if kind != "hair" and width > 1.4:
+        cover = np.maximum(cover, _fuzz(site, path, width, rng))
+    cover *= window_guard(site, 3.0)
+    lightness = lightness + 1.5 * fractal_noise(site.window.shape, max(width * 3.0, 3.0), rng, octaves=2)
+    shadow = cast_shadow(cover, site.scene.light, width * float(rng.uniform(0.6, 1.6)), 0.3)
+    return Edit(
+        window=site.window,
+        support=(cover > 0.004) | (shadow > 0.01),
+        paint=paint_of(lightness.astype(np.float32), color),
+        opacity=cover.astype(np.float32),
+        shadow=shadow,
+    )
+
+
+def _choose_color(near: Surroundings, spec: DefectSpec, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """CIELAB: light on dark, dark on light, now and then a dyed thread; nearer to the surface when faint."""
+    lightness = float(near.lab[0])
+    if spec.color_shift is not None:
+        color = near.lab + np.array(spec.color_shift, np.float32)
+    else:
+        pale = rng.random() < np.clip((70.0 - lightness) / 40.0, 0.08, 0.92)
+        target = float(rng.uniform(70.0, 92.0) if pale else rng.uniform(10.0, 30.0))
+        gap = target - lightness
+        wanted = np.clip(spec.severity * near.jnd * 1.6, 10.0, 90.0)
+        tone = lightness + np.sign(gap) * min(abs(gap), wanted)
+        dyed = rng.random() < 0.2
+        hue, chroma = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(12.0, 35.0) if dyed else rng.uniform(0.0, 7.0))
+        color = np.array([tone, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
+    if near.grey:
+        color[1:] = 0.0
+    color[0] = np.clip(color[0], 3.0, 97.0)
+    return color.astype(np.float32)
+
+
+def _curve(site: Site, kind: str, length: float, rng: np.random.Generator) -> Path:
+    """The fibre's axis: curls more the longer it is, so that it stays near the site; shrunk if it would leave the window."""
+    count = int(np.clip(length / 1.5, 16, 400))
+    curl = {"hair": 1.0, "thread": 1.6, "lint": 2.6}[kind] * float(rng.gamma(2.0, 0.5))
+    if kind == "hair" and rng.random() < 0.4:
+        curl *= 0.3
+    x, y = site.center_xy
+    if kind == "lint":
+        reach = 0.12 * length
+        x, y = x + float(rng.normal(0.0, reach)), y + float(rng.normal(0.0, reach))
+    if curl < 0.5:
+        path = spline_path((x, y), length, site.angle_rad, rng, bend=curl, wobble=0.01, points=count)
+    else:
+        # direction as a smooth random walk plus a steady turn: arcs, loops and S-shapes
+        turn = float(rng.normal(0.0, 0.7)) * curl
+        heading = turn * np.linspace(-1.0, 1.0, count) + curl * 0.7 * path_profile(count, rng, knots=int(rng.integers(3, 7)))
+        steps = np.stack([np.cos(heading + site.angle_rad), np.sin(heading + site.angle_rad)], 1) * (length / count)
+        path = np.cumsum(steps, 0)
+        path = path - 0.5 * (path.min(0) + path.max(0)) + np.array([x, y])
+    low, high = path.min(0), path.max(0)
+    window = site.window
+    room = np.array([window.x1 - window.x0, window.y1 - window.y0], np.float64) - 8.0
+    fit = min(1.0, *(room / np.maximum(high - low, 1.0)))
+    middle = 0.5 * (low + high)
+    half = 0.5 * fit * (high - low) + 4.0
+    inside = np.clip(middle, np.array([window.x0, window.y0]) + half, np.array([window.x1, window.y1]) - half)
+    return ((path - middle) * fit + inside).astype(np.float32)
+
+
+def _cylinder(across: Field, side: Field, path: Path, along: Field, light: tuple[float, float]) -> Field:
+    """Lightness offset over the width of a round fibre: a lit flank, a dark one, a thin highlight."""
+    tangent = np.gradient(path, axis=0)
+    tangent /= np.maximum(np.linalg.norm(tangent, axis=1, keepdims=True), 1e-6)
+    # the right-hand normal of the direction faces the light by this much
+    facing = -tangent[:, 1] * np.cos(light[0]) + tangent[:, 0] * np.sin(light[0])
+    at = np.linspace(0.0, 1.0, len(path))
+    lit = np.interp(along, at, facing) * side * np.clip(across, 0.0, 1.0)
+    gleam = np.exp(-(((lit - 0.45) / 0.3) ** 2))
+    return (9.0 * lit + 7.0 * gleam - 3.0).astype(np.float32)
+
+
+def _fuzz(site: Site, path: Path, width: float, rng: np.random.Generator) -> Field:
+    """Loose ends that stick out of a thread: short, thin, half transparent."""
+    fuzz = np.zeros(site.window.shape, np.float32)
+    for _ in range(int(rng.integers(3, 9))):
+        start = path[int(rng.integers(len(path)))]
+        heading = float(rng.uniform(0.0, 2.0 * np.pi))
+        long = width * float(rng.uniform(1.5, 4.0))
+        center = float(start[0] + 0.5 * long * np.cos(heading)), float(start[1] + 0.5 * long * np.sin(heading))
+        hair = trace_stroke(site.window, spline_path(center, long, heading, rng, bend=0.5, points=8), 2.0)
+        fuzz = np.maximum(fuzz, hair.coverage(max(width * 0.08, 0.3)) * 0.7)
+    return fuzz
