@@ -1,0 +1,52 @@
+# Each target does all of its own set-up on a machine that has Python 3.11 to 3.13, pip and make.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+DEMO   ?= demo_run
+
+export OPENCV_LOG_LEVEL = ERROR
+# Two threads on a small shared machine are slower than one.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo test lint bench pictures clean
+
+help:
+	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
+	@echo "make test      install everything and run the whole test suite"
+	@echo "make lint      style, types, layers"
+	@echo "make bench     measured times and memory beside their budgets"
+	@echo "make pictures  the pictures of README.md, from what the demo made"
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "anomalyagent needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; run: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=24"
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.all: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[all,dev]"
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	$(BIN)/python examples/demo.py --out $(DEMO)
+
+test: $(VENV)/.all
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.all
+	$(BIN)/python tests/bench/budgets.py
+
+pictures: $(VENV)/.core
+	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures
+
+clean:
+	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache
