@@ -69,6 +69,8 @@ class Edit:
         opacity: 0..1.
         shadow: 0..1, share of light taken away (contact shadow, occlusion).
         strength_fixed: True when severity must not rescale it (a missing part is missing).
+        photographed: True when `paint` is made of pixels of this photo (moved, filled): the lens has blurred them already
+            and their noise is theirs, so neither is added again.
     """
 
     window: Window
@@ -80,3 +82,4 @@ class Edit:
     opacity: Field | None = None
     shadow: Field | None = None
     strength_fixed: bool = False
+    photographed: bool = False

@@ -128,6 +128,8 @@ class Surface:
             light = light * (1.0 - np.clip(edit.shadow * np.float32(gain), 0.0, 0.97))[..., None].astype(np.float32)
         # A pixel on the border of the support gets the full change: softness there comes from the mechanism and the lens.
         change = (srgb_from_linear(light) - self.rgb) * fade
+        if edit.photographed:
+            return np.clip(self.rgb + change, 0.0, 1.0).astype(np.float32, copy=False)
         sigma = float(np.sqrt(max(self.scene.blur_sigma_px**2 - _DRAWN_SIGMA_PX**2, 0.0)))
         if sigma > 0.25:
             size = 2 * int(np.ceil(3 * sigma)) + 1
