@@ -1,0 +1,150 @@
+"""Features of what the change looks like: how visible, how lit, how coloured, and of which mechanism it reminds.
+
+`describe` turns a change into a short vector; the calibration holds the mean and spread of that vector for every
+mechanism, so a change can be said to look more like another mechanism than like the asked one.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.mcp_tools.judge.expectation import CONCAVE, Expectation
+from anomalyagent.mcp_tools.judge.pair import Pair, dilate
+
+__all__ = ["DESCRIPTOR", "Appearance", "describe", "measure_appearance"]
+
+DESCRIPTOR: tuple[str, ...] = ("elongation", "solidity", "width", "tone", "chroma", "relief", "steepness", "grain")
+"""Names of the numbers in the vector of `describe`."""
+Floats = NDArray[np.float64]
+PALETTE_STEP = 3.0
+"""Width of a cell of the palette, CIELAB a and b."""
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What the change looks like.
+
+    Attributes:
+        visibility: typical visibility of its stronger parts (80th percentile), just-noticeable differences.
+        visible_px: number of visible pixels.
+        wrong_light: 0..1, how clearly its bright side is where the light of the scene would leave it dark.
+        foreign_color: mean distance of its colours from the palette of the normal photo, CIELAB.
+        descriptor: see `DESCRIPTOR`.
+    """
+
+    visibility: float
+    visible_px: int
+    wrong_light: float
+    foreign_color: float
+    descriptor: tuple[float, ...]
+
+    def excess_strength(self, expected_most: float) -> float:
+        """Doublings by which the visibility exceeds the strongest that is expected, 0 when it does not."""
+        return max(0.0, float(np.log2(self.visibility / expected_most)))
+
+
+def measure_appearance(pair: Pair, expected: Expectation) -> Appearance:
+    """Measure visibility, light, colour and the descriptor."""
+    moment = _light_moment(pair)
+    return Appearance(
+        visibility=float(np.quantile(pair.visibility[pair.mask], 0.8)),
+        visible_px=int(np.count_nonzero(pair.visible)),
+        wrong_light=_wrong_light(pair, moment) if CONCAVE.intersection(expected.mechanisms) else 0.0,
+        foreign_color=_foreign_color(pair),
+        descriptor=describe(pair),
+    )
+
+
+def _light_moment(pair: Pair) -> Floats:
+    """Vector from the darkened to the brightened side, weighted mean over components; length 0..1 (1: two opposite halves)."""
+    count, raw_labels = cv2.connectedComponents(dilate(pair.mask, 1).view(np.uint8), connectivity=8)
+    labels = np.asarray(raw_labels, np.int32)
+    lightness = pair.shift[..., 0]
+    places = np.nonzero(labels)
+    if count < 2:
+        return np.zeros(2)
+    part = labels[places]
+    rows, columns = (axis.astype(np.float64) for axis in places)
+    change = lightness[places].astype(np.float64)
+    strength = np.abs(change)
+
+    def per_part(weights: Floats) -> Floats:
+        return np.bincount(part, weights, count).astype(np.float64)
+
+    total = per_part(strength) + 1e-9
+    # The mean change is paint, not shading: only what is left after taking it away can be relief.
+    area = per_part(np.ones(part.size)) + 1e-9
+    change = change - (per_part(change) / area)[part]
+    cx, cy = per_part(columns) / area, per_part(rows) / area
+    dx, dy = columns - cx[part], rows - cy[part]
+    # Distances across the narrow direction count fully, along a stroke hardly: its shading lies across.
+    scale = _whitening(part, dx, dy, area, count)
+    ux = scale[part, 0, 0] * dx + scale[part, 0, 1] * dy
+    uy = scale[part, 1, 0] * dx + scale[part, 1, 1] * dy
+    mx, my = per_part(change * ux) / total, per_part(change * uy) / total
+    weights = total / total.sum()
+    return np.array([float((weights * mx).sum()), float((weights * my).sum())])
+
+
+def _whitening(part: NDArray[np.int32], dx: Floats, dy: Floats, area: Floats, count: int) -> Floats:
+    cov = np.empty((count, 2, 2))
+    cov[:, 0, 0] = np.bincount(part, weights=dx * dx, minlength=count) / area + 0.5
+    cov[:, 1, 1] = np.bincount(part, weights=dy * dy, minlength=count) / area + 0.5
+    cov[:, 0, 1] = cov[:, 1, 0] = np.bincount(part, weights=dx * dy, minlength=count) / area
+    values, vectors = np.linalg.eigh(cov)
+    return (vectors * (1.0 / np.sqrt(values))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+
+
+def _wrong_light(pair: Pair, moment: Floats) -> float:
+    """A hollow is bright on the side away from the light: the moment should point away from it."""
+    azimuth, elevation = pair.scene.light
+    towards = float(moment[0] * np.cos(azimuth) + moment[1] * np.sin(azimuth))
+    return max(0.0, min(1.0, towards)) * float(np.cos(elevation))
+
+
+def _foreign_color(pair: Pair) -> float:
+    """Mean distance of the changed pixels' (a, b) from the cells that the normal photo's colours occupy."""
+    own = pair.scene.lab[..., 1:].reshape(-1, 2)
+    own = own[:: max(1, own.shape[0] // 32768)]
+    cells = np.zeros((96, 96), np.int32)
+    place = np.clip(np.rint(own / PALETTE_STEP).astype(int) + 48, 0, 95)
+    np.add.at(cells, (place[:, 0], place[:, 1]), 1)
+    # A cell counts when more than a stray pixel lies in it; its neighbours lie within noise.
+    used = dilate(cells > max(1, own.shape[0] // 8192), 1)
+    distance = cv2.distanceTransform((~used).view(np.uint8), cv2.DIST_L2, 3)
+    inside = pair.after[..., 1:][pair.mask]
+    place = np.clip(np.rint(inside / PALETTE_STEP).astype(int) + 48, 0, 95)
+    return float(distance[place[:, 0], place[:, 1]].mean()) * PALETTE_STEP
+
+
+def describe(pair: Pair) -> tuple[float, ...]:
+    """The change as a short vector, see `DESCRIPTOR`.
+
+    Returns:
+        (8,) floats: log2 length / width; area / convex hull; log2 width / object size; darker -1 .. lighter 1; share of
+        colour in the change 0..1; strength of opposite halves 0..1; gradient of the change / its size; log2 of texture
+        inside, after / before.
+    """
+    components = pair.components
+    areas = np.array([part.area for part in components])
+    weights = areas / areas.sum()
+    mask = pair.mask
+    shift = pair.shift
+    strength = np.abs(shift[..., 0])[mask].sum() + np.linalg.norm(shift[..., 1:][mask], axis=1).sum() + 1e-6
+    dx = cv2.Sobel(shift[..., 0], cv2.CV_32F, 1, 0, scale=0.125)
+    dy = cv2.Sobel(shift[..., 0], cv2.CV_32F, 0, 1, scale=0.125)
+    slope = cv2.magnitude(dx, dy)[mask].mean()
+    size = np.abs(shift[..., 0])[mask].mean()
+    before, after = (float(cv2.Laplacian(lab[..., 0], cv2.CV_32F)[mask].std()) for lab in (pair.before, pair.after))
+    return (
+        float((weights * np.log2([part.elongation for part in components])).sum()),
+        float((weights * [part.solidity for part in components]).sum()),
+        float((weights * np.log2([part.width / np.sqrt(pair.scene.object_area_px) for part in components])).sum()),
+        float(shift[..., 0][mask].sum() / strength),
+        float(np.linalg.norm(shift[..., 1:][mask], axis=1).sum() / strength),
+        float(np.linalg.norm(_light_moment(pair))),
+        float(slope / (size + 1.0)),
+        float(np.log2((after + 1.0) / (before + 1.0))),
+    )

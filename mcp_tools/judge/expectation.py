@@ -1,0 +1,73 @@
+"""What a defect of the asked type should look like: the numeric priors of its knowledge card, or of its mechanism.
+
+A card may hold several variants (a break can be a chip or a crack); a judged image is compared with the variant that
+fits it best, so `Expectation` is a list of variants with equal rights.
+"""
+
+from dataclasses import dataclass
+
+from anomalyagent.knowledge.cards import Card, Priors, Variant
+from anomalyagent.knowledge.spec import MECHANISMS, Mechanism
+
+__all__ = ["COMPACT", "CONCAVE", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "expect"]
+
+THIN: frozenset[Mechanism] = frozenset({"scratch", "crack", "cut", "fibre"})
+"""Much longer than wide."""
+COMPACT: frozenset[Mechanism] = frozenset({"dent", "hole", "stain", "contamination"})
+"""About as long as wide."""
+CONCAVE: frozenset[Mechanism] = frozenset({"scratch", "crack", "dent", "hole", "chip", "cut"})
+"""Material is pressed in or taken away, so the wall that faces the light is on the far side."""
+FOREIGN: frozenset[Mechanism] = frozenset({"stain", "discoloration", "contamination", "fibre", "print", "swap", "missing"})
+"""Brings matter, dye or parts whose colour need not occur on the normal photo."""
+STRUCTURAL: frozenset[Mechanism] = frozenset({"bend", "missing", "swap"})
+"""Changes the outline of the object, so parts of the change may lie beside the old one."""
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is expected of an anomaly type.
+
+    Attributes:
+        variants: ways in which it may show itself, never empty, most typical first.
+        card_id: knowledge card that they come from; None when only the mechanism could be guessed from the words.
+    """
+
+    variants: tuple[Variant, ...]
+    card_id: str | None
+
+    @property
+    def mechanisms(self) -> tuple[Mechanism, ...]:
+        """Mechanisms of the variants, most typical first, without repeats."""
+        return tuple(dict.fromkeys(variant.mechanism for variant in self.variants))
+
+    @property
+    def may_be_foreign(self) -> bool:
+        """True when some variant brings colours that need not occur on the normal photo."""
+        return any(v.mechanism in FOREIGN or v.priors.tint_ab is not None for v in self.variants)
+
+
+def expect(card: Card | None, mechanism: Mechanism | None) -> Expectation:
+    """Expectation from a card; without one, wide ranges for the mechanism that the words of the type speak of.
+
+    Args:
+        card: knowledge card of the item and type, when there is one.
+        mechanism: guessed from the words; None when they say nothing, then any look is accepted.
+    """
+    if card is not None:
+        return Expectation(card.variants, card.id)
+    if mechanism is None:
+        return Expectation(tuple(_variant(name, (0.0003, 0.4), (1.0, 200.0), (1, 16)) for name in MECHANISMS), None)
+    if mechanism in THIN:
+        return Expectation((_variant(mechanism, (0.0005, 0.06), (4.0, 80.0), (1, 4)),), None)
+    if mechanism in COMPACT:
+        return Expectation((_variant(mechanism, (0.0005, 0.12), (1.0, 3.0), (1, 6)),), None)
+    if mechanism in STRUCTURAL:
+        return Expectation((_variant(mechanism, (0.002, 0.4), (1.0, 12.0), (1, 2)),), None)
+    return Expectation((_variant(mechanism, (0.0005, 0.25), (1.0, 10.0), (1, 4)),), None)
+
+
+def _variant(
+    mechanism: Mechanism, area_fraction: tuple[float, float], elongation: tuple[float, float], count: tuple[int, int]
+) -> Variant:
+    fields = {"area_fraction": area_fraction, "elongation": elongation, "severity": (3.0, 40.0), "count": count}
+    return Variant(mechanism=mechanism, priors=Priors.model_validate(fields))

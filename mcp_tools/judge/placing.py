@@ -1,0 +1,105 @@
+"""Features of where and how large the change is: object, zone, size, shape, number, and how far the expectation is missed."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomalyagent.knowledge.cards import Variant
+from anomalyagent.knowledge.spec import Zone
+from anomalyagent.mcp_tools.imaging.arrays import Mask
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, Expectation
+from anomalyagent.mcp_tools.judge.pair import Component, Pair, dilate
+
+__all__ = ["Placing", "allowed_mask", "measure_placing"]
+
+
+@dataclass(frozen=True)
+class Placing:
+    """Where the change is and how it compares with the best fitting variant.
+
+    Attributes:
+        off_object: share of the visible change beside the object, 0..1.
+        wrong_zone: share of the change on the object that lies outside the allowed zones, 0..1.
+        oversized, undersized: doublings by which the area misses the expected range.
+        elongation_miss: doublings by which length / width misses the expected range.
+        pieces: number of parts of about equal size that the change falls into.
+        surplus: doublings by which `pieces` exceeds the expected number.
+        tone_miss: 0..1, how clearly it is darker where lighter is expected, or the other way round.
+        area_fraction, elongation: as measured.
+        variant: the variant that was compared with.
+    """
+
+    off_object: float
+    wrong_zone: float
+    oversized: float
+    undersized: float
+    elongation_miss: float
+    pieces: float
+    surplus: float
+    tone_miss: float
+    area_fraction: float
+    elongation: float
+    variant: Variant
+
+
+def allowed_mask(scene: Scene, zones: tuple[Zone, ...]) -> Mask:
+    """(H, W) bool, pixels of the object in or near one of the zones: borders are soft by 5 % of the object's size."""
+    if "any" in zones:
+        return scene.foreground
+    allowed = np.zeros(scene.foreground.shape, bool)
+    for zone in zones:
+        allowed |= scene.zone_mask(zone)
+    return dilate(allowed, max(1, round(0.05 * np.sqrt(scene.object_area_px)))) & scene.foreground
+
+
+def measure_placing(pair: Pair, expected: Expectation) -> Placing:
+    """Compare place, size and shape with each variant; the one that is missed least speaks."""
+    scene = pair.scene
+    near = max(2, round(0.02 * np.sqrt(scene.object_area_px)))
+    weight = np.minimum(pair.visibility, 10.0) * pair.mask
+    total = max(1e-6, float(weight.sum()))
+    around = dilate(scene.foreground, near)[pair.window]
+    off_object = float(weight[~around].sum()) / total
+    area_fraction = float(np.count_nonzero(pair.visible)) / scene.object_area_px
+    components = pair.components
+    areas = np.array([part.area for part in components])
+    pieces = float(areas.sum() ** 2 / (areas**2).sum())
+    elongation = _typical_elongation(components)
+    lightness = pair.shift[..., 0] * pair.mask
+    balance = float(lightness.sum()) / max(1e-6, float(np.abs(pair.shift).sum(axis=2)[pair.mask].sum()))
+    candidates: list[tuple[float, Placing]] = []
+    for order, variant in enumerate(expected.variants):
+        priors = variant.priors
+        allowed = allowed_mask(scene, priors.zones)[pair.window]
+        on_object = pair.mask & pair.foreground
+        inside = float(weight[on_object & allowed].sum())
+        on_total = float(weight[on_object].sum())
+        structural = variant.mechanism in STRUCTURAL
+        wrong_zone = 0.0 if on_total <= 0 or structural else 1.0 - inside / on_total
+        low, high = priors.area_fraction
+        fewest, most = priors.elongation
+        tone = balance if priors.contrast == "darker" else -balance if priors.contrast == "lighter" else 0.0
+        placing = Placing(
+            off_object=0.5 * off_object if structural else off_object,
+            wrong_zone=wrong_zone,
+            oversized=max(0.0, float(np.log2(area_fraction / high))),
+            undersized=max(0.0, float(np.log2(low / area_fraction))),
+            elongation_miss=max(0.0, float(np.log2(elongation / most)), float(np.log2(fewest / elongation))),
+            pieces=pieces,
+            surplus=max(0.0, float(np.log2(pieces / priors.count[1]))),
+            tone_miss=max(0.0, tone),
+            area_fraction=area_fraction,
+            elongation=elongation,
+            variant=variant,
+        )
+        miss = wrong_zone + placing.oversized + placing.undersized + placing.elongation_miss + placing.tone_miss
+        candidates.append((miss + 0.01 * order, placing))
+    return min(candidates, key=lambda entry: entry[0])[1]
+
+
+def _typical_elongation(components: list[Component]) -> float:
+    """Area-weighted geometric mean over the components."""
+    areas = np.array([part.area for part in components])
+    logs = np.log([part.elongation for part in components])
+    return float(np.exp((areas * logs).sum() / areas.sum()))
