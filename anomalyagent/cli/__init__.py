@@ -1,0 +1,57 @@
+"""The command line: `anomalyagent COMMAND`. Each module here is one command or group; all heavy imports happen inside them.
+
+Exit codes: 0 done; 1 done in part, or a failure without a code of its own; 2 wrong usage, settings or a missing backend;
+3 images or workspace; 4 a tool or policy failed; 5 knowledge or trace; 6 the run; 130 interrupted (run again to resume).
+"""
+
+import sys
+
+import typer
+
+from anomalyagent.cli import config, doctor, knowledge, mcp, synthesize
+from anomalyagent.errors import AnomalyAgentError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="anomalyagent",
+    help="Realistic industrial defects (image + pixel mask) on photos of good parts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("synthesize")(synthesize.command)
+app.command("doctor")(doctor.command)
+app.add_typer(config.app, name="config")
+app.add_typer(knowledge.app, name="knowledge")
+app.add_typer(mcp.app, name="mcp")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import anomalyagent
+
+        typer.echo(f"anomalyagent {anomalyagent.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(  # pyright: ignore[reportUnusedFunction]
+    version: bool = typer.Option(False, "--version", callback=_show_version, is_eager=True, help="Show the version and leave."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except AnomalyAgentError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # `anomalyagent ... | head`
+        sys.stderr.close()
+        sys.exit(0)

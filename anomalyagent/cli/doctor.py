@@ -1,0 +1,112 @@
+"""`anomalyagent doctor`: what is installed, which backends can be used, and what each missing one needs."""
+
+import json
+import os
+import platform
+import re
+import sys
+from importlib import metadata
+from typing import Any
+
+import typer
+
+from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption
+
+__all__ = ["command", "examine"]
+
+_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9_.-]+)[^;]*(?:;.*extra == ['\"](?P<extra>[^'\"]+)['\"])?")
+
+
+def command(config: ConfigOption = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
+    """Say what is installed, which backends can be used, and what each missing one needs. Exit code 1 when the chosen
+    configuration cannot run."""
+    from anomalyagent.configs.loading import load_settings
+
+    report = examine(load_settings(config, sets or ()))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2))
+    else:
+        _print(report)
+    if not report["ready"]:
+        raise typer.Exit(1)
+
+
+def examine(settings: Any) -> dict[str, Any]:
+    """The same as plain data: python, packages, backends, knowledge, problems, ready."""
+    from anomalyagent.mcp_tools.registry import describe_backends
+
+    packages = {"core": _packages(None)} | {extra: _packages(extra) for extra in _extras()}
+    chosen = {tool: getattr(settings.tools, tool) for tool in type(settings.tools).model_fields}
+    backends = [
+        {
+            "tool": status.tool,
+            "backend": status.name,
+            "usable": status.usable,
+            "needs": status.missing,
+            "chosen": chosen[status.tool].backend == status.name and chosen[status.tool].server is None,
+        }
+        for status in describe_backends()
+    ]
+    problems = [f"{name} is not installed" for name, version in packages["core"].items() if version is None]
+    problems += [f"{b['tool']}: {b['needs']}" for b in backends if b["chosen"] and not b["usable"]]
+    for tool, one in chosen.items():
+        if one.server is None and not any(b["tool"] == tool and b["chosen"] for b in backends):
+            problems.append(f"{tool}: backend '{one.backend}' is unknown")
+    return {
+        "anomalyagent": metadata.version("anomalyagent"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "executable": sys.executable,
+        "packages": packages,
+        "backends": backends,
+        "servers": {tool: one.server for tool, one in chosen.items() if one.server is not None},
+        "problems": problems,
+        "ready": not problems,
+    }
+
+
+def _requirements() -> list[re.Match[str]]:
+    return [match for line in metadata.requires("anomalyagent") or [] if (match := _REQUIREMENT.match(line))]
+
+
+def _extras() -> list[str]:
+    return sorted({match["extra"] for match in _requirements() if match["extra"]} - {"dev", "all"})
+
+
+def _packages(extra: str | None) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for match in _requirements():
+        if match["extra"] == extra and match["name"] != "anomalyagent":
+            try:
+                found[match["name"]] = metadata.version(match["name"])
+            except metadata.PackageNotFoundError:
+                found[match["name"]] = None
+    return found
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    console.print(
+        f"anomalyagent {report['anomalyagent']}, Python {report['python']}, {report['platform']}, {report['cpu_count']} cores",
+        highlight=False,
+    )
+    for group, packages in report["packages"].items():
+        missing = [name for name, version in packages.items() if version is None]
+        state = "all installed" if not missing else f"missing {', '.join(missing)}"
+        fix = f"  ->  pip install 'anomalyagent[{group}]'" if missing and group != "core" else ""
+        console.print(f"  {group}: {len(packages)} packages, {state}{fix}", highlight=False)
+    table = Table("tool", "backend", "usable", "needs", title="Backends", title_justify="left")
+    for one in report["backends"]:
+        name = f"{one['backend']} (chosen)" if one["chosen"] else one["backend"]
+        table.add_row(one["tool"], name, "yes" if one["usable"] else "no", one["needs"])
+    for tool, server in report["servers"].items():
+        table.add_row(tool, "other MCP server (chosen)", "", server if isinstance(server, str) else " ".join(server))
+    console.print(table)
+    for problem in report["problems"]:
+        console.print(f"problem: {problem}", style="red", highlight=False)
+    if report["ready"]:
+        console.print("Ready: this configuration can run.")
