@@ -1,0 +1,99 @@
+"""How a tool's result is put into an MCP answer: structured content, a short text, a link, and a preview on request."""
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from mcp.server.mcpserver import Image
+from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
+from pydantic import Field
+
+from anomalyagent.errors import ToolInputError
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.contracts import ToolResult
+from anomalyagent.mcp_tools.workspace import Workspace, uri_of
+
+if TYPE_CHECKING:  # loaded with the first image
+    from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+    from anomalyagent.mcp_tools.imaging.photo import Photo
+
+__all__ = [
+    "AnomalyType",
+    "ImageRef",
+    "ItemName",
+    "Preview",
+    "Seed",
+    "answer",
+    "preview_of",
+    "read_pair",
+    "spec_text",
+]
+
+PREVIEW_SIDE_PX = 768
+PREVIEW_BYTES = 200_000
+
+ImageRef = Annotated[
+    str, Field(description="Image file: path relative to the workspace folder, forward slashes, e.g. photos/nut_012.png.")
+]
+ItemName = Annotated[
+    str,
+    Field(min_length=1, max_length=200, description="What the photo shows, e.g. 'metal nut', 'hot-rolled steel'."),
+]
+AnomalyType = Annotated[
+    str, Field(min_length=1, max_length=200, description="The defect in a few words, e.g. 'scratch', 'bent', 'oil stain'.")
+]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="Same inputs and seed: same result; another seed: another variant.")]
+Preview = Annotated[bool, Field(description="Also return a small JPEG so that you can look at the result.")]
+
+
+def answer(
+    result: ToolResult, text: str, *, ref: str | None = None, title: str = "", preview: bytes | None = None
+) -> CallToolResult:
+    """The MCP answer for `result`; `ref` is linked as a PNG resource, `preview` is JPEG data."""
+    content: list[ContentBlock] = [TextContent(type="text", text=text)]
+    if ref is not None:
+        name = ref.rpartition("/")[2]
+        content.append(ResourceLink(type="resource_link", name=name, title=title, uri=uri_of(ref), mime_type="image/png"))
+    if preview is not None:
+        content.append(Image(data=preview, format="jpeg").to_image_content())
+    return CallToolResult(content=content, structured_content=result.model_dump(mode="json"))
+
+
+def spec_text(spec: DefectSpec) -> str:
+    """The spec as compact JSON, without the fields that are unset, ready to be sent back."""
+    return json.dumps(spec.model_dump(mode="json", exclude_none=True), separators=(",", ":"))
+
+
+def read_pair(workspace: Workspace, normal_image: str, anomaly_image: str) -> "tuple[Photo, Photo]":
+    """Both photos of a comparison.
+
+    Raises:
+        ToolInputError: their sizes differ.
+    """
+    normal, anomaly = workspace.read_photo(normal_image), workspace.read_photo(anomaly_image)
+    if normal.shape != anomaly.shape:
+        sizes = [f"{photo.shape[1]}x{photo.shape[0]}" for photo in (normal, anomaly)]
+        raise ToolInputError(
+            f"normal_image {normal_image!r} is {sizes[0]} and anomaly_image {anomaly_image!r} is {sizes[1]} pixels; they must "
+            "be equal. Use the photo that image_gen was called with as normal_image."
+        )
+    return normal, anomaly
+
+
+def preview_of(photo: "Photo", mask: "Mask | None" = None) -> bytes:
+    """JPEG of `photo`, at most 768 px a side and 200 kB, with the border of `mask` drawn in magenta around it."""
+    from anomalyagent.mcp_tools.imaging.importing import encode_preview
+
+    shown = photo if mask is None else replace(photo, rgb=_outlined(photo.rgb, mask))
+    return encode_preview(shown, PREVIEW_SIDE_PX, PREVIEW_BYTES)[0]
+
+
+def _outlined(rgb: "RGB", mask: "Mask") -> "RGB":
+    import cv2
+    import numpy as np
+
+    width = 2 * max(1, round(max(mask.shape) / PREVIEW_SIDE_PX)) + 1
+    grown = cv2.dilate(mask.astype(np.uint8), np.ones((width, width), np.uint8)).astype(bool)
+    drawn = rgb.copy()
+    drawn[grown & ~mask] = (1.0, 0.0, 1.0)
+    return drawn

@@ -1,0 +1,60 @@
+"""The image_gen tool: draws the defect on the photo; every pixel outside the edit stays as it was."""
+
+from typing import Annotated
+
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.answers import ImageRef, Preview, Seed, answer, preview_of, spec_text
+from anomalyagent.mcp_tools.backends.base import ImageGenBackend
+from anomalyagent.mcp_tools.contracts import ImageResult
+from anomalyagent.mcp_tools.registry import is_embedded
+from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+__all__ = ["create_tool"]
+
+
+def create_tool(toolbox: Toolbox) -> ContractTool:
+    """image_gen on the workspace and backend of `toolbox`."""
+
+    def image_gen(
+        image: ImageRef,
+        prompt: Annotated[
+            str, Field(min_length=1, max_length=4000, description="Editing prompt, from prompt_gen or your own words.")
+        ],
+        spec: Annotated[
+            DefectSpec | None, Field(description="Numbers that take precedence over the prompt; change fields to refine.")
+        ] = None,
+        seed: Seed | None = None,
+        preview: Preview = False,
+    ) -> Annotated[CallToolResult, ImageResult]:
+        """Draw a defect on a photo of a good part and store the result as a new PNG in the workspace.
+
+        Always pass the ORIGINAL good photo, not an earlier result. Size and colour mode are kept and pixels outside the
+        defect stay identical. Next: quality_eval(normal_image=image, anomaly_image=result) and, if it passed, mask_gen.
+        """
+        workspace = toolbox.workspace
+        photo = workspace.read_photo(image)
+        backend: ImageGenBackend = toolbox.backend("image_gen")
+        used = seed if seed is not None else spec.seed if spec is not None else 0
+        edited = backend.edit(photo, prompt, spec, used)
+        ref = workspace.store_photo(edited.photo)
+        result = ImageResult(
+            backend=backend.name,
+            cost_usd=edited.cost_usd,
+            image=ref,
+            changed_fraction=float(edited.changed.mean()),
+            spec=edited.spec,
+            seed=used,
+            notes=edited.notes,
+        )
+        lines = [f"Stored {ref}; {100 * result.changed_fraction:.2f} % of the pixels changed, seed {used}."]
+        lines += [f"drawn as: {spec_text(edited.spec)}"] if edited.spec else []
+        lines += edited.notes
+        shown = preview_of(edited.photo) if preview else None
+        return answer(result, "\n".join(lines), ref=ref, title="Photo with the defect", preview=shown)
+
+    local = is_embedded("image_gen", toolbox.settings.tools.image_gen.backend)
+    hints = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=not local)
+    return make_tool(toolbox, image_gen, title="Draw the defect", annotations=hints)

@@ -1,0 +1,34 @@
+"""The prompt_gen tool: a first editing prompt, in words and in numbers, for one photo and one kind of defect."""
+
+from typing import Annotated
+
+from mcp.types import CallToolResult, ToolAnnotations
+
+from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Seed, answer, spec_text
+from anomalyagent.mcp_tools.backends.base import PromptGenBackend
+from anomalyagent.mcp_tools.contracts import PromptResult
+from anomalyagent.mcp_tools.registry import is_embedded
+from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+__all__ = ["create_tool"]
+
+
+def create_tool(toolbox: Toolbox) -> ContractTool:
+    """prompt_gen on the workspace and backend of `toolbox`."""
+
+    def prompt_gen(
+        image: ImageRef, item_name: ItemName, anomaly_type: AnomalyType, seed: Seed = 0
+    ) -> Annotated[CallToolResult, PromptResult]:
+        """Write a prompt for drawing a realistic defect on a photo of a good part.
+
+        Start here. Returns `prompt` (English) and `spec` (the same in numbers: mechanism, place, size, severity).
+        Next: call image_gen with the same image, the prompt and the spec. Nothing is written to disk.
+        """
+        photo = toolbox.workspace.read_photo(image)
+        backend: PromptGenBackend = toolbox.backend("prompt_gen")
+        result = backend.write_prompt(photo, item_name, anomaly_type, seed)
+        return answer(result, f"{result.prompt}\nspec: {spec_text(result.spec)}")
+
+    local = is_embedded("prompt_gen", toolbox.settings.tools.prompt_gen.backend)
+    hints = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=not local)
+    return make_tool(toolbox, prompt_gen, title="Write a defect prompt", annotations=hints)

@@ -1,0 +1,41 @@
+"""The quality_eval tool: scores an anomaly photo beside its normal photo, with named findings and what to change."""
+
+from typing import Annotated
+
+from mcp.types import CallToolResult, ToolAnnotations
+
+from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, answer, read_pair
+from anomalyagent.mcp_tools.backends.base import QualityEvalBackend
+from anomalyagent.mcp_tools.contracts import QualityResult
+from anomalyagent.mcp_tools.registry import is_embedded
+from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+__all__ = ["create_tool"]
+
+
+def create_tool(toolbox: Toolbox) -> ContractTool:
+    """quality_eval on the workspace and backend of `toolbox`."""
+
+    def quality_eval(
+        normal_image: ImageRef, anomaly_image: ImageRef, item_name: ItemName, anomaly_type: AnomalyType
+    ) -> Annotated[CallToolResult, QualityResult]:
+        """Judge whether a drawn defect is believable: location_score 0-5, quality_score 0-5, score 0-10, passed.
+
+        Each finding says what is wrong and which spec field to change. Next: if passed, mask_gen; if not, apply the hints
+        to the spec or prompt and call image_gen again on the normal image. Nothing is written to disk.
+        """
+        normal, anomaly = read_pair(toolbox.workspace, normal_image, anomaly_image)
+        backend: QualityEvalBackend = toolbox.backend("quality_eval")
+        threshold = toolbox.settings.tools.quality_eval.threshold
+        result = backend.judge(normal, anomaly, item_name, anomaly_type, threshold)
+        verdict = "passed" if result.passed else "not passed"
+        lines = [
+            f"score {result.score:.1f} of 10 (location {result.location_score:.1f}, quality {result.quality_score:.1f}), "
+            f"{verdict} (more than {result.threshold:g} is needed). {result.review}"
+        ]
+        lines += [f"- {finding.name}: {finding.message} {finding.hint}" for finding in result.findings]
+        return answer(result, "\n".join(lines))
+
+    local = is_embedded("quality_eval", toolbox.settings.tools.quality_eval.backend)
+    hints = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=not local)
+    return make_tool(toolbox, quality_eval, title="Judge the defect", annotations=hints)

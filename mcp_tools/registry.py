@@ -1,0 +1,150 @@
+"""Which backends each tool has: a thin table, nothing is imported before it is used.
+
+Adding a backend is one file in `backends/` and one line here. Other packages join through the entry-point group
+`anomalyagent.backends`, entry name `<tool>.<id>`, value `module:Class`; a setting may also name `module:Class` itself.
+
+A backend class offers what `backends/base.py` asks for and, where it needs them,
+
+    from_settings(cls, settings)      classmethod used instead of the constructor, for more than its own options
+    missing(cls)                      classmethod: the one line that would make it usable, or None; must be cheap
+"""
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal, NamedTuple, cast, overload
+
+from rapidfuzz import process
+
+from anomalyagent.configs.schema import Settings, ToolSettings
+from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError
+from anomalyagent.mcp_tools.backends.base import (
+    ImageGenBackend,
+    KnowledgeRetrievalBackend,
+    MaskGenBackend,
+    PromptGenBackend,
+    QualityEvalBackend,
+)
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+
+__all__ = ["BACKENDS", "BackendStatus", "create_backend", "describe_backends", "is_embedded", "known_backends"]
+
+ENTRY_POINT_GROUP = "anomalyagent.backends"
+
+
+class BackendEntry(NamedTuple):
+    """Where a backend is, the extra that installs what it needs, and whether it runs here without any download."""
+
+    target: str
+    extra: str | None = None
+    embedded: bool = False
+
+
+_HERE = "anomalyagent.mcp_tools.backends"
+BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
+    "prompt_gen": {"template": BackendEntry(f"{_HERE}.template:TemplateBackend", embedded=True)},
+    "image_gen": {"procedural": BackendEntry(f"{_HERE}.procedural:ProceduralBackend", embedded=True)},
+    "quality_eval": {"features": BackendEntry(f"{_HERE}.features:FeaturesBackend", embedded=True)},
+    "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaBackend", embedded=True)},
+    "mask_gen": {"change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True)},
+}
+
+
+class BackendStatus(NamedTuple):
+    """One line of `doctor`."""
+
+    tool: ToolName
+    name: str
+    usable: bool
+    missing: str
+    """What to do to make it usable; empty when it is."""
+
+
+@overload
+def create_backend(tool: Literal["prompt_gen"], settings: Settings) -> PromptGenBackend: ...
+@overload
+def create_backend(tool: Literal["image_gen"], settings: Settings) -> ImageGenBackend: ...
+@overload
+def create_backend(tool: Literal["quality_eval"], settings: Settings) -> QualityEvalBackend: ...
+@overload
+def create_backend(tool: Literal["knowledge_retrieval"], settings: Settings) -> KnowledgeRetrievalBackend: ...
+@overload
+def create_backend(tool: Literal["mask_gen"], settings: Settings) -> MaskGenBackend: ...
+@overload
+def create_backend(tool: ToolName, settings: Settings) -> Any: ...
+def create_backend(tool: ToolName, settings: Settings) -> Any:
+    """The backend that the settings name for `tool`, ready to be called.
+
+    Raises:
+        BackendUnavailableError: it is unknown, or something that it needs is missing.
+    """
+    chosen = cast(ToolSettings, getattr(settings.tools, tool))
+    entry = _find(tool, chosen.backend)
+    kind = _load(tool, chosen.backend, entry)
+    from_settings = getattr(kind, "from_settings", None)
+    return from_settings(settings) if callable(from_settings) else kind(chosen.options)
+
+
+def known_backends(tool: ToolName) -> dict[str, BackendEntry]:
+    """Name -> entry, the shipped ones first, then those of other packages."""
+    known = dict(BACKENDS[tool])
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        owner, _, name = point.name.partition(".")
+        if owner == tool and name and name not in known:
+            known[name] = BackendEntry(point.value)
+    return known
+
+
+def is_embedded(tool: ToolName, name: str) -> bool:
+    """True when the backend runs in this process and never leaves the machine."""
+    entry = BACKENDS[tool].get(name)
+    return entry is not None and entry.embedded
+
+
+def describe_backends() -> list[BackendStatus]:
+    """Every known backend of every tool, whether it can be used and what is missing if not."""
+    found: list[BackendStatus] = []
+    for tool in TOOL_NAMES:
+        for name, entry in known_backends(tool).items():
+            try:
+                _load(tool, name, entry)
+                missing = ""
+            except AnomalyAgentError as error:
+                missing = str(error)
+            found.append(BackendStatus(tool, name, not missing, missing))
+    return found
+
+
+def _find(tool: ToolName, name: str) -> BackendEntry:
+    if entry := BACKENDS[tool].get(name):
+        return entry
+    if ":" in name:
+        return BackendEntry(name)
+    known = known_backends(tool)
+    if entry := known.get(name):
+        return entry
+    close = process.extractOne(name, list(known), score_cutoff=60)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise BackendUnavailableError(
+        f"unknown {tool} backend {name!r}; known: {', '.join(known)}.{hint} Set tools.{tool}.backend in your config."
+    )
+
+
+def _load(tool: ToolName, name: str, entry: BackendEntry) -> Any:
+    """The backend's class, checked for what it needs."""
+    module_name, _, class_name = entry.target.partition(":")
+    try:
+        kind = getattr(importlib.import_module(module_name), class_name)
+    except ModuleNotFoundError as error:
+        install = f"pip install 'anomalyagent[{entry.extra}]'" if entry.extra else f"pip install {error.name}"
+        raise BackendUnavailableError(
+            f"{tool} backend {name!r} needs the Python module {error.name!r}, which is not installed. Run: {install}"
+        ) from error
+    except (ImportError, AttributeError) as error:
+        raise BackendUnavailableError(
+            f"{tool} backend {name!r} cannot be loaded from {entry.target!r}: {error}. Reinstall the package that provides it."
+        ) from error
+    missing = getattr(kind, "missing", None)
+    if callable(missing) and (line := missing()):
+        raise BackendUnavailableError(f"{tool} backend {name!r} cannot be used: {line}")
+    return kind

@@ -1,0 +1,116 @@
+"""What the five tools share when they are served: settings, workspace, backends, and how a call runs and fails.
+
+A call runs in a worker thread, so that one long call does not hold up the others. When its client gives up, the
+thread finishes on its own and its answer is dropped: files are named by content, so nothing half-made is left.
+"""
+
+import functools
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import anyio.to_thread
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import ConfigDict, ValidationError
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import AnomalyAgentError
+from anomalyagent.mcp_tools import registry
+from anomalyagent.mcp_tools.contracts import ToolName
+from anomalyagent.mcp_tools.workspace import Workspace
+
+__all__ = ["ContractTool", "Toolbox", "make_tool"]
+
+log = logging.getLogger("anomalyagent.mcp_tools")
+
+
+class Toolbox:
+    """Settings, workspace and the backends, each made on its first call."""
+
+    def __init__(self, settings: Settings, workspace: Workspace) -> None:
+        self.settings = settings
+        self.workspace = workspace
+        self._backends: dict[ToolName, Any] = {}
+        self._lock = threading.Lock()
+        self._limiter: anyio.CapacityLimiter | None = None
+
+    def backend(self, tool: ToolName) -> Any:
+        """The backend of `tool` that the settings name.
+
+        Raises:
+            BackendUnavailableError: see `registry.create_backend`.
+        """
+        with self._lock:
+            if tool not in self._backends:
+                self._backends[tool] = registry.create_backend(tool, self.settings)
+            return self._backends[tool]
+
+    async def run(self, work: Callable[[], CallToolResult]) -> CallToolResult:
+        """Run `work` in a thread; at most as many at once as there are cores, and a cancelled caller does not wait."""
+        if self._limiter is None:
+            self._limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
+        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+
+
+class ContractTool(Tool):
+    """A tool that refuses unknown arguments and whose errors tell a language model what to do next."""
+
+    async def run(self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False) -> Any:
+        """As `Tool.run`; errors carry the message alone, and of a crash only its kind (the traceback goes to the log)."""
+        try:
+            return await super().run(arguments, context, convert_result)
+        except ToolError as error:
+            cause = error.__cause__
+            if isinstance(cause, AnomalyAgentError):
+                raise ToolError(str(cause)) from cause
+            if isinstance(error, UnexpectedToolError):
+                raise UnexpectedToolError(
+                    f"{self.name} failed unexpectedly ({type(cause).__name__}). This is a fault of the tool, not of the call: "
+                    "try once with another seed or image, then report it with the server's log."
+                ) from cause
+            if isinstance(cause, ValidationError):
+                raise ToolError(self._explain(cause)) from cause
+            raise
+
+    def _explain(self, error: ValidationError) -> str:
+        accepted = ", ".join(self.parameters.get("properties", {}))
+        problems = [
+            f"{'.'.join(str(part) for part in each['loc']) or 'arguments'}: {each['msg']}" for each in error.errors()[:8]
+        ]
+        return f"{self.name} was called with arguments that do not fit. {'; '.join(problems)}. Arguments of {self.name}: {accepted}."
+
+
+def make_tool(
+    toolbox: Toolbox, call: Callable[..., CallToolResult], *, title: str, annotations: ToolAnnotations
+) -> ContractTool:
+    """Wrap the synchronous `call` (its docstring and annotations are what clients see) as a tool that runs in a thread."""
+
+    @functools.wraps(call)
+    async def in_thread(**arguments: Any) -> CallToolResult:
+        return await toolbox.run(functools.partial(call, **arguments))
+
+    tool = ContractTool.from_function(
+        in_thread, title=title, description=inspect.cleandoc(call.__doc__ or ""), annotations=annotations
+    )
+    assert isinstance(tool, ContractTool)
+    given = tool.fn_metadata.arg_model
+    strict = type(given.__name__, (given,), {"__module__": __name__, "model_config": ConfigDict(extra="forbid")})
+    tool.fn_metadata.arg_model = strict
+    tool.parameters = _compact(strict.model_json_schema(by_alias=True))
+    return tool
+
+
+def _compact(schema: Any) -> Any:
+    """`schema` without the titles that pydantic derives from field names: every listing costs the assistant's context."""
+    if isinstance(schema, list):
+        return [_compact(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A "title" whose value is a schema is a property of that name, not an annotation.
+    return {key: _compact(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)}
