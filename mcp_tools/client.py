@@ -54,7 +54,7 @@ class ToolClient:
         self._connections: dict[ToolName, Connection] = {}
 
     async def __aenter__(self) -> Self:
-        inside = [tool for tool in TOOL_NAMES if self._chosen(tool).server is None]
+        inside: list[ToolName] = [tool for tool in TOOL_NAMES if self._chosen(tool).server is None]
         outside: dict[Place, list[ToolName]] = {}
         for tool in TOOL_NAMES:
             if tool not in inside:
@@ -62,7 +62,7 @@ class ToolClient:
         connections = [self._connection(place, tools) for place, tools in outside.items()]
         if inside:
             server = build_server(inside, self._settings, self._workspace)
-            connections.append(Connection(InProcess(server), dict.fromkeys(inside, {})))
+            connections.append(Connection(InProcess(server), {tool: {} for tool in inside}))
         self._connections = {tool: each for each in connections for tool in each.tools}
         outcomes = await asyncio.gather(*(each.open() for each in connections), return_exceptions=True)
         if failed := [each for each in outcomes if isinstance(each, BaseException)]:
@@ -143,9 +143,9 @@ def _checked(tool: ToolName, answer: CallToolResult) -> ToolResult:
     data: Any = answer.structured_content
     try:
         # Fields that another server adds for its own purposes are not ours to refuse.
-        return kind.model_validate(
-            {key: data[key] for key in kind.model_fields if key in data} if isinstance(data, dict) else data
-        )
+        if isinstance(data, dict):
+            data = {key: value for key, value in cast(dict[str, Any], data).items() if key in kind.model_fields}
+        return kind.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the result"

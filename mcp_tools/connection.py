@@ -32,6 +32,7 @@ __all__ = ["Connection", "InProcess", "OverHttp", "OverStdio", "Place"]
 CONNECT_TIMEOUT_S = 30.0
 PROBE_TIMEOUT_S = 5.0
 _STDERR_CHARS = 1500
+_CHECK = "Check the `server` of that tool in your config."
 _GONE = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, OSError, httpx2.HTTPError)
 
 
@@ -182,7 +183,7 @@ class Connection:
             if isinstance(cause, ToolCallError):
                 ready.set_exception(cause)
             else:
-                text = f"{self.place} cannot be reached: {_in_words(cause)}.{self._last_words()} Check tools.*.server in your config."
+                text = f"{self.place} cannot be reached: {_in_words(cause)}.{self._last_words()} {_CHECK}"
                 ready.set_exception(ToolCallError(text, kind="crashed"))
 
     @asynccontextmanager
@@ -192,7 +193,7 @@ class Connection:
                 yield client
         elif isinstance(self.place, OverStdio):
             if self._stderr is None:  # kept off the terminal, quoted when the server dies
-                self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+                self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  closed in `close`
             program, *args = self.place.command
             server = StdioServerParameters(command=program, args=args, env=dict(os.environ))
             async with Client(stdio_client(server, errlog=self._stderr)) as client:
@@ -215,12 +216,12 @@ class Connection:
         for tool, expected in self._expected.items():
             if tool not in offered:
                 raise ToolCallError(
-                    f"{self.place} has no tool {tool!r}; it has {', '.join(offered) or 'none'}. Check tools.{tool}.server in your config.",
+                    f"{self.place} has no tool {tool!r}; it has {', '.join(offered) or 'none'}. {_CHECK}",
                     kind="bad_result",
                 )
             if problems := contract_problems(tool, expected, offered[tool]):
                 raise ToolCallError(
-                    f"{tool} of {self.place} does not fit: {'; '.join(problems)}. Use a server that follows the {tool} contract.",
+                    f"{tool} of {self.place} does not fit: {'; '.join(problems)}. {_CHECK}",
                     kind="bad_result",
                 )
             self._accepted[tool] = accepted_arguments(offered[tool])

@@ -38,11 +38,11 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         result = MaskResult(
             backend=backend.name, mask=ref, boxes_xyxy=boxes, area_fraction=float(mask.mean()), confidence=segmented.confidence
         )
-        text = (
-            f"Stored {ref}; {100 * result.area_fraction:.2f} % of the pixels in {len(boxes)} parts, confidence {result.confidence:.2f}."
-            if boxes
-            else f"Stored {ref}; no visible difference, the mask is empty. Draw the defect again with a higher severity."
-        )
+        if boxes:
+            area = f"{100 * result.area_fraction:.2f} % of the pixels, {len(boxes)} part(s)"
+            text = f"Stored {ref}: {area}, confidence {result.confidence:.2f}."
+        else:
+            text = f"Stored {ref}: no visible difference, the mask is empty. Draw the defect again with a higher severity."
         shown = preview_of(anomaly, mask) if preview else None
         return answer(result, text, ref=ref, title="Mask of the defect", preview=shown)
 

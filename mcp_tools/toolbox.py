@@ -80,10 +80,8 @@ class ContractTool(Tool):
 
     def _explain(self, error: ValidationError) -> str:
         accepted = ", ".join(self.parameters.get("properties", {}))
-        problems = [
-            f"{'.'.join(str(part) for part in each['loc']) or 'arguments'}: {each['msg']}" for each in error.errors()[:8]
-        ]
-        return f"{self.name} was called with arguments that do not fit. {'; '.join(problems)}. Arguments of {self.name}: {accepted}."
+        problems = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()[:8]]
+        return f"the arguments do not fit. {'; '.join(problems)}. Arguments of {self.name}: {accepted}."
 
 
 def make_tool(
