@@ -3,9 +3,10 @@
 Diffusion models and image APIs return another size, slightly shifted, with drifted colours and every pixel a little changed.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.color import luminance
@@ -38,7 +39,8 @@ def _resize(rgb: RGB, height: int, width: int) -> RGB:
         return rgb.astype(np.float32, copy=False)
     smaller = rgb.shape[0] * rgb.shape[1] > height * width
     method = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-    return np.clip(cv2.resize(rgb.astype(np.float32, copy=False), (width, height), interpolation=method), 0.0, 1.0)
+    resized = cv2.resize(rgb.astype(np.float32, copy=False), (width, height), interpolation=method)
+    return np.asarray(np.clip(resized, 0.0, 1.0), np.float32)
 
 
 def _register(reference: RGB, moved: RGB) -> RGB:
@@ -52,7 +54,7 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     warp = np.eye(2, 3, dtype=np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
     try:
-        _, found = cv2.findTransformECC(fixed, moving, warp, cv2.MOTION_AFFINE, criteria, None, 5)
+        _, found = cv2.findTransformECC(fixed, moving, warp, cv2.MOTION_AFFINE, criteria)
     except cv2.error:  # it does not converge on flat pictures: then there is nothing to align either
         return moved
     warp = np.asarray(found, np.float32)
@@ -69,8 +71,8 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     return np.clip(whole, 0.0, 1.0).astype(np.float32)
 
 
-def _correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    a, b = a - a.mean(), b - b.mean()
+def _correlation(first: Any, second: Any) -> float:
+    a, b = first - first.mean(), second - second.mean()
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9))
 
 

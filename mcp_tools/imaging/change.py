@@ -72,7 +72,8 @@ def mask_of_visibility(field: Field) -> Mask:
     left, right = max(0, int(columns[0]) - 2), min(field.shape[1], int(columns[-1]) + 3)
     part = field[top:bottom, left:right]
     candidate = (part >= _LOW).astype(np.uint8)
-    count, labels, _, _ = cv2.connectedComponentsWithStats(candidate, connectivity=8)
+    count, found = cv2.connectedComponents(candidate, connectivity=8)
+    labels = np.asarray(found, np.int32)
     flat = labels.ravel()
     strength = np.bincount(flat, weights=part.ravel(), minlength=count)
     peaked = np.bincount(flat, weights=(part >= _HIGH).ravel(), minlength=count) > 0
@@ -86,7 +87,7 @@ def mask_of_visibility(field: Field) -> Mask:
 
 def _fill_pin_holes(mask: NDArray[np.uint8], side_px: int) -> NDArray[np.bool_]:
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    closed = cv2.morphologyEx(np.pad(mask, 2), cv2.MORPH_CLOSE, cross)[2:-2, 2:-2]
+    closed = np.asarray(cv2.morphologyEx(np.pad(mask, 2), cv2.MORPH_CLOSE, cross), np.uint8)[2:-2, 2:-2]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - closed, connectivity=4)
     largest = max(4, round(2e-4 * side_px**2))
     if count > 2:

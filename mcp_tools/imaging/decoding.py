@@ -60,7 +60,7 @@ def read_image_file(path: Path, max_bytes: int) -> bytes:
             )
         if size > max_bytes:
             raise ImageError(
-                f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}. Re-save it smaller, or raise the limit in your config."
+                f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}. Re-save it smaller or raise the limit."
             )
         data = path.read_bytes()
     except OSError as error:
@@ -80,7 +80,7 @@ def decode_image(data: bytes, name: str, *, max_pixels: int, min_side_px: int) -
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
-            f"{name} has {width} x {height} pixels, more than the limit of {max_pixels:,}. Scale it down, or raise the limit in your config."
+            f"{name} has {width} x {height} pixels, more than the limit of {max_pixels:,}. Scale it down or raise the limit."
         )
     if min(width, height) < min_side_px:
         raise ImageError(
@@ -117,7 +117,7 @@ def _open(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name} is too large: {error}. Scale it down.") from error
     except UnidentifiedImageError as error:
         raise ImageError(
-            f"{name} is not an image in a known format: {len(data):,} bytes starting with {data[:8]!r}. Use PNG, JPEG, BMP, TIFF or WebP."
+            f"{name} is not a known image format ({len(data):,} bytes, first {data[:8]!r}). Use PNG, JPEG, BMP, TIFF or WebP."
         ) from error
     except Exception as error:  # damaged headers end in many kinds of exceptions
         raise ImageError(f"{name} has a damaged image header ({error}). Copy or export it again.") from error

@@ -1,7 +1,12 @@
 """Object or surface? The object of a photo, told from its background without any weights.
 
-The border of the photo is taken as background: a smooth colour surface is fitted to it, and pixels that lie off that
-surface are object. When nothing separates clearly, the photo shows a surface that fills the frame.
+1. On a small copy the border is taken as background: a smooth colour surface is fitted to it robustly, and what lies off
+   that surface is a candidate for the object.
+2. The candidate is an object when its colour is well apart, its outline lies on real edges and it holds together;
+   otherwise the photo shows a surface that fills the frame. A candidate that only lies along the border is itself the
+   background, seen beside an object that reaches most of the border.
+3. Holes are filled unless they look just like the background (a nut's hole stays a hole).
+4. The outline is drawn again at the photo's own resolution.
 """
 
 from typing import NamedTuple
@@ -10,110 +15,224 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 
 __all__ = ["find_foreground"]
 
-_SIDE = 160
-_MIN_SEPARATION = 7.0  # CIELAB units between object and background
-_MIN_BACKGROUND, _MIN_OBJECT = 0.04, 0.01  # share of the frame
+_SIDE = 128  # longer side of the copy on which the object is found
+_REFINED_SIDE = 1024  # longer side of the copy on which its outline is drawn
+_MIN_SEPARATION = 8.0  # CIELAB units between object and background
+_MIN_SHARE = 0.02  # of the frame, for the object and for the background
+_MIN_EDGE = 0.45  # part of the separation that must happen within a few pixels of the outline
+# (smoothing in pixels, how far a border pixel may lie off the background's colour and still shape it), most usual case first:
+# an even or unevenly lit backdrop; an object that reaches much of the border; a textured backdrop
+_ATTEMPTS = ((0.8, 20.0), (0.8, 3.0), (2.0, 6.0))
+_MIN_EDGE_RATIO = 2.0  # steepness of the outline against that of the background
+_MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
 
-
-class _Background(NamedTuple):
-    distance: Field
-    spread: float
+_BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+_SmallMask = NDArray[np.uint8]
 
 
 def find_foreground(rgb: RGB) -> Mask:
     """(H, W) bool, the object; all true when the photo is a surface that fills the frame. `rgb`: (H, W, 3) float32 0..1."""
     height, width = rgb.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = max(8, round(width * scale)), max(8, round(height * scale))
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA) if scale < 1.0 else rgb
-    mask = _object_of(cv2.GaussianBlur(small, (0, 0), 1.0).astype(np.float32))
-    if mask is None:
+    fine = _shrink(rgb, _REFINED_SIDE)
+    coarse = _shrink(fine, _SIDE)
+    lab = lab_from_rgb(coarse)
+    for smoothing_px, pull in _ATTEMPTS:
+        smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), smoothing_px, borderType=cv2.BORDER_REFLECT), np.float32)
+        mask = _find_object(smooth, pull)
+        sides = None if mask is None else _measure_sides(mask, smooth)
+        if mask is not None and sides is not None and _is_object(mask, smooth, sides):
+            break
+    else:
         return np.ones((height, width), np.bool_)
-    if scale == 1.0:
-        return mask.astype(np.bool_)
-    soft = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    return soft >= 0.5
+    found = _refine(fine, mask, sides)
+    if found.shape != (height, width):
+        soft = cv2.resize(found.astype(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
+        found = np.asarray(soft >= 128, np.bool_)
+    return found
 
 
-def _object_of(small: RGB) -> NDArray[np.uint8] | None:
-    background = _model_background(lab_from_rgb(small))
-    distance, spread = background
+def _shrink(rgb: RGB, side: int) -> RGB:
+    height, width = rgb.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1.0:
+        return rgb
+    size = max(8, round(width * scale)), max(8, round(height * scale))
+    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
+    distance, spread = _distance_from_border(lab, pull)
     levels = np.clip(distance * 4.0, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    threshold = max(min(otsu / 4.0, 25.0) * 0.7, 3.0 * spread, 3.0)
-    mask = (distance > threshold).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    threshold = max(0.7 * min(otsu / 4.0, 25.0), 3.0 * spread, 3.0)
+    mask = np.asarray(distance > threshold, np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _BOX5)
+    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _BOX3), np.uint8)
     mask = _keep_main_parts(mask)
-    share = float(mask.mean())
-    if share < _MIN_OBJECT or share > 1.0 - _MIN_BACKGROUND:
-        return None
-    inside = mask > 0
-    if float(np.median(distance[inside])) - float(np.median(distance[~inside])) < _MIN_SEPARATION:
-        return None
-    mask = _fill_holes(mask, distance, threshold, spread)
-    share = float(mask.mean())
-    if share > 1.0 - _MIN_BACKGROUND or not _is_compact(mask):
+    if _lies_along_border(mask):
+        mask = _keep_main_parts(1 - mask)
+        mask = _fill_holes(mask, None)
+    elif mask.any():
+        mask = _fill_holes(mask, distance < max(2.0 * spread, 0.35 * threshold, 2.0))
+    if not _MIN_SHARE <= float(mask.mean()) <= 1.0 - _MIN_SHARE:
         return None
     return mask
 
 
-def _model_background(lab: NDArray[np.float32]) -> _Background:
-    """Colour distance of every pixel from a quadratic colour surface fitted robustly to the border."""
+def _distance_from_border(lab: Lab, pull: float) -> tuple[Field, float]:
+    """Colour distance of every pixel from a quadratic colour surface fitted to the border, and the spread of the border."""
     height, width = lab.shape[:2]
     ring = max(2, round(0.025 * min(height, width)))
+    x, y = np.linspace(-1.0, 1.0, width, dtype=np.float32), np.linspace(-1.0, 1.0, height, dtype=np.float32)
+    grid_x, grid_y = np.broadcast_to(x, (height, width)), np.broadcast_to(y[:, None], (height, width))
     border = np.ones((height, width), np.bool_)
     border[ring:-ring, ring:-ring] = False
-    y, x = np.mgrid[-1.0 : 1.0 : height * 1j, -1.0 : 1.0 : width * 1j].astype(np.float32)
-    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
-    a, target = terms[border], lab[border]
-    weight = np.ones(len(a), np.float32)
+    terms, target = _terms(grid_x[border], grid_y[border]), lab[border]
     # start from the most frequent border colour, so that an object reaching the border does not pull the fit
-    center = np.median(target, axis=0)
-    off = np.linalg.norm(target - center, axis=1)
-    coefficients = np.zeros((terms.shape[-1], 3), np.float32)
-    coefficients[0] = center
-    for _ in range(4):
-        scale = max(1.0, 1.4826 * float(np.median(off)))
+    coefficients = np.zeros((terms.shape[1], 3), np.float32)
+    coefficients[0] = _most_frequent(target)
+    weight = np.ones(len(target), np.float32)
+    stiffness = 1e-2 * np.diag(np.array([0, 0.3, 0.3, 1, 1, 1], np.float32))
+    off = _length(target - coefficients[0])
+    for _ in range(6):
+        scale = min(max(1.0, 1.4826 * float(np.median(off))), pull)
         weight = 1.0 / (1.0 + (off / (2.0 * scale)) ** 2) ** 2
-        normal = a.T @ (a * weight[:, None]) + 1e-2 * weight.sum() * np.diag([0, 0.02, 0.02, 0.1, 0.1, 0.1]).astype(np.float32)
-        coefficients = np.linalg.solve(normal, a.T @ (target * weight[:, None])).astype(np.float32)
-        off = np.linalg.norm(target - a @ coefficients, axis=1)
-    distance = np.linalg.norm(lab - terms @ coefficients, axis=2).astype(np.float32)
-    return _Background(distance, 1.4826 * float(np.median(off)))
+        normal = (terms * weight[:, None]).T @ terms + stiffness * weight.sum()
+        coefficients = np.linalg.solve(normal, terms.T @ (target * weight[:, None])).astype(np.float32)
+        off = _length(target - terms @ coefficients)
+    expected = _terms(grid_x.ravel(), grid_y.ravel()) @ coefficients
+    distance = _length(lab - expected.reshape(lab.shape).astype(np.float32))
+    return distance, 1.4826 * float(np.median(off[weight >= np.median(weight)]))
 
 
-def _keep_main_parts(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _length(difference: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Euclidean length of (..., 3) colour differences."""
+    return np.sqrt(np.einsum("...k,...k->...", difference, difference))
+
+
+def _sample(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most about two thousand of many values, evenly: enough for a median."""
+    return values[:: max(1, len(values) // 2048)]
+
+
+def _median_color(colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.median(_sample(colors), axis=0).astype(np.float32)
+
+
+def _terms(x: Field, y: Field) -> NDArray[np.float32]:
+    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+
+
+def _most_frequent(colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean of the fullest cell of a coarse colour histogram (half-overlapping through a second, shifted one)."""
+    best, most = colors[0], 0
+    for shift in (0.0, 6.0):
+        cells = np.floor((colors + shift) / 12.0).astype(np.int64)
+        keys = (cells[:, 0] * 64 + cells[:, 1]) * 64 + cells[:, 2]
+        values, counts = np.unique(keys, return_counts=True)
+        if int(counts.max()) > most:
+            most = int(counts.max())
+            best = colors[keys == values[int(counts.argmax())]].mean(axis=0)
+    return best
+
+
+def _keep_main_parts(mask: _SmallMask) -> _SmallMask:
     """The largest component and those at least a quarter as large."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
     areas[0] = 0
-    return (areas >= areas.max() // 4)[labels].astype(np.uint8) * (mask > 0)
+    return np.asarray((areas * 4 >= areas.max())[np.asarray(labels)], np.uint8) * np.asarray(mask > 0, np.uint8)
 
 
-def _fill_holes(mask: NDArray[np.uint8], distance: Field, threshold: float, spread: float) -> NDArray[np.uint8]:
-    """Fill enclosed holes unless they look just like the background."""
+def _lies_along_border(mask: _SmallMask) -> bool:
+    """True when the candidate is rather the background: it touches the frame and leaves the centre free."""
+    height, width = mask.shape
+    center = float(mask[height // 3 : height - height // 3, width // 3 : width - width // 3].mean())
+    frame = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    return center < 0.15 and float(frame.mean()) > max(0.1, 2.0 * center)
+
+
+def _fill_holes(mask: _SmallMask, like_background: Mask | None) -> _SmallMask:
+    """Fill enclosed holes, except large ones that look mostly like the background."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - mask, connectivity=4)
     height, width = mask.shape
+    mask = mask.copy()
     for label in range(1, count):
         x, y, w, h, area = (int(value) for value in stats[label])
         if x == 0 or y == 0 or x + w == width or y + h == height:
             continue
-        like_background = float(np.median(distance[labels == label])) < max(2.0 * spread, 0.35 * threshold, 2.0)
-        if area < 0.002 * mask.size or not like_background:
-            mask[labels == label] = 1
+        hole = np.asarray(labels == label, np.bool_)
+        if area < 0.003 * mask.size or like_background is None or float(like_background[hole].mean()) < 0.6:
+            mask[hole] = 1
     return mask
 
 
-def _is_compact(mask: NDArray[np.uint8]) -> bool:
-    """An object has a short outline for its area; a texture's bright parts do not."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+class _Sides(NamedTuple):
+    """Surely object and surely background around the outline of a small mask, and their local mean colours."""
+
+    inner: Mask
+    outer: Mask
+    inside: Lab
+    outside: Lab
+
+
+def _measure_sides(mask: _SmallMask, lab: Lab) -> _Sides | None:
+    inner, outer = np.asarray(cv2.erode(mask, _BOX5) > 0), np.asarray(cv2.dilate(mask, _BOX5) == 0)
+    if not inner.any() or not outer.any():
+        return None
+    return _Sides(inner, outer, _local_mean(lab, inner), _local_mean(lab, outer))
+
+
+def _local_mean(lab: Lab, where: Mask) -> Lab:
+    """Mean over a window of 13 x 13 pixels of those that `where` is true for."""
+    weight = where.astype(np.float32)
+    stack = np.dstack([lab * weight[..., None], weight])
+    total = np.asarray(cv2.blur(stack, (13, 13), borderType=cv2.BORDER_REFLECT), np.float32)
+    return np.asarray(total[..., :3] / np.maximum(total[..., 3:], 1e-6), np.float32)
+
+
+def _is_object(mask: _SmallMask, lab: Lab, sides: _Sides) -> bool:
+    """Well apart in colour from the background, with its outline on real edges, and in few pieces."""
+    contours, _ = cv2.findContours(np.pad(mask, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     outline = sum(cv2.arcLength(contour, True) for contour in contours)
-    return outline**2 < 200.0 * float(mask.sum())
+    if outline**2 > _MAX_COMPLEXITY * float(mask.sum()):
+        return False
+    along = np.asarray(cv2.dilate(mask, _BOX3) - cv2.erode(mask, _BOX3), np.bool_)
+    jump = _length(sides.inside[along] - sides.outside[along])
+    background = lab[sides.outer]
+    separation = float(_length(_median_color(lab[sides.inner]) - _median_color(background)))
+    if max(separation, float(np.median(jump))) < _MIN_SEPARATION:
+        return False
+    # the colour must change within a few pixels, and more than it does from pixel to pixel of the background
+    spread = 1.4826 * float(np.median(_sample(np.abs(background[:, 0] - sides.outside[..., 0][sides.outer]))))
+    crisp = float((jump > max(_MIN_EDGE * max(separation, _MIN_SEPARATION), 2.0 * spread)).mean())
+    steepest = np.asarray(cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, _BOX3), np.float32)
+    slope = np.maximum(np.maximum(steepest[..., 0], steepest[..., 1]), steepest[..., 2])
+    edge = float(np.median(cv2.dilate(slope, _BOX3)[along]))
+    return crisp >= 0.7 and edge >= _MIN_EDGE_RATIO * float(np.percentile(_sample(slope[sides.outer]), 75.0))
+
+
+def _refine(fine: RGB, mask: _SmallMask, sides: _Sides) -> Mask:
+    """Draw the outline at the resolution of `fine`: each pixel near it joins the side whose local colour is closer."""
+    height, width = fine.shape[:2]
+    band = np.asarray(cv2.dilate(mask, _BOX5) - cv2.erode(mask, _BOX5), np.uint8)
+    near = np.asarray(cv2.resize(band, (width, height), interpolation=cv2.INTER_NEAREST), np.bool_)
+    soft = np.asarray(cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    found = soft >= 0.5
+    rows, columns = np.nonzero(near)
+    at = (rows * mask.shape[0] // height, columns * mask.shape[1] // width)
+    here = lab_from_rgb(fine[near][None])[0]
+    to_inside = _length(here - sides.inside[at])
+    to_outside = _length(here - sides.outside[at])
+    # closeness to each side, tempered by the coarse outline
+    share = to_outside / np.maximum(to_inside + to_outside, 1e-3)
+    found[near] = 0.6 * share + 0.4 * soft[near] >= 0.5
+    cleaned = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, _BOX3)
+    return np.asarray(cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _BOX3), np.bool_)

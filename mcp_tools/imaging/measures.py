@@ -49,7 +49,7 @@ def estimate_blur(luma: Field, noise_sigma: float) -> float:
     luma = _central_crop(luma)
     extra = 1.0
     slope = _slope(luma)
-    again = _slope(cv2.GaussianBlur(luma, (0, 0), extra, borderType=cv2.BORDER_REFLECT))
+    again = _slope(np.asarray(cv2.GaussianBlur(luma, (0, 0), extra, borderType=cv2.BORDER_REFLECT), np.float32))
     crest = (slope >= cv2.dilate(slope, np.ones((3, 3), np.uint8))) & (slope > max(0.03, 6.0 * noise_sigma))
     if np.count_nonzero(crest) < 12:
         return 0.8

@@ -105,7 +105,7 @@ class Photo:
         """
         if rgb.shape != (*self.shape, 3) or where.shape != self.shape:
             raise ToolInputError(
-                f"edit of {rgb.shape} with mask {where.shape} does not fit a photo of {self.shape}. Pass arrays of the photo's size."
+                f"edit of {rgb.shape} with mask {where.shape} does not fit a photo of {self.shape}. Pass arrays of its size."
             )
         rows = np.flatnonzero(where.any(axis=1))
         if rows.size == 0:
@@ -131,7 +131,7 @@ class Photo:
 
 
 def photo_from_array(native: NDArray[Any], mode: PhotoMode | None = None, notes: tuple[str, ...] = ()) -> Photo:
-    """A photo made in memory. `native`: (H, W) or (H, W, C) uint8 or uint16; `mode` is guessed from shape and dtype if not given.
+    """A photo made in memory from (H, W) or (H, W, C) uint8 or uint16; the array's kind must be `mode` when that is given.
 
     Raises:
         ImageError: no mode holds such an array.
@@ -148,7 +148,7 @@ def photo_from_array(native: NDArray[Any], mode: PhotoMode | None = None, notes:
     found = modes.get((native.dtype.name, channels)) if native.ndim in (2, 3) else None
     if found is None or (mode is not None and mode != found) or (native.ndim == 3 and channels == 1):
         raise ImageError(
-            f"no photo can hold an array of {native.shape} {native.dtype} as mode {mode or 'any'}. Use (H, W[, C]) uint8 or uint16."
+            f"no photo of mode {mode or 'any'} holds a {native.shape} {native.dtype} array. Use (H, W[, C]) uint8 or uint16."
         )
     native = np.ascontiguousarray(native)
     scale = _choose_scale(native)

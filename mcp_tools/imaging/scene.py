@@ -68,7 +68,7 @@ class Scene:
     def light(self) -> tuple[float, float]:
         """(azimuth, elevation) of the dominant light in radians, image coordinates (x right, y down).
 
-        The azimuth points from the object TO the light: -3/4 pi is light from the top left. Elevation 0 = grazing, pi/2 = frontal.
+        The azimuth points from the object TO the light: -3/4 pi is from the top left. Elevation: 0 grazing, pi/2 frontal.
         """
         return measures.estimate_light(self.luma, self.foreground)
 
