@@ -30,9 +30,9 @@ __all__ = ["Surface", "linear_from_srgb", "srgb_from_linear"]
 _AMBIENT = 0.35
 _GLOSS_POWER = 22.0
 _MAX_RATIO = 5.0
-_FLOOR = 0.0015  # stray light of a camera: even a black pit reflects a little, so that darkening never divides by zero
+_VEIL = 0.07  # share of the light around that lens and dust scatter even into a black gap
+_STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
 _DRAWN_SIGMA_PX = 0.4  # blur that anti-aliased drawing already has
-_REACH = 4  # box radius in units of the point spread that `draw` needs around a change
 
 
 def linear_from_srgb(rgb: RGB) -> RGB:
@@ -117,7 +117,8 @@ class Surface:
             light = light * ratio[..., None] + highlight
         if edit.log_reflectance is not None:
             change = np.clip(edit.log_reflectance * np.float32(gain), -6.0, 3.0)
-            light = (light + _FLOOR) * np.exp(change) - _FLOOR * np.minimum(np.exp(change), 1.0)
+            veil = np.minimum(light, _VEIL * self.around)
+            light = veil + (light - veil) * np.exp(change)
         if edit.roughness is not None:
             light = self._roughen(light, np.clip(edit.roughness * np.float32(gain), -1.0, 1.5))
         cover = np.zeros((*self.window.shape, 1), np.float32)
@@ -143,6 +144,8 @@ class Surface:
         to_light = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
         slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
         slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
+        steep = 1.0 / np.sqrt(1.0 + (slope_x**2 + slope_y**2) / _STEEPEST**2)
+        slope_x, slope_y = slope_x * steep, slope_y * steep
         norm = 1.0 / np.sqrt(1.0 + slope_x**2 + slope_y**2)
         facing = np.maximum(to_light[2] - slope_x * to_light[0] - slope_y * to_light[1], 0.0) * norm / to_light[2]
         ratio = np.minimum(_AMBIENT + (1.0 - _AMBIENT) * facing, _MAX_RATIO)

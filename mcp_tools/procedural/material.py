@@ -1,0 +1,43 @@
+"""What the photographed material looks like where it is laid bare, broken or missing."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, log_ratio
+
+__all__ = ["bare_tone", "dark_tone", "median_background"]
+
+
+def bare_tone(near: Surroundings, spec: DefectSpec, rng: np.random.Generator, *, chance_lighter: float) -> NDArray[np.float32]:
+    """(3,) log reflectance of freshly laid bare material against the surface around it.
+
+    Rough bare material scatters white light: lighter and less coloured than a dark or glossy surface; on very light surfaces
+    there is nothing left to gain and it looks darker. `chance_lighter` holds for a mid grey.
+    """
+    if spec.color_shift is not None:
+        return log_ratio(near.lab, spec.color_shift, near.grey)
+    lightness = float(near.lab[0])
+    lighter = rng.random() < np.clip(chance_lighter + (50.0 - lightness) / 60.0, 0.05, 0.97)
+    wash = float(rng.uniform(0.2, 0.7))
+    size = float(rng.uniform(18.0, 28.0))
+    if lighter:
+        return log_ratio(near.lab, (size, -wash * float(near.lab[1]), -wash * float(near.lab[2])), near.grey)
+    return log_ratio(near.lab, (-size, -0.3 * wash * float(near.lab[1]), -0.3 * wash * float(near.lab[2])), near.grey)
+
+
+def dark_tone(near: Surroundings, spec: DefectSpec, depth: float) -> NDArray[np.float32]:
+    """(3,) log reflectance of an opening that swallows the share `depth` of the surface's lightness (0..1)."""
+    if spec.color_shift is not None:
+        return log_ratio(near.lab, spec.color_shift, near.grey)
+    return log_ratio(near.lab, (-depth * float(near.lab[0]), -0.4 * float(near.lab[1]), -0.4 * float(near.lab[2])), near.grey)
+
+
+def median_background(scene: Scene) -> NDArray[np.float32] | None:
+    """(3,) sRGB 0..1 of what lies behind the object; None when the photo shows nothing but surface."""
+    if scene.fills_frame:
+        return None
+    step = max(1, int(np.sqrt(scene.foreground.size) / 96))
+    colors = scene.photo.rgb[::step, ::step][~scene.foreground[::step, ::step]]
+    return np.median(colors, axis=0).astype(np.float32) if len(colors) >= 8 else None

@@ -1,0 +1,92 @@
+"""A crack: the material has parted along a wandering line.
+
+Physics: an open gap swallows light, so its core is dark whatever the light; it is widest somewhere along the trunk and
+closes towards the tips, follows weak spots in sudden small turns, and forks at acute angles when stress was released in
+more than one direction. Its lips have settled at slightly different heights, so one edge catches light. Dirt and chipping
+soften the borders of old cracks.
+"""
+
+import cv2
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.material import dark_tone
+from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
+from anomalyagent.mcp_tools.procedural.placement import extent_of
+from anomalyagent.mcp_tools.procedural.shapes import Branch, branching_paths, fractal_noise, path_profile, trace_stroke
+
+__all__ = ["render"]
+
+_KNOTS = 200
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """A crack with as many branches as its elongation leaves room for. None when the window is too small to hold any."""
+    if min(site.window.shape) < 4:
+        return None
+    length, _ = extent_of(site.scene, site.area_px, max(spec.elongation, 12.0))
+    slim = spec.elongation > 18.0
+    branches = int(rng.choice([0, 0, 0, 1, 2], p=[0.4, 0.2, 0.1, 0.2, 0.1]) if slim else rng.integers(1, 5))
+    arms = branching_paths(
+        site.center_xy,
+        0.9 * length,
+        site.angle_rad,
+        rng,
+        meander=float(rng.choice([0.05, 0.14, 0.26], p=[0.3, 0.45, 0.25])),
+        branches=branches,
+        curve=float(rng.normal(0.0, 0.35)),
+    )
+    width = _width_for(arms, site.area_px)
+    soft = float(rng.uniform(0.0, 0.7))  # how worn the lips are, relative to the width
+    core = np.zeros(site.window.shape, np.float32)
+    halo = np.zeros(site.window.shape, np.float32)
+    step = np.zeros(site.window.shape, np.float32)
+    for arm in arms:
+        dark, worn, lip = _gap(site, arm, width, soft, rng)
+        core, halo = np.maximum(core, dark), np.maximum(halo, worn)
+        if arm.level == 0:
+            step = lip
+    grain = fractal_noise(site.window.shape, max(2.0, 1.5 * width), rng, octaves=2)
+    opening = np.clip(core * (1.0 + 0.12 * grain) + 0.35 * soft * halo * (1.0 + 0.5 * grain), 0.0, 1.3)
+    tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.6, 0.9)))
+    height = cv2.GaussianBlur(step - 0.35 * width * core, (5, 5), 0.7)
+    return Edit(
+        window=site.window,
+        support=(opening > 0.02) | (np.abs(height) > 0.03),
+        height=height,
+        log_reflectance=opening[..., None] * tone,
+        roughness=0.3 * halo,
+    )
+
+
+def _width_for(arms: list[Branch], area_px: float) -> float:
+    """Width of the widest part that gives all arms together the area, pixels."""
+    unit = sum(
+        float(np.linalg.norm(np.diff(arm.path, axis=0), axis=1).sum()) * 0.5 * (arm.width_start + arm.width_end) for arm in arms
+    )
+    return max(area_px / max(unit, 1.0), 1.0)
+
+
+def _gap(site: Site, arm: Branch, width_px: float, soft: float, rng: np.random.Generator) -> tuple[Field, Field, Field]:
+    """Dark core (0..1), worn surroundings (0..1) and height of the raised lip (pixels) of one arm."""
+    stroke = trace_stroke(site.window, arm.path, (1.2 + 1.5 * soft) * width_px + 3.0)
+    at = np.linspace(0.0, 1.0, _KNOTS)
+    taper = arm.width_start + (arm.width_end - arm.width_start) * at
+    if arm.level == 0:
+        widest = float(rng.uniform(0.0, 1.0))
+        taper = 0.3 + 0.9 * np.exp(-(((at - widest) / 0.5) ** 2))
+        tip = float(rng.uniform(0.05, 0.3))
+        taper *= np.clip((1.0 - at) / tip, 0.12, 1.0) * np.clip(at / float(rng.uniform(0.01, 0.2)), 0.12, 1.0)
+    # Width varies over runs of several widths: faster changes would look like beads.
+    runs = int(np.clip(len(arm.path) * 1.6 / (4.0 * max(width_px, 1.0)), 3, 40))
+    taper *= np.clip(1.0 + 0.25 * path_profile(_KNOTS, rng, knots=5) + 0.2 * path_profile(_KNOTS, rng, knots=runs), 0.3, 1.8)
+    half = 0.5 * width_px * np.interp(stroke.along, at, taper).astype(np.float32)
+    dark = stroke.coverage(0.75 * half)
+    reach = np.maximum(half * (1.0 + 1.6 * soft), 0.7) + 0.5
+    worn = np.clip(1.0 - stroke.distance / reach, 0.0, 1.0)
+    lip_at = (stroke.distance - half) / np.maximum(0.8 * half, 0.8)
+    side = float(rng.choice([-1.0, 1.0]))
+    lip = np.where(stroke.side == side, 0.3 * half * np.exp(-(lip_at**2)), 0.0)
+    return dark, worn.astype(np.float32), lip.astype(np.float32)

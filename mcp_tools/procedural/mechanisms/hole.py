@@ -1,0 +1,78 @@
+"""A hole: pinhole, blowhole, pore, drilled or punched hole.
+
+Physics: a pit whose bottom sees little of the sky and is dark (shallow ones grey); the wall on the side away from the
+light faces it and shows as a lit crescent, the near wall casts shadow; metal around it may be drawn up into a burr. Gas
+pores are smooth and round or drop-shaped, torn holes irregular. A hole right through the object shows what lies behind.
+"""
+
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.material import dark_tone, median_background
+from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
+
+__all__ = ["render"]
+
+_THROUGH_CHANCE = 0.3
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """One hole. None when the window is too small to hold any."""
+    if min(site.window.shape) < 4:
+        return None
+    lobes, rough = ((0.05, 0.02), (0.16, 0.06), (0.3, 0.2))[int(rng.choice(3, p=[0.35, 0.35, 0.3]))]
+    distance = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px,
+        rng,
+        elongation=min(spec.elongation * float(rng.uniform(0.85, 1.2)), 12.0),
+        angle_rad=site.angle_rad,
+        lobes=lobes,
+        roughness=rough,
+    )
+    radius = max(float(distance.max()), 0.8)  # half the width of the hole
+    cover = np.clip(distance + 0.5, 0.0, 1.0)
+    towards_light = _towards_light(distance, site.scene.light[0])
+    behind = median_background(site.scene)
+    if behind is not None and radius > 2.5 and rng.random() < _THROUGH_CHANCE:
+        return _through(site, cover, distance, towards_light, behind)
+    wall = float(rng.uniform(0.25, 0.9)) * radius
+    deep = smooth_step((distance + 0.7) / max(wall, 1.2))
+    crescent = np.exp(-(((distance - 0.3 * wall) / max(0.3 * wall, 0.7)) ** 2)) * np.clip(-towards_light, 0.0, 1.0)
+    shade = np.clip(towards_light, 0.0, 1.0) * np.clip(1.0 - distance / max(wall, 1.0), 0.0, 1.0)
+    grain = fractal_noise(site.window.shape, max(1.6, 0.7 * radius), rng, octaves=3, gain=0.7)
+    dark = cover * (0.4 + 0.6 * deep) * (1.0 + 0.18 * grain + 0.25 * shade) * (1.0 - float(rng.uniform(0.2, 0.8)) * crescent)
+    tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.4, 0.85)))
+    burr = float(rng.choice([0.0, 0.25, 0.6]))
+    rim = burr * np.exp(-(((distance + 1.0) / 1.1) ** 2)) * np.clip(1.0 + 0.6 * grain, 0.0, 2.0)
+    return Edit(
+        window=site.window,
+        support=(dark > 0.02) | (rim > 0.05),
+        height=rim.astype(np.float32) if burr else None,
+        log_reflectance=np.clip(dark, 0.0, 1.4)[..., None] * tone,
+    )
+
+
+def _towards_light(distance: Field, azimuth_rad: float) -> Field:
+    """(h, w) -1..1: how far a pixel lies on the light's side of the hole, from the outward normal of its outline."""
+    inward_y, inward_x = np.gradient(distance)
+    norm = np.maximum(np.hypot(inward_x, inward_y), 1e-4)
+    return (-(inward_x * np.cos(azimuth_rad) + inward_y * np.sin(azimuth_rad)) / norm).astype(np.float32)
+
+
+def _through(site: Site, cover: Field, distance: Field, towards_light: Field, behind: np.ndarray) -> Edit:
+    """Background in the opening, and the thickness of the material as a thin wall: lit on the far side, dark on the near one."""
+    thickness = np.exp(-((distance / max(0.12 * float(distance.max()), 1.0)) ** 2)) * cover
+    wall = (thickness * np.where(towards_light < 0, -0.35, 0.9) * np.abs(towards_light)).astype(np.float32)
+    return Edit(
+        window=site.window,
+        support=cover > 0.02,
+        paint=np.broadcast_to(behind, (*site.window.shape, 3)).astype(np.float32),
+        opacity=cover.astype(np.float32),
+        shadow=np.clip(wall, 0.0, 0.8),
+        strength_fixed=True,
+    )
