@@ -11,8 +11,9 @@ import numpy as np
 
 from anomalyagent.knowledge.cards import Card, Priors, Variant
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism, Zone
+from anomalyagent.knowledge.words_terms import TYPICAL
 
-__all__ = ["clamp_to_priors", "sample_spec"]
+__all__ = ["clamp_to_priors", "sample_spec", "sample_typical"]
 
 _LIMITS: Final = {"area_fraction": (1e-5, 0.7), "elongation": (1.0, 200.0), "severity": (0.5, 60.0), "count": (1.0, 16.0)}
 _COLORED_BY_GEOMETRY: Final[frozenset[Mechanism]] = frozenset({"dent", "bend", "missing", "swap"})
@@ -36,6 +37,10 @@ def sample_spec(card: Card, rng: np.random.Generator | int) -> DefectSpec:
         seed, rng = int(rng), np.random.default_rng(rng)
     weights = np.array([variant.weight for variant in card.variants])
     variant = card.variants[int(rng.choice(len(weights), p=weights / weights.sum()))]
+    return _sample_variant(variant, rng, seed)
+
+
+def _sample_variant(variant: Variant, rng: np.random.Generator, seed: int | None) -> DefectSpec:
     priors = variant.priors
     area = _log_uniform(rng, "area_fraction", priors.area_fraction)
     elongation = _log_uniform(rng, "elongation", priors.elongation)
@@ -50,6 +55,17 @@ def sample_spec(card: Card, rng: np.random.Generator | int) -> DefectSpec:
         mechanism=variant.mechanism, zone=zone, center=None, area_fraction=area, elongation=elongation, orientation_deg=orientation,
         severity=severity, color_shift=color, count=count, seed=int(rng.integers(2**31)) if seed is None else seed,
     )  # fmt: skip
+
+
+def sample_typical(mechanism: Mechanism, seed: int) -> DefectSpec:
+    """Draw a spec of a mechanism for which there is no card, around its middle values (`words_terms.TYPICAL`)."""
+    typical = TYPICAL[mechanism]
+    priors = Priors(
+        area_fraction=(typical.area_fraction / 3.0, min(3.0 * typical.area_fraction, 0.7)),
+        elongation=(max(1.0, typical.elongation / 2.0), 2.0 * typical.elongation),
+        severity=(typical.severity / 1.6, 1.6 * typical.severity),
+    )
+    return _sample_variant(Variant(mechanism=mechanism, priors=priors), np.random.default_rng(seed), seed)
 
 
 def clamp_to_priors(spec: DefectSpec, variants: Sequence[Variant]) -> DefectSpec:

@@ -36,7 +36,7 @@ _FROM_SIDE: Final = re.compile(
     r"(?:in |across |down |up |over )*from (?:the |its )?(left|right|top|bottom)(?: (?:edge|side|border))?"
 )
 _UV: Final = re.compile(
-    rf"(?:\b(?:at|center(?:ed)?|position|uv|u, ?v|location)\b[\s:=]*(?:at |of )?)?[(\[]\s*(0?[.]\d+|0|1(?:[.]0+)?)\s*[,;]\s*(0?[.]\d+|0|1(?:[.]0+)?)\s*[)\]]"
+    r"(?:\b(?:at|center(?:ed)?|position|uv|u, ?v|location)\b[\s:=]*(?:at |of )?)?[(\[]\s*(0?[.]\d+|0|1(?:[.]0+)?)\s*[,;]\s*(0?[.]\d+|0|1(?:[.]0+)?)\s*[)\]]"
 )
 _CLOCK: Final = re.compile(
     rf"(?:{NUMBER}|({'|'.join(word for word, n in NUMBERS.items() if n <= 12 and ' ' not in word)}))(?::(\d\d))?\s*o\s?'?\s?clock"
@@ -71,7 +71,9 @@ def _belongs_to_defect(page: Page, end: int) -> bool:
     if following is None:
         return False
     words = following.group(1)
-    return any(hit.mechanism == page.mechanism for hit in find_terms(words)) or any(word in GENERIC_TERMS for word in words.split())
+    return any(hit.strong and hit.mechanism == page.mechanism for hit in find_terms(words)) or any(
+        word in GENERIC_TERMS for word in words.split()
+    )
 
 
 def read_place(page: Page, moves: bool) -> Place | None:

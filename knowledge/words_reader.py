@@ -50,22 +50,164 @@ class PromptReading(NamedTuple):
 
 _QUOTED: Final = re.compile(r'"([^"]*)"|(?<!\w)\'([^\'\n]{1,80})\'(?!\w)')
 _STOPS: Final = frozenset(
-    "a an the its this that these those each one on in at near around beside along from across over inside within of through to into onto "
-    "under behind between by like resembling with and or but is are was were be has have should must where which as it while".split()
+    [
+        "a",
+        "an",
+        "the",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "each",
+        "one",
+        "on",
+        "in",
+        "at",
+        "near",
+        "around",
+        "beside",
+        "along",
+        "from",
+        "across",
+        "over",
+        "inside",
+        "within",
+        "of",
+        "through",
+        "to",
+        "into",
+        "onto",
+        "under",
+        "behind",
+        "between",
+        "by",
+        "like",
+        "resembling",
+        "with",
+        "and",
+        "or",
+        "but",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "has",
+        "have",
+        "should",
+        "must",
+        "where",
+        "which",
+        "as",
+        "it",
+        "while",
+    ]
 )
 _LOCATING: Final = frozenset(
-    "on in at near around beside along from across over inside within of through to into onto under behind between by like resembling next".split()
+    [
+        "on",
+        "in",
+        "at",
+        "near",
+        "around",
+        "beside",
+        "along",
+        "from",
+        "across",
+        "over",
+        "inside",
+        "within",
+        "of",
+        "through",
+        "to",
+        "into",
+        "onto",
+        "under",
+        "behind",
+        "between",
+        "by",
+        "like",
+        "resembling",
+        "next",
+    ]
 )
-_DETERMINERS: Final = frozenset("the its this that a an each every one their".split())
+_DETERMINERS: Final = frozenset(["the", "its", "this", "that", "a", "an", "each", "every", "one", "their"])
 _PART_TERMS: Final = frozenset(
-    "label logo text letter lettering barcode thread string tape sticker hole seam groove notch ridge stamp engraving print printing imprint "
-    "marking wool cotton yarn wire lead teeth sand wave color film bristle filament fiber open float bore gum lap fold extra short ink".split()
+    [
+        "label",
+        "logo",
+        "text",
+        "letter",
+        "lettering",
+        "barcode",
+        "thread",
+        "string",
+        "tape",
+        "sticker",
+        "hole",
+        "seam",
+        "groove",
+        "notch",
+        "ridge",
+        "stamp",
+        "engraving",
+        "print",
+        "printing",
+        "imprint",
+        "marking",
+        "wool",
+        "cotton",
+        "yarn",
+        "wire",
+        "lead",
+        "teeth",
+        "sand",
+        "wave",
+        "color",
+        "film",
+        "bristle",
+        "filament",
+        "fiber",
+        "open",
+        "float",
+        "bore",
+        "gum",
+        "lap",
+        "fold",
+        "extra",
+        "short",
+        "ink",
+    ]
 )
 _BE: Final = frozenset(
-    "is are was were be been being gets get got become becomes look looks appears appear seems slightly partly badly".split()
+    [
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "been",
+        "being",
+        "gets",
+        "get",
+        "got",
+        "become",
+        "becomes",
+        "look",
+        "looks",
+        "appears",
+        "appear",
+        "seems",
+        "slightly",
+        "partly",
+        "badly",
+    ]
 )
-_MAKE: Final = re.compile(r"\b(?:add|make|create|draw|put|insert|introduce|generate|apply|place|simulate|render|paint|show|give)\b")
-_SUBSTANCE_OF: Final = frozenset("of with by from".split())
+_MAKE: Final = re.compile(
+    r"\b(?:add|make|create|draw|put|insert|introduce|generate|apply|place|simulate|render|paint|show|give)\b"
+)
+_SUBSTANCE_OF: Final = frozenset(["of", "with", "by", "from"])
 
 
 def read_prompt(text: str, default: DefectSpec | None = None) -> PromptReading:
@@ -186,11 +328,16 @@ def _note_other_defects(page: Page, best: Hit | None) -> None:
     others = {
         hit.term
         for hit in page.hits
-        if hit.strong and hit.mechanism != best.mechanism and start < hit.start < min(ends, default=len(page.text))
-        and "~" not in page.text[hit.start : hit.end] and _score(page, hit) >= 0.0
+        if hit.strong
+        and hit.mechanism != best.mechanism
+        and start < hit.start < min(ends, default=len(page.text))
+        and "~" not in page.text[hit.start : hit.end]
+        and _score(page, hit) >= 0.0
     }
     if others:
-        page.notes.append(f"drawn as {best.mechanism} ('{best.term}'); also mentioned and not drawn: {', '.join(sorted(others))}")
+        page.notes.append(
+            f"drawn as {best.mechanism} ('{best.term}'); also mentioned and not drawn: {', '.join(sorted(others))}"
+        )
 
 
 _TIMES_LONG: Final = re.compile(
@@ -207,7 +354,7 @@ _LAB: Final = re.compile(
 _PERCENT: Final = re.compile(
     rf"(?:{NUMBER}\s*(?:-|–|to)\s*)?{NUMBER}\s*(?:%|percent\b|per cent\b)(\s*(?:darker|lighter|brighter|of the (?:width|length|height|diameter)|of its (?:width|length|height|diameter)|transparent|opaque|opacity))?"
 )
-_AREA: Final = re.compile(rf"\barea(?: fraction)?\s*(?:of|is|=|:)\s*(?:about )?(0?\.\d+)\b")
+_AREA: Final = re.compile(r"\barea(?: fraction)?\s*(?:of|is|=|:)\s*(?:about )?(0?\.\d+)\b")
 _DEGREES: Final = re.compile(
     r"([+-]?\d+(?:[.,]\d+)?)\s*(?:°|degrees?\b|deg\b)(?!\s*(?:c|f|celsius)\b)(?:\s*(counter ?clockwise|anti ?clockwise|clockwise))?"
     r"(?:\s*(?:from|off|to|against|relative to)\s+(?:the\s+)?(horizontal|vertical))?|\borientation(?: deg)?\s*(?:of|is|=|:)?\s*([+-]?\d+(?:\.\d+)?)"
@@ -290,8 +437,37 @@ def _describes_part(page: Page, start: int) -> bool:
 
 
 _AMBIGUOUS: Final = frozenset(
-    "light soft clear fine bold strong wide broad long short thick thin visible little clearly marked bright shiny cloudy milky gold cream tan "
-    "olive visible minor medium weak serious".split()
+    [
+        "light",
+        "soft",
+        "clear",
+        "fine",
+        "bold",
+        "strong",
+        "wide",
+        "broad",
+        "long",
+        "short",
+        "thick",
+        "thin",
+        "visible",
+        "little",
+        "clearly",
+        "marked",
+        "bright",
+        "shiny",
+        "cloudy",
+        "milky",
+        "gold",
+        "cream",
+        "tan",
+        "olive",
+        "visible",
+        "minor",
+        "medium",
+        "weak",
+        "serious",
+    ]
 )
 
 
@@ -412,7 +588,7 @@ def _read_count(page: Page, values: dict[str, Any], hit: Hit | None, default: De
         page.says("count")
 
 
-_FEW: Final = frozenset("of the its are is were was pins leads teeth wires".split())
+_FEW: Final = frozenset(["of", "the", "its", "are", "is", "were", "was", "pins", "leads", "teeth", "wires"])
 
 
 def _describes_defect_after(page: Page, end: int) -> bool:

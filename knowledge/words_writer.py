@@ -117,7 +117,24 @@ _STRENGTHS: Final = (
     (27.0, "severe"),
 )
 _HUES: Final = ("reddish", "orange", "yellowish", "greenish", "greenish", "bluish", "bluish", "purplish")
-_COUNTS: Final = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+_COUNTS: Final = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+]
 _UNCHANGED: Final = (
     "Keep everything else exactly as it is: shape, colours, lighting, background and sharpness.",
     "Leave the rest of the photo unchanged, the background and the light included.",
@@ -203,5 +220,10 @@ def _spoken(item_name: str) -> str:
     """The item's name, in quotes when a reader could take its words for a part of the instruction."""
     name = _quotable(item_name)
     heard = read_prompt(f"Add one scratch on the {name}.")
-    safe = not any(hit.strong for hit in find_terms(plain(name))) and heard.understood == ("mechanism", "count") and heard.spec.mechanism == "scratch" and not heard.notes
+    safe = (
+        not any(hit.strong for hit in find_terms(plain(name)))
+        and heard.understood == ("mechanism", "count")
+        and heard.spec.mechanism == "scratch"
+        and not heard.notes
+    )
     return name if safe and re.fullmatch(r"[\w ]+", name) else f'"{name}"'

@@ -3,13 +3,13 @@
 Adding a backend is one file in `backends/` and one line here. Other packages join through the entry-point group
 `anomalyagent.backends`, entry name `<tool>.<id>`, value `module:Class`; a setting may also name `module:Class` itself.
 
-A backend class offers what `backends/base.py` asks for and, where it needs them,
-
-    from_settings(cls, settings)      classmethod used instead of the constructor, for more than its own options
-    missing(cls)                      classmethod: the one line that would make it usable, or None; must be cheap
+A backend class offers what `backends/base.py` asks for. Its constructor takes the options and, where it has a parameter
+of that name, `knowledge` (KnowledgeSettings). A classmethod `missing()` may say, cheaply, which one line would make the
+backend usable; None when nothing is missing.
 """
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Literal, NamedTuple, cast, overload
@@ -42,7 +42,7 @@ class BackendEntry(NamedTuple):
 
 _HERE = "anomalyagent.mcp_tools.backends"
 BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
-    "prompt_gen": {"template": BackendEntry(f"{_HERE}.template:TemplateBackend", embedded=True)},
+    "prompt_gen": {"template": BackendEntry(f"{_HERE}.template:TemplatePromptGen", embedded=True)},
     "image_gen": {"procedural": BackendEntry(f"{_HERE}.procedural:ProceduralBackend", embedded=True)},
     "quality_eval": {"features": BackendEntry(f"{_HERE}.features:FeatureJudge", embedded=True)},
     "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaBackend", embedded=True)},
@@ -81,8 +81,9 @@ def create_backend(tool: ToolName, settings: Settings) -> Any:
     chosen = cast(ToolSettings, getattr(settings.tools, tool))
     entry = _find(tool, chosen.backend)
     kind = _load(tool, chosen.backend, entry)
-    from_settings = getattr(kind, "from_settings", None)
-    return from_settings(settings) if callable(from_settings) else kind(chosen.options)
+    if "knowledge" in inspect.signature(kind).parameters:
+        return kind(chosen.options, knowledge=settings.knowledge)
+    return kind(chosen.options)
 
 
 def known_backends(tool: ToolName) -> dict[str, BackendEntry]:
