@@ -7,10 +7,11 @@ that one thing (image files are named by content; the same call makes the same f
 import asyncio
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import PolicyError, ToolCallError
@@ -19,8 +20,9 @@ from anomalyagent.graph.policies.base import Policy
 from anomalyagent.graph.progress import Progress, View, read_progress
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.state import GraphState, read_images, read_turns
-from anomalyagent.graph.trace import Answer, ImageEntry, Observation, Outcome, Task, ToolCall, Turn
-from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ImageResult, MaskResult, ToolName, ToolResult
+from anomalyagent.graph.tasks import derive_seed
+from anomalyagent.graph.trace import ImageEntry, Observation, Outcome, Task, ToolCall, Turn
+from anomalyagent.mcp_tools.contracts import ImageResult, MaskResult, ToolName, ToolResult
 
 __all__ = ["Nodes", "Services", "Tools", "conclude"]
 
@@ -33,7 +35,7 @@ MOST_FAILURES = 4
 class Tools(Protocol):
     """What the graph needs of the MCP client: one call of one tool."""
 
-    async def call(self, name: ToolName, arguments: dict[str, object], timeout_s: float | None = None) -> ToolResult: ...
+    async def call(self, tool: ToolName, arguments: Mapping[str, object], timeout_s: float | None = None) -> ToolResult: ...
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,17 @@ class Nodes:
         turn = Turn.model_validate(state.get("pending"))
         images = read_images(state)
         assert isinstance(turn.action, ToolCall)
-        name = next(tool for tool in TOOL_NAMES if tool == turn.action.name)  # legal, so it exists
+        name = cast("ToolName", turn.action.name)  # the rules let only these names pass
         arguments = {
             key: images[value - 1].ref if key in ("image", "normal_image", "anomaly_image") else value
             for key, value in turn.action.arguments.items()
             if value is not None
         }
+        seed = Task.model_validate(state.get("task")).seed
+        if name == "prompt_gen":
+            arguments.setdefault("seed", seed)
+        elif name == "image_gen" and "seed" not in cast("dict[str, object]", arguments.get("spec", {})):
+            arguments.setdefault("seed", derive_seed(seed, "image", len(images)))
         timeout_s = min(self._services.limits.tool_timeout_s, _seconds_left(self._services.limits, read_turns(state)))
         clock, tries = time.perf_counter(), 0
         while True:

@@ -80,8 +80,8 @@ def describe_illegal(reason: str) -> str:
 def _describe_quality(result: QualityResult, arguments: dict[str, Any]) -> str:
     verdict = "passed" if result.passed else "not passed"
     lines = [
-        f"Image {arguments['anomaly_image']}: location {result.location_score:.2f} of 5, quality {result.quality_score:.2f} of 5, "
-        f"score {result.score:.2f} of 10, {verdict} (more than {result.threshold:.2f} is needed).",
+        f"Image {arguments['anomaly_image']}: location {result.location_score:.2f} of 5, quality {result.quality_score:.2f} "
+        f"of 5, score {result.score:.2f} of 10, {verdict} (more than {result.threshold:.2f} is needed).",
         f"review: {result.review}",
     ]
     for finding in result.findings:

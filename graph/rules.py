@@ -24,18 +24,23 @@ from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 
 __all__ = ["TOOL_ARGUMENTS", "Argument", "check"]
 
-MAX_TEXT_CHARACTERS = 8000
+MAX_TEXT_CHARACTERS = 4000
 
 
 class Argument(NamedTuple):
-    """One argument of a tool, as the agent gives it: images by number."""
+    """One argument of a tool, as the agent gives it: images by number; a seed left out follows from the task's."""
 
     kind: Literal["image", "text", "spec", "seed"]
     required: bool = True
 
 
 TOOL_ARGUMENTS: dict[ToolName, dict[str, Argument]] = {
-    "prompt_gen": {"image": Argument("image"), "item_name": Argument("text"), "anomaly_type": Argument("text")},
+    "prompt_gen": {
+        "image": Argument("image"),
+        "item_name": Argument("text"),
+        "anomaly_type": Argument("text"),
+        "seed": Argument("seed", required=False),
+    },
     "image_gen": {
         "image": Argument("image"),
         "prompt": Argument("text"),
@@ -77,7 +82,7 @@ def check(view: View, action: Action) -> str | None:
 
 def _check_prompt_gen(view: View) -> str | None:
     if view.progress.prompt is not None:
-        return "prompt_gen was already called; it is called exactly once. Rewrite the prompt or the spec yourself and call image_gen."
+        return "prompt_gen is called exactly once, and it was. Rewrite the prompt or the spec yourself and call image_gen."
     return None
 
 

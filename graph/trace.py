@@ -161,8 +161,8 @@ def read_trajectory(path: Path) -> Trajectory:
         raise TraceError(f"cannot read the trajectory {path}: {error.strerror or error}.") from error
     except ValueError as error:
         raise TraceError(
-            f"{path} is not a complete JSON file ({error}): it was cut off or edited. Delete it and give the command of its run "
-            "again to make it anew."
+            f"{path} is not a complete JSON file ({error}): it was cut off or edited. Delete it and give the "
+            "command of its run again to make it anew."
         ) from error
     version = cast("dict[str, Any]", raw).get("schema_version") if isinstance(raw, dict) else None
     if version != SCHEMA_VERSION:

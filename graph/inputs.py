@@ -1,0 +1,178 @@
+"""The normal images of a run: found, hashed, and brought into the run folder as PNG.
+
+    <run>/dataset/<item>/train/good/000.png ...      in the order of the given paths, inside a folder by name
+
+What cannot be read is skipped with a warning and listed in run.json.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from anomalyagent.configs.schema import LimitSettings
+from anomalyagent.errors import ImageError, RunError
+from anomalyagent.mcp_tools.imaging.importing import import_photo
+
+__all__ = ["IMAGE_SUFFIXES", "Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif", ".jp2"})
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Normal(_Record):
+    """One normal image."""
+
+    source: str = Field(description="Name of the user's file, relative to the folder it was found in.")
+    source_sha256: str = Field(description="Of the user's file.")
+    ref: str = Field(description="In the run folder.")
+    notes: list[str] = Field(default_factory=list, description="What was converted.")
+
+
+class Skipped(_Record):
+    """A file that could not be used."""
+
+    source: str
+    source_sha256: str
+    reason: str
+
+
+class Inputs(_Record):
+    """All normal images of a run."""
+
+    normals: list[Normal]
+    skipped: list[Skipped]
+
+    def identity(self) -> dict[str, str]:
+        """Source name -> hash of everything that was looked at, readable or not."""
+        return {one.source: one.source_sha256 for one in [*self.normals, *self.skipped]}
+
+
+def find_normals(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Candidates as (name, path): files as given; the images of a folder by name; `train/good` of an MVTec category.
+
+    Raises:
+        RunError: a path does not exist, or there is no image file at all.
+    """
+    if not paths:
+        raise RunError("no normal images were given. Name a folder with photos of good parts.")
+    found: list[tuple[str, Path]] = []
+    for path in paths:
+        if path.is_dir():
+            inside = path / "train" / "good" if (path / "train" / "good").is_dir() else path
+            images = sorted(_images_in(inside), key=lambda file: file.name)
+            if not images:
+                kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+                raise RunError(f"{_empty(inside)} Name a folder with photos of good parts ({kinds}).")
+            found += [(file.name, file) for file in images]
+        elif path.exists():
+            found.append((path.name, path))
+        else:
+            raise RunError(f"{path} does not exist. Name a folder with photos of good parts, or image files.")
+    return _distinct(found)
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes; of an unreadable one the empty string."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def import_normals(
+    candidates: Sequence[tuple[str, Path]],
+    run_dir: Path,
+    folder: str,
+    limits: LimitSettings,
+    *,
+    jobs: int,
+    report: Callable[[int, int, str | None], None],
+) -> Inputs:
+    """Bring the candidates into `run_dir/folder`, numbered without gaps.
+
+    Args:
+        report: called with (done, of, warning or None) after each.
+    Raises:
+        RunError: none could be read.
+        WorkspaceError: the run folder cannot be written.
+    """
+
+    def bring(numbered: tuple[int, tuple[str, Path]]) -> tuple[Path, str, list[str]] | str:
+        number, (_, path) = numbered
+        target = run_dir / folder / f".{number}.part"
+        try:
+            done = import_photo(
+                path,
+                target,
+                max_pixels=limits.max_image_pixels,
+                max_bytes=limits.max_image_bytes,
+                min_side_px=limits.min_image_side_px,
+            )
+        except ImageError as error:
+            return str(error)
+        return target, done.source_sha256, list(done.photo.notes)
+
+    inputs = Inputs(normals=[], skipped=[])
+    with ThreadPoolExecutor(max_workers=jobs) as pool:
+        for done, ((name, path), brought) in enumerate(
+            zip(candidates, _in_order(pool, bring, candidates, 4 * jobs), strict=True), 1
+        ):
+            if isinstance(brought, str):
+                inputs.skipped.append(Skipped(source=name, source_sha256=hash_file(path), reason=brought))
+                report(done, len(candidates), f"skipped {name}: {brought}")
+                continue
+            temporary, digest, notes = brought
+            ref = f"{folder}/{len(inputs.normals):03d}.png"
+            temporary.replace(run_dir / ref)
+            inputs.normals.append(Normal(source=name, source_sha256=digest, ref=ref, notes=notes))
+            report(done, len(candidates), None)
+    if not inputs.normals:
+        reasons = "; ".join(one.reason for one in inputs.skipped[:3])
+        raise RunError(f"none of the {len(candidates)} normal images can be read: {reasons}")
+    return inputs
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> Iterator[Any]:
+    """`pool.map(work, enumerate(items))` that holds at most `ahead` results."""
+    waiting = []
+    for numbered in enumerate(items):
+        waiting.append(pool.submit(work, numbered))
+        if len(waiting) > ahead:
+            yield waiting.pop(0).result()
+    for future in waiting:
+        yield future.result()
+
+
+def _images_in(folder: Path) -> list[Path]:
+    try:
+        return [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    except OSError as error:
+        raise RunError(f"cannot list {folder}: {error.strerror or error}. Check its permissions.") from error
+
+
+def _empty(folder: Path) -> str:
+    below = ", ".join(sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))[:5])
+    return f"{folder} holds no image file{'; it holds the folders ' + below if below else ''}."
+
+
+def _distinct(found: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Each file once, each under a name of its own: files of the same name are told apart by their folder, then by a number."""
+    once = {path.resolve(): (name, path) for name, path in reversed(found)}
+    kept = [pair for pair in found if once.pop(pair[1].resolve(), None) is not None]
+    names = Counter(name for name, _ in kept)
+    named = [(name if names[name] == 1 else f"{path.parent.name}/{name}", path) for name, path in kept]
+    used: Counter[str] = Counter()
+    result: list[tuple[str, Path]] = []
+    for name, path in named:
+        used[name] += 1
+        result.append((name if used[name] == 1 else f"{name} ({used[name]})", path))
+    return result

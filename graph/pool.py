@@ -1,0 +1,174 @@
+"""Who makes the trajectories of a run: one worker in this process, or several processes.
+
+A process that dies (killed for its memory, say) is replaced and its task is tried once more; a second death is recorded as
+a failed trajectory. The processes leave by themselves when this one is gone (see worker.py).
+"""
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from anomalyagent import errors
+from anomalyagent.errors import AnomalyAgentError, RunError
+from anomalyagent.graph.trace import Task, Trajectory, read_trajectory, write_trajectory
+from anomalyagent.graph.worker import Worker, WorkerSetup, trajectory_path, versions
+
+__all__ = ["Maker", "ProcessPool", "SinglePool"]
+
+MOST_DEATHS = 2
+"""Deaths of a worker process over one task until the task counts as failed."""
+LEAVE_TIMEOUT_S = 5.0
+MOST_ANSWER_BYTES = 2**20
+
+
+class Maker(Protocol):
+    """Makes trajectories, `size` at once."""
+
+    size: int
+
+    async def make(self, task: Task) -> Trajectory: ...
+
+
+class SinglePool:
+    """One worker in this process."""
+
+    size = 1
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._worker = Worker(setup)
+
+    async def __aenter__(self) -> Self:
+        await self._worker.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._worker.__aexit__(kind, error, traceback)
+
+    async def make(self, task: Task) -> Trajectory:
+        """See `Worker.make`."""
+        return await self._worker.make(task)
+
+
+class _Died(Exception):
+    """A worker process ended without an answer; its exit code."""
+
+
+class ProcessPool:
+    """`size` worker processes, each started when it is first needed.
+
+    Args:
+        warn: told about processes that died.
+    """
+
+    def __init__(self, setup: WorkerSetup, size: int, warn: Callable[[str], None]) -> None:
+        self.size = size
+        self._setup = setup
+        self._warn = warn
+        self._idle: list[Process] = []
+        self._all: set[Process] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for process in self._all:
+            if process.stdin is not None:
+                process.stdin.close()
+        for process in self._all:
+            try:
+                async with asyncio.timeout(LEAVE_TIMEOUT_S):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+    async def make(self, task: Task) -> Trajectory:
+        """Have a process make the trajectory.
+
+        Raises:
+            AnomalyAgentError: what the worker reported.
+        """
+        for death in range(1, MOST_DEATHS + 1):
+            try:
+                return await self._make_once(task)
+            except _Died as died:
+                self._warn(f"the process working on {task.id} died (exit code {died}), {_after(death)}.")
+                last = str(died)
+        failed = self._failed(task, last)
+        write_trajectory(failed, trajectory_path(self._setup.run_dir, task.id))
+        return failed
+
+    async def _make_once(self, task: Task) -> Trajectory:
+        process = self._idle.pop() if self._idle else await self._start()
+        answer = await self._ask(process, task.model_dump_json())
+        if answer.get("done") != task.id:
+            self._all.discard(process)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            kind = getattr(errors, str(answer.get("type")), RunError)
+            assert issubclass(kind, AnomalyAgentError)
+            raise kind(str(answer.get("error")))
+        self._idle.append(process)
+        return read_trajectory(trajectory_path(self._setup.run_dir, task.id))
+
+    async def _start(self) -> Process:
+        # A session of its own, so that Ctrl-C in the terminal reaches this process only.
+        apart: dict[str, Any] = (
+            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            if sys.platform == "win32"
+            else {"start_new_session": True}
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "anomalyagent.graph.worker", stdin=PIPE, stdout=PIPE, limit=MOST_ANSWER_BYTES, **apart
+        )
+        self._all.add(process)
+        answer = await self._ask(process, self._setup.model_dump_json())
+        if "ready" not in answer:
+            kind = getattr(errors, str(answer.get("type")), RunError)
+            raise kind(str(answer.get("error")))
+        return process
+
+    async def _ask(self, process: Process, line: str) -> dict[str, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        answer = b""
+        with contextlib.suppress(ConnectionError):
+            process.stdin.write(line.encode() + b"\n")
+            await process.stdin.drain()
+            answer = await process.stdout.readline()
+        if not answer.endswith(b"\n"):
+            self._all.discard(process)
+            raise _Died(await process.wait())
+        result: dict[str, Any] = json.loads(answer)
+        return result
+
+    def _failed(self, task: Task, exit_code: str) -> Trajectory:
+        return Trajectory(
+            id=task.id,
+            run_id=self._setup.run_id,
+            task=task,
+            policy=self._setup.settings.policy.name,
+            turns=[],
+            images=[],
+            outcome="failed",
+            reason=f"its process died {MOST_DEATHS} times (exit code {exit_code}); is there enough memory?",
+            rounds=0,
+            seconds=0.0,
+            cost_usd=0.0,
+            config_sha256=self._setup.config_sha256,
+            versions=versions(),
+        )
+
+
+def _after(death: int) -> str:
+    return "it is tried again" if death < MOST_DEATHS else "it counts as failed"

@@ -1,0 +1,279 @@
+"""run.json: what a run was asked for, what it was made of, and how it went. Rewritten whole, atomically.
+
+A run folder belongs to one request. What decides its content is compared before a run goes on, and a difference is named;
+only the number of samples may grow, and settings in `FREE_SETTINGS`, which change no byte of the result, may differ.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import RunError, TraceError
+from anomalyagent.graph.files import write_atomically
+from anomalyagent.graph.inputs import Inputs
+from anomalyagent.graph.tasks import TypePlan
+from anomalyagent.graph.trace import Trajectory
+
+__all__ = [
+    "RUN_FILE",
+    "RunFile",
+    "RunSummary",
+    "Tally",
+    "TypeSummary",
+    "decisive_settings",
+    "digest_of",
+    "read_run_file",
+    "refuse_changes",
+]
+
+RUN_FILE = "run.json"
+RUN_VERSION = 1
+FREE_SETTINGS = ("dataset.link_normals", "knowledge.cache_dir", "limits.tool_timeout_s", "limits.trajectory_timeout_s")
+MOST_REASONS = 40
+MOST_DIFFERENCES = 12
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TypeSummary(_Record):
+    """How one anomaly type went."""
+
+    anomaly_type: str
+    folder: str
+    wanted: int
+    accepted: int = 0
+    rejected: int = 0
+    failed: int = 0
+    rounds_mean: float | None = None
+    score_mean: float | None = Field(None, description="Of the accepted samples, 0..10.")
+    given_up: bool = Field(False, description="All attempts were spent without reaching `wanted`.")
+    reasons: dict[str, int] = Field(default_factory=dict, description="Why trajectories were not accepted: reason -> how many.")
+
+
+class RunSummary(_Record):
+    """How a run went, over all its sessions."""
+
+    run_dir: str
+    run_id: str
+    item: str
+    status: Literal["running", "complete", "incomplete", "interrupted", "stopped"] = Field(
+        description="incomplete: a type was given up; interrupted: Ctrl-C; stopped: an error ended it."
+    )
+    accepted: int
+    rejected: int
+    failed: int
+    rounds_mean: float | None = Field(description="image_gen results for each finished trajectory.")
+    seconds_per_good: float | None = Field(description="Working seconds of all trajectories / accepted ones.")
+    cost_per_good: float | None = Field(description="US dollars of all trajectories / accepted ones.")
+    cost_usd: float
+    wall_seconds: float = Field(description="From start to end of all sessions.")
+    types: list[TypeSummary]
+    skipped_normals: int
+    dataset: str = Field(description="Folder of the data set, relative to the run.")
+    report: str | None = Field(None, description="The contact sheet, relative to the run.")
+
+    @property
+    def interrupted(self) -> bool:
+        """Ctrl-C ended the last session; the same command continues."""
+        return self.status == "interrupted"
+
+
+class RunFile(_Record):
+    """The content of run.json."""
+
+    run_version: Literal[1] = RUN_VERSION
+    run_id: str
+    command: list[str]
+    created_at: str
+    updated_at: str
+    versions: dict[str, str]
+    seed: int
+    item: str
+    plans: list[TypePlan]
+    settings: Settings
+    config_sha256: str
+    cards_sha256: str
+    inputs: Inputs
+    summary: RunSummary | None = None
+
+    def write(self, run_dir: Path) -> None:
+        """Store it.
+
+        Raises:
+            RunError: the folder cannot be written.
+        """
+        self.updated_at = now()
+        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1)
+        write_atomically(run_dir / RUN_FILE, (text + "\n").encode("utf-8", "surrogateescape"))
+
+
+class Tally:
+    """Sums over finished trajectories; it keeps no trajectory."""
+
+    def __init__(self, plans: Sequence[TypePlan]) -> None:
+        self._types = [TypeSummary(anomaly_type=plan.anomaly_type, folder=plan.folder, wanted=plan.count) for plan in plans]
+        self._reasons: list[Counter[str]] = [Counter() for _ in plans]
+        self._rounds = [0] * len(plans)
+        self._scores = [0.0] * len(plans)
+        self._seconds = 0.0
+        self._cost_usd = 0.0
+
+    def add(self, kind: int, trajectory: Trajectory) -> None:
+        """Count a finished trajectory of type number `kind`."""
+        one = self._types[kind]
+        self._rounds[kind] += trajectory.rounds
+        self._seconds += trajectory.seconds
+        self._cost_usd += trajectory.cost_usd
+        if trajectory.outcome == "accepted":
+            one.accepted += 1
+            self._scores[kind] += trajectory.score or 0.0
+            return
+        if trajectory.outcome == "rejected":
+            one.rejected += 1
+        else:
+            one.failed += 1
+        reason, reasons = _short_reason(trajectory), self._reasons[kind]
+        reasons[reason if reason in reasons or len(reasons) < MOST_REASONS else "other"] += 1
+
+    def types(self, given_up: Sequence[bool]) -> list[TypeSummary]:
+        """The figures of each type."""
+        result: list[TypeSummary] = []
+        for kind, one in enumerate(self._types):
+            finished = one.accepted + one.rejected + one.failed
+            update = {
+                "rounds_mean": self._rounds[kind] / finished if finished else None,
+                "score_mean": self._scores[kind] / one.accepted if one.accepted else None,
+                "given_up": given_up[kind],
+                "reasons": dict(self._reasons[kind].most_common()),
+            }
+            result.append(one.model_copy(update=update))
+        return result
+
+    def totals(self) -> dict[str, Any]:
+        """The figures of the run."""
+        accepted = sum(one.accepted for one in self._types)
+        rejected = sum(one.rejected for one in self._types)
+        failed = sum(one.failed for one in self._types)
+        finished = accepted + rejected + failed
+        return {
+            "accepted": accepted,
+            "rejected": rejected,
+            "failed": failed,
+            "rounds_mean": sum(self._rounds) / finished if finished else None,
+            "seconds_per_good": self._seconds / accepted if accepted else None,
+            "cost_per_good": self._cost_usd / accepted if accepted else None,
+            "cost_usd": self._cost_usd,
+        }
+
+
+def now() -> str:
+    """UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def read_run_file(run_dir: Path) -> RunFile | None:
+    """The run in a folder; None when there is none.
+
+    Raises:
+        TraceError: its run.json is damaged or of an unknown version.
+    """
+    path = run_dir / RUN_FILE
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise TraceError(f"{path} cannot be read ({error}). Restore it, or start in a new folder.") from error
+    if not isinstance(raw, dict) or raw.get("run_version") != RUN_VERSION:
+        raise TraceError(f"{path} is no run of version {RUN_VERSION}, the one that this program reads. Use a new folder.")
+    try:
+        return RunFile.model_validate(raw)
+    except ValidationError as error:
+        raise TraceError(
+            f"{path} is not a valid run: {error.errors()[0]['msg']}. Restore it, or start in a new folder."
+        ) from error
+
+
+def decisive_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that shape the result, flat: `limits.rounds` -> 3."""
+    return {key: value for key, value in _flat(settings.model_dump(mode="json")).items() if key not in FREE_SETTINGS}
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of plain data."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def refuse_changes(old: RunFile, new: RunFile, inputs: Mapping[str, str], run_dir: Path) -> None:
+    """Compare a stored run with what is asked for now.
+
+    Args:
+        inputs: name -> hash of every normal image given now.
+    Raises:
+        RunError: they differ; names the differences.
+    """
+    found: list[str] = []
+    if old.item != new.item:
+        found.append(f"item: {old.item!r} then, {new.item!r} now")
+    then, today = decisive_settings(old.settings), decisive_settings(new.settings)
+    found += [
+        f"{key}: {then.get(key)!r} then, {today.get(key)!r} now"
+        for key in sorted(then | today)
+        if then.get(key) != today.get(key)
+    ]
+    names_then, names_now = [plan.anomaly_type for plan in old.plans], [plan.anomaly_type for plan in new.plans]
+    if names_then != names_now:
+        found.append(f"anomaly types: {', '.join(names_then)} then, {', '.join(names_now)} now")
+    else:
+        for before, after in zip(old.plans, new.plans, strict=True):
+            if after.count < before.count:
+                found.append(
+                    f"samples of {before.anomaly_type!r}: {before.count} then, {after.count} now (the number may only grow)"
+                )
+    if old.cards_sha256 != new.cards_sha256:
+        found.append("the knowledge cards were changed")
+    before = old.inputs.identity()
+    found += [f"normal image {name}: gone" for name in before if name not in inputs]
+    found += [f"normal image {name}: new" for name in inputs if name not in before]
+    found += [f"normal image {name}: changed" for name in inputs if name in before and before[name] != inputs[name]]
+    own = "anomalyagent"
+    if old.versions.get(own) != new.versions.get(own):
+        found.append(f"{own}: {old.versions.get(own)} then, {new.versions.get(own)} now")
+    if found:
+        shown = "\n  ".join(found[:MOST_DIFFERENCES])
+        more = f"\n  and {len(found) - MOST_DIFFERENCES} more" if len(found) > MOST_DIFFERENCES else ""
+        raise RunError(
+            f"{run_dir} holds a run of another request, and mixing the two would spoil it. What differs:\n  {shown}{more}\n"
+            "Give the request of that run again to continue it, or another output folder."
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _short_reason(trajectory: Trajectory) -> str:
+    """A reason that can be counted: the worst finding of the last judged image, or how the trajectory failed."""
+    if trajectory.outcome == "rejected":
+        for turn in reversed(trajectory.turns):
+            structured = turn.observation.structured if turn.observation else None
+            if structured and structured.get("findings"):
+                return str(structured["findings"][0]["name"])
+        return "score too low"
+    errors = [turn.observation.error for turn in trajectory.turns if turn.observation and turn.observation.error]
+    return f"failed: {(errors[-1] if errors else trajectory.reason).splitlines()[0][:100]}"

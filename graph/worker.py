@@ -1,0 +1,182 @@
+"""Makes one trajectory after another with tools, policy and checkpoints that are opened once: here, or in a process of its own.
+
+A worker process is `python -m anomalyagent.graph.worker`. It speaks JSON lines: the setup, then tasks, come on stdin; an
+answer for each goes to stdout. End of stdin means that the run is over or its process is gone, and the worker leaves at
+once, in the middle of a call if need be: what it was doing is resumed from its checkpoint.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import sqlite3
+import sys
+import threading
+import time
+from contextlib import AsyncExitStack
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import AnomalyAgentError, RunError
+from anomalyagent.graph.progress import read_progress
+from anomalyagent.graph.state import GraphState, initial_state, read_images, read_turns
+from anomalyagent.graph.trace import Task, Trajectory, write_trajectory
+
+__all__ = ["CHECKPOINTS", "Worker", "WorkerSetup", "main", "summarize_state", "trajectory_path", "versions"]
+
+CHECKPOINTS = "checkpoints.sqlite"
+
+_SHAPING = ("numpy", "scipy", "opencv-python-headless", "scikit-image", "pillow")
+
+
+class WorkerSetup(BaseModel):
+    """What a worker is told once."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    run_dir: Path
+    run_id: str
+    config_sha256: str
+    settings: Settings
+
+
+def trajectory_path(run_dir: Path, task: str) -> Path:
+    """File of a task's trajectory."""
+    return run_dir / "trajectories" / f"{task}.json"
+
+
+def versions() -> dict[str, str]:
+    """anomalyagent, Python and the libraries that shape the pixels."""
+    found = {"anomalyagent": metadata.version("anomalyagent"), "python": ".".join(map(str, sys.version_info[:3]))}
+    return found | {name: metadata.version(name) for name in _SHAPING}
+
+
+class Worker:
+    """`async with Worker(setup) as worker: trajectory = await worker.make(task)`.
+
+    Raises:
+        ToolCallError, PolicyError, BackendError: on entering, when tools or policy cannot be had.
+    """
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._setup = setup
+        self._versions = versions()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        from anomalyagent.graph.build import build_graph, open_checkpoints
+        from anomalyagent.graph.nodes import Services
+        from anomalyagent.graph.policies import make_policy
+        from anomalyagent.mcp_tools.client import ToolClient
+
+        settings, run_dir = self._setup.settings, self._setup.run_dir
+        async with AsyncExitStack() as stack:
+            policy = make_policy(settings.policy)
+            tools = await stack.enter_async_context(ToolClient(settings, run_dir))
+            checkpoints = await stack.enter_async_context(open_checkpoints(run_dir / CHECKPOINTS))
+            self._graph = build_graph(Services(policy, tools, settings.limits, run_dir), checkpoints)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def make(self, task: Task) -> Trajectory:
+        """Run a task to its end, from its last checkpoint if it has one, and store its trajectory.
+
+        Raises:
+            RunError: the run folder cannot be written.
+        """
+        from anomalyagent.graph.build import run_trajectory
+
+        setup, clock = self._setup, time.perf_counter()
+        try:
+            normal = hashlib.sha256((setup.run_dir / task.normal_image).read_bytes()).hexdigest()
+            state = await run_trajectory(self._graph, task.id, initial_state(task, normal), setup.settings.limits.turns)
+        except (sqlite3.Error, OSError) as error:
+            raise RunError(
+                f"the run folder {setup.run_dir} cannot be used any more: {error}. Make room or fix its permissions, then "
+                "give the same command again: the run continues where it stopped."
+            ) from error
+        trajectory = summarize_state(state, setup, self._versions, seconds=time.perf_counter() - clock)
+        write_trajectory(trajectory, trajectory_path(setup.run_dir, task.id))
+        return trajectory
+
+
+def summarize_state(state: GraphState, setup: WorkerSetup, made_with: dict[str, str], *, seconds: float) -> Trajectory:
+    """The Trajectory of a final state. `seconds`: of this session; turns of earlier sessions count with their own time."""
+    task = Task.model_validate(state.get("task"))
+    turns = read_turns(state)
+    progress = read_progress(turns)
+    outcome = state.get("outcome", "failed")
+    answer = progress.answer
+    final = progress.round_of(answer.final_image_index) if answer else None
+    mask = progress.mask_of(final.number) if final else None
+    evaluation = final.evaluation if final else None
+    return Trajectory(
+        id=task.id,
+        run_id=setup.run_id,
+        task=task,
+        policy=setup.settings.policy.name,
+        turns=turns,
+        images=read_images(state),
+        outcome=outcome,
+        reason=state.get("reason", "it did not reach its end."),
+        final_image=final.result.image if final else None,
+        mask=mask.result.mask if mask else None,
+        location_score=evaluation.location_score if evaluation else None,
+        quality_score=evaluation.quality_score if evaluation else None,
+        score=evaluation.score if evaluation else None,
+        rounds=len(progress.rounds),
+        seconds=max(seconds, sum(turn.seconds for turn in turns)),
+        cost_usd=sum(turn.cost_usd for turn in turns),
+        config_sha256=setup.config_sha256,
+        versions=made_with,
+    )
+
+
+def main() -> None:
+    """Serve tasks from stdin until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then closes stdin
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="\n")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become an answer
+    setup = WorkerSetup.model_validate_json(sys.stdin.readline())
+    asyncio.run(_serve(setup, answers))
+
+
+async def _serve(setup: WorkerSetup, answers: IO[str]) -> None:
+    loop = asyncio.get_running_loop()
+    tasks: asyncio.Queue[Task] = asyncio.Queue()
+    threading.Thread(target=_read_tasks, args=(loop, tasks), daemon=True).start()
+    try:
+        async with Worker(setup) as worker:
+            _say(answers, {"ready": os.getpid()})
+            while True:
+                task = await tasks.get()
+                await worker.make(task)
+                _say(answers, {"done": task.id})
+    except AnomalyAgentError as error:
+        _say(answers, {"error": str(error), "type": type(error).__name__})
+
+
+def _read_tasks(loop: asyncio.AbstractEventLoop, tasks: "asyncio.Queue[Task]") -> None:
+    for line in sys.stdin:
+        loop.call_soon_threadsafe(tasks.put_nowait, Task.model_validate_json(line))
+    os._exit(0)
+
+
+def _say(answers: IO[str], message: dict[str, Any]) -> None:
+    answers.write(json.dumps(message) + "\n")
+    answers.flush()
+
+
+if __name__ == "__main__":
+    main()
