@@ -1,16 +1,18 @@
 """The image_gen tool: draws the defect on the photo; every pixel outside the edit stays as it was."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.answers import ImageRef, Preview, Seed, answer, preview_of, spec_text
-from anomalyagent.mcp_tools.backends.base import ImageGenBackend
 from anomalyagent.mcp_tools.contracts import ImageResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+if TYPE_CHECKING:  # loads the arrays and codecs
+    from anomalyagent.mcp_tools.backends.base import ImageGenBackend
 
 __all__ = ["create_tool"]
 

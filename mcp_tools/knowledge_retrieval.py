@@ -1,15 +1,17 @@
 """The knowledge_retrieval tool: cards on how a defect of an item looks, where it sits and how large it is."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from anomalyagent.mcp_tools.answers import AnomalyType, ItemName, answer
-from anomalyagent.mcp_tools.backends.base import KnowledgeRetrievalBackend
 from anomalyagent.mcp_tools.contracts import KnowledgeResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+if TYPE_CHECKING:  # loads the arrays and codecs
+    from anomalyagent.mcp_tools.backends.base import KnowledgeRetrievalBackend
 
 __all__ = ["create_tool"]
 

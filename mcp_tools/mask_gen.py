@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 from mcp.types import CallToolResult, ToolAnnotations
 
 from anomalyagent.mcp_tools.answers import ImageRef, Preview, answer, preview_of, read_pair
-from anomalyagent.mcp_tools.backends.base import MaskGenBackend
 from anomalyagent.mcp_tools.contracts import MaskResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
 
-if TYPE_CHECKING:  # loaded with the first image
+if TYPE_CHECKING:  # these load the arrays and codecs
+    from anomalyagent.mcp_tools.backends.base import MaskGenBackend
     from anomalyagent.mcp_tools.imaging.arrays import Mask
 
 __all__ = ["boxes_of", "create_tool"]

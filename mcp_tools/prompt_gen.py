@@ -1,14 +1,16 @@
 """The prompt_gen tool: a first editing prompt, in words and in numbers, for one photo and one kind of defect."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
 
 from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Seed, answer, spec_text
-from anomalyagent.mcp_tools.backends.base import PromptGenBackend
 from anomalyagent.mcp_tools.contracts import PromptResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+if TYPE_CHECKING:  # loads the arrays and codecs
+    from anomalyagent.mcp_tools.backends.base import PromptGenBackend
 
 __all__ = ["create_tool"]
 

@@ -1,14 +1,16 @@
 """The quality_eval tool: scores an anomaly photo beside its normal photo, with named findings and what to change."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
 
 from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, answer, read_pair
-from anomalyagent.mcp_tools.backends.base import QualityEvalBackend
 from anomalyagent.mcp_tools.contracts import QualityResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
+
+if TYPE_CHECKING:  # loads the arrays and codecs
+    from anomalyagent.mcp_tools.backends.base import QualityEvalBackend
 
 __all__ = ["create_tool"]
 

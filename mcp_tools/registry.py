@@ -12,20 +12,22 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, Literal, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 
 from rapidfuzz import process
 
 from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError
-from anomalyagent.mcp_tools.backends.base import (
-    ImageGenBackend,
-    KnowledgeRetrievalBackend,
-    MaskGenBackend,
-    PromptGenBackend,
-    QualityEvalBackend,
-)
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+
+if TYPE_CHECKING:  # these load the arrays and codecs
+    from anomalyagent.mcp_tools.backends.base import (
+        ImageGenBackend,
+        KnowledgeRetrievalBackend,
+        MaskGenBackend,
+        PromptGenBackend,
+        QualityEvalBackend,
+    )
 
 __all__ = ["BACKENDS", "BackendStatus", "create_backend", "describe_backends", "is_embedded", "known_backends"]
 
@@ -61,15 +63,15 @@ class BackendStatus(NamedTuple):
 
 
 @overload
-def create_backend(tool: Literal["prompt_gen"], settings: Settings) -> PromptGenBackend: ...
+def create_backend(tool: Literal["prompt_gen"], settings: Settings) -> "PromptGenBackend": ...
 @overload
-def create_backend(tool: Literal["image_gen"], settings: Settings) -> ImageGenBackend: ...
+def create_backend(tool: Literal["image_gen"], settings: Settings) -> "ImageGenBackend": ...
 @overload
-def create_backend(tool: Literal["quality_eval"], settings: Settings) -> QualityEvalBackend: ...
+def create_backend(tool: Literal["quality_eval"], settings: Settings) -> "QualityEvalBackend": ...
 @overload
-def create_backend(tool: Literal["knowledge_retrieval"], settings: Settings) -> KnowledgeRetrievalBackend: ...
+def create_backend(tool: Literal["knowledge_retrieval"], settings: Settings) -> "KnowledgeRetrievalBackend": ...
 @overload
-def create_backend(tool: Literal["mask_gen"], settings: Settings) -> MaskGenBackend: ...
+def create_backend(tool: Literal["mask_gen"], settings: Settings) -> "MaskGenBackend": ...
 @overload
 def create_backend(tool: ToolName, settings: Settings) -> Any: ...
 def create_backend(tool: ToolName, settings: Settings) -> Any:

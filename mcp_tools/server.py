@@ -1,26 +1,31 @@
-"""The tool servers: a factory for one tool or all five, and the two transports, stdio and streamable HTTP.
+"""The tool servers: a factory for one tool or all five, and the command that starts one.
 
     python -m anomalyagent.mcp_tools.server TOOL|all --workspace DIR [--transport stdio|http ...]
 
 Logs go to stderr only. Backends, codecs and arrays load on the first call, so that a server is there at once.
 """
 
+import argparse
 import logging
+import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 import anomalyagent
+from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ImageError, WorkspaceError
-from anomalyagent.mcp_tools.contracts import ToolName
+from anomalyagent.errors import AnomalyAgentError, ImageError, WorkspaceError
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox
+from anomalyagent.mcp_tools.transport import read_token, serve_http, serve_stdio
 from anomalyagent.mcp_tools.workspace import Workspace
 
-__all__ = ["build_server", "create_tools"]
+__all__ = ["build_server", "create_tools", "main"]
 
 _INSTRUCTIONS = """\
 Makes realistic defects on photos of good industrial parts, with pixel masks. Images are named by their path inside one \
@@ -67,3 +72,48 @@ def _root_logger_untouched() -> Generator[None]:
         yield
     finally:
         root.removeHandler(placeholder)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start the server that the command line asks for; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m anomalyagent.mcp_tools.server", description="Serve the tools to any MCP client."
+    )
+    parser.add_argument("tool", type=_tools_named, metavar="TOOL", help=f"all, or one of {', '.join(TOOL_NAMES)}")
+    parser.add_argument("--workspace", type=Path, required=True, help="folder of the images; nothing outside it is touched")
+    parser.add_argument("--transport", choices=("stdio", "http"), default="stdio")
+    parser.add_argument("--host", default="127.0.0.1", help="HTTP: address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8765, help="HTTP: port, 0 for any free one (default: %(default)s)")
+    parser.add_argument("--allow-host", action="append", default=[], help="HTTP: another name by which clients may call")
+    parser.add_argument("--token-file", type=Path, help="HTTP: file with the bearer token that clients must send")
+    parser.add_argument("--config", type=Path, help="settings file (YAML)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets", help="one setting")
+    given = parser.parse_args(arguments)
+    try:
+        settings = load_settings(given.config, given.sets)
+        server = build_server(given.tool, settings, Workspace(given.workspace, settings.limits))
+        if given.transport == "stdio":
+            serve_stdio(server)
+        else:
+            token = read_token(given.token_file) if given.token_file else None
+            serve_http(server, host=given.host, port=given.port, token=token, allowed_hosts=tuple(given.allow_host))
+    except AnomalyAgentError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _tools_named(text: str) -> tuple[ToolName, ...]:
+    name = text.replace("-", "_")
+    if name == "all":
+        return TOOL_NAMES
+    found: tuple[ToolName, ...] = tuple(tool for tool in TOOL_NAMES if tool == name)
+    if not found:
+        raise argparse.ArgumentTypeError(f"unknown tool {text!r}; known: all, {', '.join(TOOL_NAMES)}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""How a server is reached: stdio, or streamable HTTP bound to this machine unless told otherwise.
+
+Over HTTP every request is checked before it reaches the protocol: bearer token (compared in constant time), Host and
+Origin (a web page must not reach the tools through the browser), size of the body. Stateless: each call stands alone.
+"""
+
+import hmac
+import ipaddress
+import json
+import logging
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import anyio
+from mcp.server import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from anomalyagent.errors import ConfigError
+
+__all__ = ["HTTP_PATH", "MAX_BODY_BYTES", "http_app", "read_token", "serve_http", "serve_stdio"]
+
+HTTP_PATH = "/mcp"
+MAX_BODY_BYTES = 1 << 20
+"""Calls carry references and words, never pixels."""
+_SHORTEST_TOKEN = 16
+
+
+def serve_stdio(server: MCPServer[Any]) -> None:
+    """Serve until standard input closes."""
+    _log_to_stderr()
+    anyio.run(server.run_stdio_async)
+
+
+def serve_http(
+    server: MCPServer[Any],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+    token: str | None = None,
+    allowed_hosts: tuple[str, ...] = (),
+) -> None:
+    """Serve until interrupted; the address is said on stderr once the port is open (port 0: any free one).
+
+    Raises:
+        ConfigError: the address cannot be bound, or others could reach it without a token.
+    """
+    import uvicorn
+
+    if token is None and not _is_loopback(host):
+        raise ConfigError(
+            f"--host {host} can be reached from other machines, and no --token-file is given: anybody there could use the "
+            "tools. Give a token file, or leave the host at 127.0.0.1."
+        )
+    app = http_app(server, host=host, token=token, allowed_hosts=allowed_hosts)
+    _log_to_stderr()
+    with _listen(host, port) as listener:
+        name = f"[{host}]" if ":" in host else host
+        sys.stderr.write(f"serving {server.name} at http://{name}:{listener.getsockname()[1]}{HTTP_PATH}\n")
+        sys.stderr.flush()
+        # log_config None: uvicorn would otherwise write its access log to stdout
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        anyio.run(uvicorn.Server(config).serve, [listener])
+
+
+def http_app(
+    server: MCPServer[Any],
+    *,
+    host: str = "127.0.0.1",
+    token: str | None = None,
+    allowed_hosts: tuple[str, ...] = (),
+    stateless: bool = True,
+) -> ASGIApp:
+    """The ASGI application of `server`, with all checks around it.
+
+    Args:
+        host: address it will be bound to; with `allowed_hosts`, the names by which clients may call it.
+        token: bearer token that every request must carry; None: no check.
+        stateless: False keeps a session for each client of the older protocol revisions.
+    """
+    names = {"127.0.0.1", "localhost", "[::1]", *allowed_hosts}
+    if host not in ("0.0.0.0", "::"):
+        names.add(f"[{host}]" if ":" in host else host)
+    else:
+        names.add(socket.gethostname())
+    ports = ("", ":*")
+    security = TransportSecuritySettings(
+        allowed_hosts=sorted(name + port for name in names for port in ports),
+        allowed_origins=sorted(
+            f"{scheme}://{name}{port}" for scheme in ("http", "https") for name in names for port in ("", ":*")
+        ),
+    )
+    app = server.streamable_http_app(
+        streamable_http_path=HTTP_PATH,
+        stateless_http=stateless,
+        max_request_body_size=MAX_BODY_BYTES,
+        transport_security=security,
+        host=host,
+    )
+    return app if token is None else _RequireToken(app, token)
+
+
+def read_token(file: Path) -> str:
+    """The bearer token in `file`, without surrounding white space.
+
+    Raises:
+        ConfigError: the file cannot be read, or the token is short or not printable ASCII.
+    """
+    try:
+        token = file.expanduser().read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"token file {str(file)!r} cannot be read: {error}. Write one line of ASCII to it.") from error
+    if len(token) < _SHORTEST_TOKEN or not token.isprintable() or " " in token:
+        raise ConfigError(
+            f"token file {str(file)!r} must hold one token of at least {_SHORTEST_TOKEN} printable characters without spaces. "
+            "Make one: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return token
+
+
+class _RequireToken:
+    """Answers 401 to every HTTP request without the right bearer token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._carries_token(scope):
+            body = json.dumps({"error": "invalid_token", "error_description": "send Authorization: Bearer <token>"}).encode()
+            headers = [
+                (b"content-type", b"application/json"),
+                (b"content-length", str(len(body)).encode()),
+                (b"www-authenticate", b'Bearer error="invalid_token"'),
+            ]
+            await send({"type": "http.response.start", "status": 401, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await self._app(scope, receive, send)
+
+    def _carries_token(self, scope: Scope) -> bool:
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        if len(values) != 1:
+            return False
+        scheme, _, given = values[0].partition(b" ")
+        return hmac.compare_digest(given.strip(), self._token) and scheme.lower() == b"bearer"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot listen on {host} port {port}: {error}. Choose another --port (0: any free one).") from error
+    return listener
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
