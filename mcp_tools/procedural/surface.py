@@ -31,6 +31,7 @@ _AMBIENT = 0.35
 _GLOSS_POWER = 22.0
 _MAX_RATIO = 5.0
 _VEIL = 0.07  # share of the light around that lens and dust scatter even into a black gap
+_ACCOMPANYING = 2.0  # relief and roughness that go with a change of colour are not exaggerated beyond this gain
 _STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
 _DRAWN_SIGMA_PX = 0.4  # blur that anti-aliased drawing already has
 
@@ -112,18 +113,21 @@ class Surface:
         """
         light = self.linear
         fade = edit.support.astype(np.float32)[..., None]
+        alone = edit.log_reflectance is None and edit.paint is None
         if edit.height is not None:
-            ratio, highlight = self._relight(edit.height * np.float32(gain))
+            ratio, highlight = self._relight(edit.height * np.float32(gain if alone else min(gain, _ACCOMPANYING)))
             light = light * ratio[..., None] + highlight
         if edit.log_reflectance is not None:
             change = np.clip(edit.log_reflectance * np.float32(gain), -6.0, 3.0)
             veil = np.minimum(light, _VEIL * self.around)
             light = veil + (light - veil) * np.exp(change)
         if edit.roughness is not None:
-            light = self._roughen(light, np.clip(edit.roughness * np.float32(gain), -1.0, 1.5))
+            light = self._roughen(light, np.clip(edit.roughness * np.float32(min(gain, _ACCOMPANYING)), -1.0, 1.5))
         cover = np.zeros((*self.window.shape, 1), np.float32)
         if edit.paint is not None and edit.opacity is not None:
-            cover = np.clip(edit.opacity * np.float32(gain), 0.0, 1.0)[..., None]
+            cover = np.clip(edit.opacity, 0.0, 1.0)
+            # stronger: as if painted again, which keeps soft borders soft
+            cover = (cover * np.float32(gain) if gain <= 1.0 else 1.0 - (1.0 - cover) ** np.float32(gain))[..., None]
             light = light + cover * (linear_from_srgb(edit.paint) - light)
         if edit.shadow is not None:
             light = light * (1.0 - np.clip(edit.shadow * np.float32(gain), 0.0, 0.97))[..., None].astype(np.float32)

@@ -45,8 +45,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         rng,
         elongation=min(max(spec.elongation, 1.1), 8.0),
         angle_rad=seat.angle_rad,
-        lobes=0.3,
-        roughness=0.12,
+        lobes=0.28,
+        roughness=float(rng.uniform(0.02, 0.09)),
     )
     cover = np.clip(distance + 0.5, 0.0, 1.0)
     near = measure_surroundings(site, inside=cover > 0.5)
@@ -118,14 +118,15 @@ def _fracture(site: Site, spec: DefectSpec, seat: _Seat, near: Surroundings, dis
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
     contrast = float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 40.0))
-    facets = facet_planes(
-        site.window, seat.center_xy, radius, rng, count=int(np.clip(3 + radius / 4, 3, 14)), slope=float(rng.uniform(0.2, 0.5)), warp=0.25
-    )
+    glossy = rng.random() < _gloss_of(site.scene)
+    tilt = float(rng.uniform(0.25, 0.55)) if glossy else float(rng.uniform(0.08, 0.28))
+    pieces = int(np.clip(3 + radius / 4, 3, 14)) if glossy else int(rng.integers(1, 6))
+    facets = facet_planes(site.window, seat.center_xy, radius, rng, count=pieces, slope=tilt, warp=0.2)
     x, y = pixel_grid(site.window)
     far = np.hypot(x - seat.impact_xy[0], y - seat.impact_xy[1])
     wave = max(3.0, radius * float(rng.uniform(0.18, 0.4)))
     bend = 0.6 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2)
-    ripples = 0.06 * wave * np.sin(2.0 * np.pi * far / wave + 3.0 * bend)
+    ripples = float(rng.uniform(0.0, 0.06)) * wave * np.sin(2.0 * np.pi * far / wave + 3.0 * bend)
     grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
     light = shade(facets.height + ripples + 0.12 * grain, site.scene.light)
     # The old surface's slow shading stays, its texture is gone.
@@ -133,19 +134,19 @@ def _fracture(site: Site, spec: DefectSpec, seat: _Seat, near: Surroundings, dis
     patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
     lab = 0.35 * cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT) + 0.65 * near.lab
     lab = lab.astype(np.float32)
-    fresh = float(rng.normal(-0.25, 0.5)) * contrast
+    fresh = float(rng.normal(-0.2, 0.4) if glossy else rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
     if spec.color_shift is not None:
         lab += np.array(spec.color_shift, np.float32) * (0.0 if near.grey else 1.0)
         fresh = float(spec.color_shift[0])
-    lab[..., 0] += fresh + contrast * 1.2 * (light - 1.0) + 0.06 * contrast * grain + 0.3 * contrast * facets.border * grain
+    lab[..., 0] += fresh + contrast * 1.2 * (light - 1.0) + (0.09 if glossy else 0.05) * contrast * grain
     # Border: the wall on the light's side lies in shadow, the one opposite is lit.
     inward_y, inward_x = np.gradient(distance)
     azimuth = site.scene.light[0]
     lit = inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth)
     lab[..., 0] += contrast * np.exp(-((distance / max(1.0, 0.05 * radius)) ** 2)) * np.clip(lit, -0.7, 0.8)
     lab[..., 1:] *= float(rng.uniform(0.3, 0.9))
-    glint = _glints(site.scene, facets.label, grain, far / max(radius, 1.0), rng)
-    if glint is not None:
+    if glossy:
+        glint = _glints(facets.label, grain, far / max(radius, 1.0), rng)
         lab[..., 0] += glint * np.clip(96.0 - lab[..., 0], 0.0, None)
     lab[..., 0] = np.clip(lab[..., 0], 2.0, 98.0)
     if near.grey:
@@ -153,19 +154,21 @@ def _fracture(site: Site, spec: DefectSpec, seat: _Seat, near: Surroundings, dis
     return rgb_of(lab)
 
 
-def _glints(scene: Scene, label: np.ndarray, grain: Field, away: Field, rng: np.random.Generator) -> Field | None:
-    """(h, w) 0..1 flashes of facets that happen to mirror the light; None when nothing on the object is glossy."""
+def _gloss_of(scene: Scene) -> float:
+    """Chance, 0..1, that a fracture flashes: how far the object's highlights stand above its median lightness."""
     x0, y0, x1, y1 = scene.box_xyxy
     step = max(1, int(np.sqrt((x1 - x0) * (y1 - y0)) / 96))
     lightness = scene.lab[y0:y1:step, x0:x1:step, 0][scene.foreground[y0:y1:step, x0:x1:step]]
     median, bright = np.percentile(lightness, [50, 99.7])
-    gloss = float(np.clip((bright - median - 30.0) / 40.0, 0.0, 1.0)) * (0.35 if scene.fills_frame else 1.0)
-    if rng.random() > gloss:
-        return None
+    return float(np.clip((bright - median - 25.0) / 35.0, 0.0, 1.0)) * (0.2 if scene.fills_frame else 1.0)
+
+
+def _glints(label: np.ndarray, grain: Field, away: Field, rng: np.random.Generator) -> Field:
+    """(h, w) 0..1 flashes of facets that happen to mirror the light, and of splinters, mostly near the impact."""
     facing = rng.random(int(label.max()) + 1) ** 3
-    mirror = facing[label] * np.clip(1.4 - away, 0.0, 1.0)
-    flecks = smooth_step((grain - 0.9) / 0.8) * 0.5
-    return np.clip(mirror * (0.5 + 0.5 * smooth_step(0.5 + grain)) + flecks * np.clip(1.2 - away, 0.2, 1.0), 0.0, 1.0).astype(np.float32)
+    mirror = facing[label] * np.clip(1.5 - away, 0.0, 1.0) * (0.4 + 0.6 * smooth_step(0.6 + grain))
+    flecks = 0.6 * smooth_step((grain - 1.1) / 0.8) * np.clip(1.4 - away, 0.15, 1.0)
+    return np.clip(mirror + flecks, 0.0, 1.0).astype(np.float32)
 
 
 def _open_notch(site: Site, spec: DefectSpec, seat: _Seat, paint: RGB, behind: np.ndarray, rng: np.random.Generator) -> RGB:

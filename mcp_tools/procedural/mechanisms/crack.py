@@ -26,8 +26,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """A crack with as many branches as its elongation leaves room for. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    length, _ = extent_of(site.scene, site.area_px, max(spec.elongation, 12.0))
-    slim = spec.elongation > 18.0
+    length, _ = extent_of(site.scene, site.area_px, max(spec.elongation, 25.0))
+    slim = spec.elongation > 15.0
     branches = int(rng.choice([0, 0, 0, 1, 2], p=[0.4, 0.2, 0.1, 0.2, 0.1]) if slim else rng.integers(1, 5))
     arms = branching_paths(
         site.center_xy,
@@ -76,7 +76,7 @@ def _gap(site: Site, arm: Branch, width_px: float, soft: float, rng: np.random.G
     taper = arm.width_start + (arm.width_end - arm.width_start) * at
     if arm.level == 0:
         widest = float(rng.uniform(0.0, 1.0))
-        taper = 0.3 + 0.9 * np.exp(-(((at - widest) / 0.5) ** 2))
+        taper = 0.55 + 0.5 * np.exp(-(((at - widest) / 0.4) ** 2))
         tip = float(rng.uniform(0.05, 0.3))
         taper *= np.clip((1.0 - at) / tip, 0.12, 1.0) * np.clip(at / float(rng.uniform(0.01, 0.2)), 0.12, 1.0)
     # Width varies over runs of several widths: faster changes would look like beads.

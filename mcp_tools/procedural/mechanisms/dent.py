@@ -1,11 +1,9 @@
 """A dent: a blow pushed the surface in (or, from behind, out) without breaking it.
 
 Physics: a smooth skewed hollow with no edge, deepest off its middle, with a low rim of displaced material. Nothing changes
-but the slope: the flank that turns to the light brightens, the other darkens, highlights move, and whatever the surface
-mirrors or carries is slightly displaced.
+but the slope: the flank that turns to the light brightens, the other darkens, and highlights move.
 """
 
-import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
@@ -25,34 +23,17 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     dx, dy = x - site.center_xy[0], y - site.center_xy[1]
     cosine, sine = np.cos(site.angle_rad), np.sin(site.angle_rad)
     u, v = (dx * cosine + dy * sine) / (stretch * radius), (-dx * sine + dy * cosine) * stretch / radius
-    warp = 0.16 * fractal_noise(site.window.shape, max(1.2 * radius, 4.0), rng, octaves=2)
-    skew = rng.normal(0.0, 0.22, 2)
-    rho = np.hypot(u, v) * (1.0 + warp)
+    warp = 0.07 * fractal_noise(site.window.shape, max(1.5 * radius, 4.0), rng, octaves=1)
+    skew = rng.normal(0.0, 0.2, 2)
+    rho = np.hypot(u, v)
     # The deepest point lies off the middle: distances from it are measured in units of the way to the outline.
-    reach = 1.0 - 0.9 * np.clip((u * skew[0] + v * skew[1]) / np.maximum(rho, 0.2), -0.6, 0.6)
-    depth_at = np.clip(1.0 - (rho / reach) ** 2, 0.0, 1.0) ** float(rng.uniform(1.3, 2.2))
-    rim = float(rng.uniform(0.0, 0.12)) * np.exp(-(((rho / reach - 1.0) / 0.22) ** 2))
+    reach = (1.0 - 0.9 * np.clip((u * skew[0] + v * skew[1]) / np.maximum(rho, 0.2), -0.5, 0.5)) * (1.0 + warp)
+    ratio = np.minimum(rho / reach, 2.0)
+    bowl = (0.5 + 0.5 * np.cos(np.pi * np.clip(ratio, 0.0, 1.0))) ** float(rng.uniform(0.7, 1.5))
+    rim = float(rng.uniform(0.0, 0.1)) * np.exp(-(((ratio - 1.05) / 0.25) ** 2))
     sign = -1.0 if rng.random() < 0.8 else 1.0
-    height = (sign * 0.55 * radius / stretch * (depth_at - rim)).astype(np.float32)
-    inside = smooth_step((1.45 - rho / reach) / 0.3)
-    height = height * inside
-    moved = _displaced(site, height)
-    return Edit(
-        window=site.window,
-        support=inside > 0.01,
-        height=height,
-        paint=moved,
-        opacity=(0.85 * smooth_step(1.6 * depth_at)).astype(np.float32),
-    )
-
-
-def _displaced(site: Site, height: np.ndarray) -> np.ndarray:
-    """The photo as seen on the tilted surface: sampled a little further along the slope."""
-    slope_x = cv2.Sobel(height, cv2.CV_32F, 1, 0, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
-    slope_y = cv2.Sobel(height, cv2.CV_32F, 0, 1, ksize=3, scale=0.125, borderType=cv2.BORDER_REPLICATE)
-    reach = 0.12 * float(np.sqrt(site.area_px))
-    rows, columns = height.shape
-    map_x = np.arange(columns, dtype=np.float32)[None, :] + reach * slope_x
-    map_y = np.arange(rows, dtype=np.float32)[:, None] + reach * slope_y
-    patch = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
-    return cv2.remap(patch, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    height = (sign * 0.3 * radius / stretch * (bowl - rim)).astype(np.float32)
+    # Thin sheet also buckles a little around the blow.
+    height *= 1.0 + 0.15 * fractal_noise(site.window.shape, max(0.8 * radius, 3.0), rng, octaves=2)
+    inside = smooth_step((1.6 - ratio) / 0.4)
+    return Edit(window=site.window, support=inside > 0.01, height=height * inside)

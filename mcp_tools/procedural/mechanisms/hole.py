@@ -23,7 +23,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """One hole. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    lobes, rough = ((0.05, 0.02), (0.16, 0.06), (0.3, 0.2))[int(rng.choice(3, p=[0.35, 0.35, 0.3]))]
+    lobes, rough = ((0.05, 0.02), (0.16, 0.05), (0.3, 0.12))[int(rng.choice(3, p=[0.35, 0.35, 0.3]))]
     distance = blob_distance(
         site.window,
         site.center_xy,
@@ -47,8 +47,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     grain = fractal_noise(site.window.shape, max(1.6, 0.7 * radius), rng, octaves=3, gain=0.7)
     dark = cover * (0.4 + 0.6 * deep) * (1.0 + 0.18 * grain + 0.25 * shade) * (1.0 - float(rng.uniform(0.2, 0.8)) * crescent)
     tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.4, 0.85)))
-    burr = float(rng.choice([0.0, 0.25, 0.6]))
-    rim = burr * np.exp(-(((distance + 1.0) / 1.1) ** 2)) * np.clip(1.0 + 0.6 * grain, 0.0, 2.0)
+    burr = float(rng.choice([0.0, 0.0, 0.12, 0.3]))
+    rim_px = max(1.3, 0.2 * radius)
+    rim = burr * rim_px * np.exp(-(((distance + rim_px) / rim_px) ** 2)) * np.clip(1.0 + 0.6 * grain, 0.0, 2.0)
     return Edit(
         window=site.window,
         support=(dark > 0.02) | (rim > 0.05),
