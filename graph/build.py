@@ -65,8 +65,8 @@ async def open_checkpoints(path: Path) -> AsyncGenerator[AsyncSqliteSaver]:
 async def run_trajectory(wired: Graph, thread_id: str, start: GraphState, most_turns: int) -> GraphState:
     """Run a trajectory to its end: from `start`, or from its last checkpoint if it has one.
 
-    A trajectory of an earlier session in which a tool call failed starts anew: the failure may have been the
-    session's (a full disk, a server that was taken down with it), and a resumed run must equal an undisturbed one.
+    A trajectory of an earlier session that failed, or in which a tool call failed, starts anew: the failure may have been
+    the session's (a full disk, a server that was taken down with it), and a resumed run must equal an undisturbed one.
 
     Returns:
         The final state.
@@ -77,13 +77,18 @@ async def run_trajectory(wired: Graph, thread_id: str, start: GraphState, most_t
         if isinstance(wired.checkpointer, BaseCheckpointSaver):
             saved = await wired.aget_state(config)
             values = cast("GraphState", saved.values)
-            if values and any(turn["legal"] and (turn["observation"] or {}).get("error") for turn in values.get("turns", [])):
+            if values and _failed(values):
                 await wired.checkpointer.adelete_thread(thread_id)
             elif values and "outcome" in values:
                 return values
             elif saved.next:
                 first = None
         return cast("GraphState", await wired.ainvoke(first, config, durability="sync"))
+
+
+def _failed(state: GraphState) -> bool:
+    calls = [turn["observation"] for turn in state.get("turns", []) if turn["legal"] and turn["observation"]]
+    return state.get("outcome") == "failed" or any(observation["error"] for observation in calls)
 
 
 @asynccontextmanager

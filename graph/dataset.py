@@ -86,22 +86,22 @@ class DatasetWriter:
         Raises:
             RunError: a file cannot be written, or an image of a trajectory is gone.
         """
-        lines: list[str] = []
         for slot, outcome in self._order:
             if outcome is None:
                 break
             if outcome == "accepted":
-                lines.append(self._write_sample(slot))
+                self._append(self._write_sample(slot))
             elif outcome == "rejected" and self._keep_rejected:
                 self._write_rejected(slot)
-        if lines:
-            try:
-                with self.manifest.open("a", encoding="utf-8", newline="\n") as file:
-                    file.write("".join(lines))
-            except OSError as error:
-                raise RunError(
-                    f"cannot write {self.manifest}: {error.strerror or error}. Make room and give the command again."
-                ) from error
+
+    def _append(self, line: str) -> None:
+        try:
+            with self.manifest.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(line)
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.manifest}: {error.strerror or error}. Make room and give the command again."
+            ) from error
 
     def _write_sample(self, slot: Slot) -> str:
         trajectory, plan = self._read(slot), self._plans[slot.kind]

@@ -7,7 +7,6 @@ a failed trajectory. The processes leave by themselves when this one is gone (se
 import asyncio
 import contextlib
 import json
-import subprocess
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
@@ -57,7 +56,7 @@ class SinglePool:
         return await self._worker.make(task)
 
 
-class _Died(Exception):
+class _DiedError(Exception):
     """A worker process ended without an answer; its exit code."""
 
 
@@ -98,10 +97,11 @@ class ProcessPool:
         Raises:
             AnomalyAgentError: what the worker reported.
         """
+        last = ""
         for death in range(1, MOST_DEATHS + 1):
             try:
                 return await self._make_once(task)
-            except _Died as died:
+            except _DiedError as died:
                 self._warn(f"the process working on {task.id} died (exit code {died}), {_after(death)}.")
                 last = str(died)
         failed = self._failed(task, last)
@@ -124,7 +124,7 @@ class ProcessPool:
     async def _start(self) -> Process:
         # A session of its own, so that Ctrl-C in the terminal reaches this process only.
         apart: dict[str, Any] = (
-            {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
+            {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
             if sys.platform == "win32"
             else {"start_new_session": True}
         )
@@ -148,7 +148,7 @@ class ProcessPool:
             answer = await process.stdout.readline()
         if not answer.endswith(b"\n"):
             self._all.discard(process)
-            raise _Died(await process.wait())
+            raise _DiedError(await process.wait())
         result: dict[str, Any] = json.loads(answer)
         return result
 

@@ -54,9 +54,11 @@ class TypeSummary(_Record):
     rejected: int = 0
     failed: int = 0
     rounds_mean: float | None = None
-    score_mean: float | None = Field(None, description="Of the accepted samples, 0..10.")
-    given_up: bool = Field(False, description="All attempts were spent without reaching `wanted`.")
-    reasons: dict[str, int] = Field(default_factory=dict, description="Why trajectories were not accepted: reason -> how many.")
+    score_mean: float | None = Field(default=None, description="Of the accepted samples, 0..10.")
+    given_up: bool = Field(default=False, description="All attempts were spent without reaching `wanted`.")
+    reasons: dict[str, int] = Field(
+        default_factory=dict[str, int], description="Why trajectories were not accepted: reason -> how many."
+    )
 
 
 class RunSummary(_Record):

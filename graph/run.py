@@ -1,0 +1,418 @@
+"""A run: many tasks, one folder, resumable.
+
+    <out>/run.json             request, settings, versions, inputs, summary          (runfile.py)
+          trajectories/        <type>-00000.json ...                                 (trace.py)
+          images/              every image made, named by content
+          dataset/<item>/...   the result, and manifest.jsonl beside it              (dataset.py)
+          rejected/...         with keep_rejected
+          report.html          contact sheet                                         (report.py)
+          checkpoints.sqlite   every step of every trajectory                        (build.py)
+          run.lock             held by the process that works on the run
+
+The same request again continues an unfinished run and leaves a finished one as it is. What was finished is never made
+twice; only failed tasks (tools or processes that broke) are tried again while their type lacks samples.
+"""
+
+import asyncio
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import RunError, TraceError
+from anomalyagent.graph.dataset import DatasetWriter, normals_folder, task_id
+from anomalyagent.graph.events import Event, Importing, Note, Planned, Progress, TaskFinished, TaskStarted
+from anomalyagent.graph.files import remove_temporaries
+from anomalyagent.graph.inputs import Inputs, find_normals, hash_file, import_normals
+from anomalyagent.graph.names import choose_folders, safe_name
+from anomalyagent.graph.pool import Maker, ProcessPool, SinglePool
+from anomalyagent.graph.report import REPORT_FILE, write_report
+from anomalyagent.graph.runfile import (
+    RUN_FILE,
+    RunFile,
+    RunSummary,
+    Tally,
+    decisive_settings,
+    digest_of,
+    now,
+    read_run_file,
+    refuse_changes,
+)
+from anomalyagent.graph.tasks import Ledger, Slot, TypePlan, choose_normal, derive_seed
+from anomalyagent.graph.trace import Task, Trajectory, read_trajectory
+from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, trajectory_path, versions
+from anomalyagent.knowledge.cards import load_cards, types_for_item
+
+__all__ = ["Request", "synthesize"]
+
+MOST_AUTO_TYPES = 8
+"""Types that `auto` chooses for an item that no card names."""
+MOST_OUTAGES = 8
+"""Tasks in a row that failed because a tool server, the policy or a process broke; then the run stops."""
+SUMMARY_INTERVAL_S = 5.0
+_OWN_FILES = (RUN_FILE, "run.lock", "trajectories", "images", "dataset", "rejected", REPORT_FILE, CHECKPOINTS)
+
+Status = Literal["running", "complete", "incomplete", "interrupted", "stopped"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted.
+
+    Attributes:
+        normals: folders or files of good parts, or MVTec categories (then `train/good` is used).
+        item: what the photos show, in words.
+        anomaly_types: free texts, used verbatim; `auto`: those that the knowledge cards name for the item.
+        count: accepted samples of each type.
+        out: the run folder; made if missing.
+        jobs: processes.
+        max_rounds: overrides `limits.rounds`.
+        keep_rejected: also keep the best images of tasks that did not pass.
+        command: command line to note in run.json.
+    """
+
+    normals: list[Path]
+    item: str
+    anomaly_types: list[str] | Literal["auto"]
+    count: int
+    out: Path
+    jobs: int = 1
+    max_rounds: int | None = None
+    keep_rejected: bool = False
+    command: list[str] = field(default_factory=list[str])
+
+
+def synthesize(request: Request, settings: Settings, progress: Progress | None = None) -> RunSummary:
+    """Make a data set, or continue making it.
+
+    Ctrl-C (KeyboardInterrupt) stops cleanly and returns a summary whose status is `interrupted`.
+
+    Args:
+        progress: called with every event, in this thread.
+    Raises:
+        RunError: the request cannot be used, the folder is in use, holds another run, or cannot be written.
+        AnomalyAgentError: tools or policy cannot be had.
+    """
+    if request.max_rounds is not None:
+        settings = Settings.model_validate(
+            {**settings.model_dump(), "limits": {**settings.limits.model_dump(), "rounds": request.max_rounds}}
+        )
+    tell = progress or _silent
+    if request.count < 1 or request.jobs < 1:
+        raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
+    plans = _plan(request, settings, tell)
+    run_dir = request.out.expanduser().absolute()
+    candidates = find_normals([Path(path).expanduser() for path in request.normals])
+    with _own(run_dir):
+        session = _Session(request, settings, plans, run_dir, candidates, tell)
+        return session.run()
+
+
+class _Session:
+    """One process's work on a run."""
+
+    def __init__(
+        self,
+        request: Request,
+        settings: Settings,
+        plans: list[TypePlan],
+        run_dir: Path,
+        candidates: list[tuple[str, Path]],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._clock = time.monotonic()
+        self._request, self._settings, self._plans, self._run_dir, self._tell = request, settings, plans, run_dir, tell
+        self._item_folder = safe_name(request.item)
+        self._file = self._open_run(candidates)
+        self._earlier_s = self._file.summary.wall_seconds if self._file.summary else 0.0
+        self._normals = self._file.inputs.normals
+        self._sources = {normal.ref: normal.source for normal in self._normals}
+        self._ledger = Ledger(plans, settings.limits.attempts_per_sample)
+        self._tally = Tally(plans)
+        self._outages = 0
+        self._restore()
+        self._writer = DatasetWriter(
+            run_dir,
+            self._item_folder,
+            plans,
+            self._ledger,
+            self._read,
+            self._sources,
+            link=settings.dataset.link_normals,
+            keep_rejected=request.keep_rejected,
+        )
+
+    def run(self) -> RunSummary:
+        """Work until the run is complete, interrupted or broken."""
+        accepted = tuple(tasks.accepted for tasks in self._ledger.types)
+        resumed = any(accepted) or any(tasks.started for tasks in self._ledger.types)
+        self._tell(Planned(self._run_dir, self._request.item, tuple(self._plans), accepted, len(self._normals), resumed))
+        self._store("running")
+        status: Status = "stopped"
+        try:
+            self._writer.advance()
+            if not all(tasks.complete for tasks in self._ledger.types):
+                asyncio.run(self._work())
+            short = any(tasks.given_up for tasks in self._ledger.types)
+            self._report()
+            status = "incomplete" if short else "complete"
+        except KeyboardInterrupt:
+            status = "interrupted"
+        finally:
+            summary = self._summarize(status)
+            with contextlib.suppress(RunError):  # the disk may be full: the error that ended the run says so
+                self._store(status)
+        return summary
+
+    def _open_run(self, candidates: list[tuple[str, Path]]) -> RunFile:
+        old = read_run_file(self._run_dir)
+        cards = digest_of([card.model_dump(mode="json") for card in load_cards(self._settings.knowledge.folders)])
+        hashes = {name: hash_file(path) for name, path in candidates}
+        identity = {
+            "settings": decisive_settings(self._settings),
+            "item": self._request.item,
+            "types": [plan.anomaly_type for plan in self._plans],
+            "normals": hashes,
+            "cards": cards,
+        }
+        file = RunFile(
+            run_id=digest_of(identity)[:16],
+            command=self._request.command,
+            created_at=now(),
+            updated_at=now(),
+            versions=versions(),
+            seed=self._settings.seed,
+            item=self._request.item,
+            plans=self._plans,
+            settings=self._settings,
+            config_sha256=digest_of(decisive_settings(self._settings)),
+            cards_sha256=cards,
+            inputs=old.inputs if old else Inputs(normals=[], skipped=[]),
+        )
+        if old is not None:
+            refuse_changes(old, file, hashes, self._run_dir)
+            file.created_at, file.summary, file.run_id = old.created_at, old.summary, old.run_id
+            for library, version in old.versions.items():
+                if file.versions.get(library) != version:
+                    today = file.versions.get(library)
+                    text = f"{library} was {version} when this run began and is {today} now; samples may differ."
+                    self._tell(Note("warning", text))
+        if old is None or any(not (self._run_dir / normal.ref).is_file() for normal in old.inputs.normals):
+            file.inputs = self._import(candidates)
+        file.write(self._run_dir)
+        return file
+
+    def _import(self, candidates: list[tuple[str, Path]]) -> Inputs:
+        def report(done: int, total: int, warning: str | None) -> None:
+            if warning:
+                self._tell(Note("warning", warning))
+            self._tell(Importing(done, total))
+
+        folder = normals_folder(self._item_folder)
+        return import_normals(candidates, self._run_dir, folder, self._settings.limits, jobs=self._request.jobs, report=report)
+
+    def _restore(self) -> None:
+        """Take over what earlier sessions finished; failed tasks only where their type needs no more."""
+        folder = self._run_dir / "trajectories"
+        remove_temporaries(folder)
+        kinds = {plan.folder: kind for kind, plan in enumerate(self._plans)}
+        failed: list[tuple[int, Trajectory]] = []
+        for path in sorted(folder.glob("*.json")):
+            name = re.fullmatch(r"(.+)-(\d{5,})", path.stem)
+            if name is None or name[1] not in kinds:
+                continue
+            try:
+                trajectory = read_trajectory(path)
+            except TraceError as error:
+                self._tell(Note("warning", f"{error} It is made anew."))
+                continue
+            if trajectory.run_id != self._file.run_id:
+                self._tell(Note("warning", f"{path.name} belongs to another run; it is made anew."))
+                continue
+            kind = kinds[name[1]]
+            self._ledger.types[kind].record(trajectory.task.index, trajectory.outcome)
+            if trajectory.outcome == "failed":
+                failed.append((kind, trajectory))
+            else:
+                self._tally.add(kind, trajectory)
+        for tasks in self._ledger.types:
+            if tasks.accepted < tasks.count:
+                tasks.forget("failed")
+        for kind, trajectory in failed:
+            if self._ledger.types[kind].outcome(trajectory.task.index) == "failed":
+                self._tally.add(kind, trajectory)
+
+    async def _work(self) -> None:
+        setup = WorkerSetup(
+            run_dir=self._run_dir, run_id=self._file.run_id, config_sha256=self._file.config_sha256, settings=self._settings
+        )
+        jobs = self._request.jobs
+        pool = SinglePool(setup) if jobs == 1 else ProcessPool(setup, jobs, lambda text: self._tell(Note("warning", text)))
+        async with pool:
+            await self._feed(pool)
+
+    async def _feed(self, maker: Maker) -> None:
+        running: dict[asyncio.Task[Trajectory], Slot] = {}
+        stored = time.monotonic()
+        try:
+            while True:
+                while len(running) < maker.size and (slot := self._ledger.start_next()) is not None:
+                    task = self._task(slot)
+                    self._tell(TaskStarted(task.id, task.anomaly_type))
+                    running[asyncio.create_task(maker.make(task))] = slot
+                if not running:
+                    return
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for one in done:
+                    self._finish(running.pop(one), one.result())
+                if time.monotonic() - stored > SUMMARY_INTERVAL_S:
+                    self._store("running")
+                    stored = time.monotonic()
+        finally:
+            for one in running:
+                one.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _finish(self, slot: Slot, trajectory: Trajectory) -> None:
+        tasks = self._ledger.types[slot.kind]
+        tasks.record(slot.index, trajectory.outcome)
+        self._tally.add(slot.kind, trajectory)
+        self._writer.advance()
+        self._tell(
+            TaskFinished(
+                task=trajectory.id,
+                anomaly_type=trajectory.task.anomaly_type,
+                outcome=trajectory.outcome,
+                reason=trajectory.reason,
+                score=trajectory.score,
+                rounds=trajectory.rounds,
+                seconds=trajectory.seconds,
+                cost_usd=trajectory.cost_usd,
+                accepted=tasks.accepted,
+                wanted=tasks.count,
+            )
+        )
+        self._outages = self._outages + 1 if _is_outage(trajectory) else 0
+        if self._outages >= MOST_OUTAGES:
+            raise RunError(
+                f"{self._outages} tasks in a row failed, the last one so: {trajectory.reason} "
+                "Mend what broke, then give the same command again: failed tasks are tried once more."
+            )
+        if tasks.given_up:
+            brought = f"{tasks.most_tasks} tasks brought {tasks.accepted} of {tasks.count} samples"
+            text = f"'{trajectory.task.anomaly_type}' is given up: {brought}."
+            self._tell(Note("warning", text))
+
+    def _task(self, slot: Slot) -> Task:
+        plan, seed, item = self._plans[slot.kind], self._settings.seed, self._request.item
+        normal = self._normals[choose_normal(seed, item, plan.anomaly_type, slot.index, len(self._normals))]
+        return Task(
+            id=task_id(plan, slot.index),
+            index=slot.index,
+            normal_image=normal.ref,
+            normal_sha256=normal.source_sha256,
+            item_name=item,
+            anomaly_type=plan.anomaly_type,
+            seed=derive_seed(seed, item, plan.anomaly_type, slot.index),
+        )
+
+    def _read(self, slot: Slot) -> Trajectory:
+        return read_trajectory(trajectory_path(self._run_dir, task_id(self._plans[slot.kind], slot.index)))
+
+    def _summarize(self, status: Status) -> RunSummary:
+        return RunSummary(
+            run_dir=str(self._run_dir),
+            run_id=self._file.run_id,
+            item=self._request.item,
+            status=status,
+            **self._tally.totals(),
+            wall_seconds=self._earlier_s + time.monotonic() - self._clock,
+            types=self._tally.types([tasks.given_up for tasks in self._ledger.types]),
+            skipped_normals=len(self._file.inputs.skipped),
+            dataset=f"dataset/{self._item_folder}",
+            report=REPORT_FILE if (self._run_dir / REPORT_FILE).is_file() else None,
+        )
+
+    def _store(self, status: Status) -> None:
+        self._file.summary = self._summarize(status)
+        self._file.write(self._run_dir)
+
+    def _report(self) -> None:
+        self._file.summary = self._summarize(
+            "incomplete" if any(tasks.given_up for tasks in self._ledger.types) else "complete"
+        )
+        accepted = [
+            [Slot(kind, index) for index in range(tasks.started) if tasks.outcome(index) == "accepted"]
+            for kind, tasks in enumerate(self._ledger.types)
+        ]
+        write_report(self._run_dir, self._file, accepted, self._read)
+
+
+def _plan(request: Request, settings: Settings, tell: Callable[[Event], None]) -> list[TypePlan]:
+    """Types of the run, each once, with their folders.
+
+    Raises:
+        RunError: no type, an empty text, or one that cannot be a folder.
+    """
+    if not request.item.strip():
+        raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
+    if request.anomaly_types == "auto":
+        cards = types_for_item(load_cards(settings.knowledge.folders), request.item)
+        known = any(not card.is_general for card in cards)
+        types = [card.anomaly_type for card in (cards if known else cards[:MOST_AUTO_TYPES])]
+        tell(Note("info", f"anomaly types chosen for '{request.item}': {', '.join(types)}."))
+    else:
+        types = list(dict.fromkeys(request.anomaly_types))
+    if not types or any(not name.strip() for name in types):
+        raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
+    return [TypePlan(name, folder, request.count) for name, folder in zip(types, choose_folders(types), strict=True)]
+
+
+@contextmanager
+def _own(run_dir: Path) -> Generator[None]:
+    """Make the run folder and hold it for this process.
+
+    Raises:
+        RunError: it cannot be written, is in use, or holds something that is no run.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        strangers = [path.name for path in run_dir.iterdir() if not path.name.startswith((".", *_OWN_FILES))]
+        if strangers and not (run_dir / RUN_FILE).exists():
+            raise RunError(
+                f"{run_dir} is not empty and holds no run ({', '.join(sorted(strangers)[:5])}). Choose a new folder."
+            )
+        lock = FileLock(run_dir / "run.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"{run_dir} is in use by another process. Wait for it to end, or choose another folder.") from None
+    except OSError as error:
+        raise RunError(
+            f"cannot use {run_dir} as run folder: {error.strerror or error}. Choose one that can be written."
+        ) from error
+    try:
+        if shutil.disk_usage(run_dir).free == 0:
+            raise RunError(f"there is no space left for {run_dir}. Make room, then give the same command again.")
+        yield
+    finally:
+        lock.release()
+
+
+def _is_outage(trajectory: Trajectory) -> bool:
+    """Failed because something broke, not because the task was hard."""
+    if trajectory.outcome != "failed":
+        return False
+    last = trajectory.turns[-1].observation if trajectory.turns else None
+    return not trajectory.turns or (last is not None and (last.error or "").startswith(("crashed:", "timeout:", "bad_result:")))
+
+
+def _silent(event: Event) -> None:
+    del event
