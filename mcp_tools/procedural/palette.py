@@ -10,9 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000
 from anomalyagent.mcp_tools.procedural.edit import Site
+from anomalyagent.mcp_tools.procedural.surface import linear_from_srgb
 
-__all__ = ["Matter", "Surroundings", "choose_matter", "fit_shift", "linear_of", "log_ratio", "measure_surroundings", "paint_of", "rgb_of"]
+__all__ = [
+    "Matter",
+    "Surroundings",
+    "choose_matter",
+    "fit_shift",
+    "log_ratio",
+    "measure_surroundings",
+    "paint_of",
+    "reach_contrast",
+    "rgb_of",
+]
 
 Triple = tuple[float, float, float]
 
@@ -71,33 +83,37 @@ def rgb_of(lab: Lab) -> RGB:
     return np.clip(cv2.cvtColor(flat, cv2.COLOR_Lab2RGB).reshape(lab.shape), 0.0, 1.0)
 
 
-def linear_of(rgb: RGB) -> RGB:
-    """sRGB 0..1 -> linear light 0..1 (IEC 61966-2-1)."""
-    return np.where(rgb <= 0.04045, rgb / 12.92, ((np.maximum(rgb, 0.0) + 0.055) / 1.055) ** 2.4).astype(np.float32)
-
-
 def log_ratio(lab: NDArray[np.float32], shift: Triple, grey: bool) -> NDArray[np.float32]:
     """(3,) log of the linear reflectance change that moves the colour `lab` by `shift` (CIELAB); equal channels when grey."""
     dl, da, db = (shift[0], 0.0, 0.0) if grey else shift
     moved = lab + np.array([dl, da, db], np.float32)
     moved[0] = np.clip(moved[0], 1.0, 99.0)
-    before, after = (linear_of(rgb_of(color)) + 0.003 for color in (lab, moved))
+    before, after = (linear_from_srgb(rgb_of(color)) + 0.003 for color in (lab, moved))
     ratio = np.log(after / before)
     return np.full(3, ratio.mean(), np.float32) if grey else ratio.astype(np.float32)
 
 
-def fit_shift(near: Surroundings, shift: Triple, severity: float, *, hue_limit: float = 18.0) -> Triple:
+class FittedShift(NamedTuple):
+    """A CIELAB shift for a severity; `at_limit` when a surface of this colour cannot change more without looking painted."""
+
+    shift: Triple
+    at_limit: bool
+
+
+def fit_shift(near: Surroundings, shift: Triple, severity: float, *, hue_limit: float = 18.0) -> FittedShift:
     """`shift` scaled until it is about `severity` JND long, so that hue stays plausible when the strength grows.
 
-    Only lightness grows without bound (it saturates at black and white by itself); a and b stop at `hue_limit` in all.
+    a and b stop at `hue_limit` in all; lightness takes over and stops short of black and white, so that the texture survives.
     """
     length = max(float(np.linalg.norm(shift)), 1e-3)
-    scale = float(np.clip(severity * near.jnd * 1.15 / length, 0.1, 6.0))
+    scale = float(np.clip(severity * near.jnd * 1.15 / length, 0.1, 8.0))
     hue = max(float(np.hypot(shift[1], shift[2])), 1e-3)
     tint = min(scale, max(hue_limit / hue, 0.8))
     lost = (scale - tint) * hue
-    down = -1.0 if shift[0] < 0 else 1.0
-    return shift[0] * scale + down * lost * 0.7, shift[1] * tint, shift[2] * tint
+    lightness = float(near.lab[0])
+    wanted = shift[0] * scale + (-0.7 if shift[0] < 0 else 0.7) * lost
+    dl = float(np.clip(wanted, -0.75 * lightness, 0.75 * (100.0 - lightness)))
+    return FittedShift((dl, shift[1] * tint, shift[2] * tint), dl != wanted)
 
 
 def measure_surroundings(site: Site, radius_px: float | None = None, inside: Mask | None = None) -> Surroundings:
@@ -129,7 +145,7 @@ def measure_surroundings(site: Site, radius_px: float | None = None, inside: Mas
     values = thin[chosen]
     lightness = np.ascontiguousarray(thin[..., 0])
     spread = float((lightness - cv2.blur(lightness, (9, 9)))[chosen].std())
-    grey = bool(np.abs(values[:, 1:]).max() < 0.75) if scene.photo.mode in ("RGB", "RGBA", "RGB;16") else True
+    grey = scene.photo.is_grey
     return Surroundings(
         np.median(values, axis=0).astype(np.float32), grey, float(np.median(scene.jnd[rows, columns][pick])), spread
     )
@@ -138,13 +154,10 @@ def measure_surroundings(site: Site, radius_px: float | None = None, inside: Mas
 def choose_matter(
     near: Surroundings, severity: float, rng: np.random.Generator, names: tuple[str, ...] = (), shift: Triple | None = None
 ) -> tuple[Matter, NDArray[np.float32]]:
-    """A foreign material and the colour it has here.
-
-    Bodies that differ enough to reach the severity are preferred; the body then keeps its own colour and is only mixed
-    towards its surroundings when a faint defect was asked for (matter of nearly the same colour is what people overlook).
+    """A foreign material and the colour it has here; materials that can reach the severity are preferred.
 
     Returns:
-        the material and its (3,) CIELAB colour, without a and b when the surroundings are grey.
+        the material and its (3,) CIELAB colour (see `reach_contrast`).
     """
     known = [matter for matter in MATTER if not names or matter.name in names]
     wanted = severity * near.jnd
@@ -154,13 +167,26 @@ def choose_matter(
     target = np.array(matter.lab, np.float32) + rng.normal(0.0, [5.0, 2.0, 3.0]).astype(np.float32)
     if shift is not None:
         target = near.lab + np.array(shift, np.float32)
+    return matter, reach_contrast(near, target, severity * float(rng.uniform(0.85, 1.25)))
+
+
+def reach_contrast(near: Surroundings, target: NDArray[np.float32], severity: float) -> NDArray[np.float32]:
+    """A colour on the way from the surface's to `target`, or beyond it, that differs by `severity` JND (CIEDE2000).
+
+    Faint foreign matter is matter of nearly the surface's own colour (that is what people overlook); gross matter that
+    is not bright or dark enough by itself goes on towards white or black. Without a and b when the photo is grey.
+    """
+    target = target.copy()
+    target[0] = np.clip(target[0], 3.0, 97.0)
     if near.grey:
         target[1:] = 0.0
-    full = float(np.linalg.norm(target - near.lab)) + 1e-3
-    mix = 1.0 if shift is not None else min(1.0, wanted * float(rng.uniform(1.1, 1.8)) / full)
-    color = near.lab + (target - near.lab) * np.float32(mix)
-    color[0] = np.clip(color[0], 3.0, 98.0)
-    return matter, color.astype(np.float32)
+    limit = target.copy()
+    limit[0] = 97.0 if target[0] >= near.lab[0] else 3.0
+    t = np.linspace(0.0, 1.0, 24, dtype=np.float32)[:, None]
+    steps = np.concatenate([near.lab + (target - near.lab) * t, target + (limit - target) * t])
+    contrast = ciede2000(np.broadcast_to(near.lab, steps.shape), steps)
+    enough = np.flatnonzero(contrast >= severity * near.jnd)
+    return steps[int(enough[0]) if enough.size else int(contrast.argmax())].astype(np.float32)
 
 
 def _distance(near: Surroundings, lab: Triple) -> float:

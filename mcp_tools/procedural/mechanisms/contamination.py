@@ -47,9 +47,11 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         cover, tone = _filling(site, cavity, rng)
     else:
         cover, tone = _BODIES[kind](site, spec, matter, rng)
+    tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
     thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0}.get(kind, 0.12 * float(np.sqrt(site.area_px)))
-    shadow = cast_shadow(cover, site.scene.light, min(thick, 6.0), float(rng.uniform(0.25, 0.5))) if thick else None
+    depth = float(rng.uniform(0.25, 0.5)) * min(spec.severity / 8.0, 1.0)
+    shadow = cast_shadow(cover, site.scene.light, min(thick, 6.0), depth) if thick else None
     support = cover > 0.004
     return Edit(
         window=site.window,
@@ -57,6 +59,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         paint=paint_of(np.clip(tone, -60.0, 60.0).astype(np.float32), color),
         opacity=cover,
         shadow=shadow,
+        strength_fixed=True,  # the colour is chosen for the severity: more opacity would only widen the outline
     )
 
 
@@ -67,7 +70,13 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Mask | None, rng: np.rand
     elif area < 40.0:
         odds = {"chip": 0.5, "debris": 0.6, "powder": 0.5, "glob": 0.3}
     else:
-        odds = {"powder": 0.9, "chip": 0.8, "glob": 0.8, "debris": 1.0, "rag": 0.0 if area < 300.0 else 0.3 + 20.0 * min(share, 0.05)}
+        odds = {
+            "powder": 0.9,
+            "chip": 0.8,
+            "glob": 0.8,
+            "debris": 1.0,
+            "rag": 0.0 if area < 300.0 else 0.3 + 20.0 * min(share, 0.05),
+        }
         if area > 200.0 and spec.elongation >= 2.5:
             odds["strip"] = 0.8
         if cavity is not None and 0.3 < area / max(int(cavity.sum()), 1) < 3.0:
@@ -80,7 +89,9 @@ def _relief(height: Field, matter: Matter, site: Site, rng: np.random.Generator)
     """Lightness offset of a body with the relief `height` (pixels): shading, gloss, grain."""
     lit = shade(height, site.scene.light)
     gleam = smooth_step((lit - 1.18) / 0.25) * 34.0 * matter.gloss
-    grain = matter.grain * (0.8 * fractal_noise(height.shape, 3.0, rng, octaves=2) + 0.6 * fractal_noise(height.shape, 14.0, rng))
+    grain = matter.grain * (
+        0.8 * fractal_noise(height.shape, 3.0, rng, octaves=2) + 0.6 * fractal_noise(height.shape, 14.0, rng)
+    )
     return (38.0 * (lit - 1.0) + gleam + grain).astype(np.float32)
 
 
@@ -132,14 +143,16 @@ def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
 
 def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Convex splinter: half-planes around the centre, flat facets, bright ridges."""
-    distance = _cut_outline(site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(4, 8)))
+    distance = _cut_outline(
+        site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(3, 7)), spread=0.45
+    )
     size = np.sqrt(site.area_px)
     facets = facet_planes(site.window, site.center_xy, 0.6 * size, rng, count=int(rng.integers(2, 6)), slope=0.35, warp=0.05)
     bevel = np.clip(distance / max(0.1 * size, 1.0), 0.0, 1.0)
     slope = facets.slope[facets.label]
     towards = np.cos(site.scene.light[0]), np.sin(site.scene.light[0])
     plane = -30.0 * (slope[..., 0] * towards[0] + slope[..., 1] * towards[1])
-    tone = plane * (0.5 + matter.gloss) + 14.0 * facets.border * (0.3 + matter.gloss)
+    tone = plane * (0.5 + matter.gloss) + 7.0 * cv2.blur(facets.border, (3, 3)) * (0.3 + matter.gloss)
     return _edge(distance), (tone + _relief(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)).astype(np.float32)
 
 
@@ -156,7 +169,9 @@ def _glob(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
         roughness=float(rng.uniform(0.0, 0.05)),
     )
     dome = _dome(distance, float(rng.uniform(0.35, 0.8)))
-    wave = 0.06 * np.sqrt(site.area_px) * fractal_noise(site.window.shape, max(0.4 * np.sqrt(site.area_px), 3.0), rng, octaves=2)
+    wave = (
+        0.035 * np.sqrt(site.area_px) * fractal_noise(site.window.shape, max(0.4 * np.sqrt(site.area_px), 3.0), rng, octaves=2)
+    )
     clear = float(rng.uniform(0.0, 0.5))
     thickness = np.clip(distance / max(0.5 * float(distance.max()), 1.0), 0.0, 1.0)
     cover = _edge(distance) * (1.0 - clear * (1.0 - thickness))
@@ -186,13 +201,13 @@ def _debris(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
             arm = trace_stroke(site.window, spline_path(center, long, heading, rng, bend=0.5, points=12), 0.08 * size + 3.0)
             distance = np.maximum(distance, max(0.025 * size, 0.5) * (1.2 - 0.7 * arm.along) - arm.distance)
     lumps = fractal_noise(site.window.shape, max(0.35 * size, 2.0), rng, octaves=4, gain=0.6)
-    height = _dome(distance, float(rng.uniform(0.3, 0.6))) * (1.0 + 0.35 * lumps)
+    height = _dome(distance, float(rng.uniform(0.08, 0.6))) * (1.0 + 0.35 * lumps)
     return _edge(distance), _relief(height.astype(np.float32), matter, site, rng)
 
 
 def _rag(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Piece of fabric or paper: straight cut edges, partly frayed, with a weave and soft folds."""
-    distance = _cut_outline(site, min(spec.elongation, 6.0), rng, corners=int(rng.integers(3, 7)), convex=False)
+    distance = _cut_outline(site, min(spec.elongation, 6.0), rng, corners=int(rng.integers(3, 7)), spread=0.4, convex=False)
     size = np.sqrt(site.area_px)
     fray = float(rng.uniform(0.0, 0.03)) * size
     distance = distance + fray * fractal_noise(site.window.shape, max(0.06 * size, 2.0), rng, octaves=3)
@@ -229,7 +244,9 @@ def _filling(site: Site, cavity: Mask, rng: np.random.Generator) -> tuple[Field,
     x, y = np.mgrid[: shape[0], : shape[1]].astype(np.float32)[::-1]
     bend_x = x + 0.15 * size * fractal_noise(shape, 0.4 * size, rng, octaves=2)
     bend_y = y + 0.15 * size * fractal_noise(shape, 0.4 * size, rng, octaves=2)
-    swirl = cv2.remap(fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    swirl = cv2.remap(
+        fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+    )
     wisps = np.exp(-np.abs(swirl) * 6.0) * float(rng.uniform(0.0, 14.0))
     cover = smooth_step(inside / 2.5) * np.clip(0.72 + 0.2 * swirl, 0.3, 1.0)
     return cover.astype(np.float32), (6.0 * swirl + wisps).astype(np.float32)
@@ -249,10 +266,12 @@ def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) ->
     return tone.astype(np.float32)
 
 
-def _cut_outline(site: Site, elongation: float, rng: np.random.Generator, *, corners: int, convex: bool = True) -> Field:
+def _cut_outline(
+    site: Site, elongation: float, rng: np.random.Generator, *, corners: int, spread: float, convex: bool = True
+) -> Field:
     """Signed distance to a random polygon of the site's area, positive inside."""
     turns = np.sort((np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2.0 * np.pi / corners)
-    sizes = rng.uniform(0.75, 1.2, corners) if convex else rng.uniform(0.55, 1.35, corners)
+    sizes = rng.uniform(1.0 - spread, 1.0 + spread, corners)
     stretch = np.sqrt(elongation)
     points = np.stack([sizes * np.cos(turns) * stretch, sizes * np.sin(turns) / stretch], 1)
     if convex:
@@ -261,14 +280,16 @@ def _cut_outline(site: Site, elongation: float, rng: np.random.Generator, *, cor
     points = points * np.sqrt(site.area_px / max(area, 1e-3))
     cos, sin = np.cos(site.angle_rad), np.sin(site.angle_rad)
     points = points @ np.array([[cos, sin], [-sin, cos]]) + np.array(site.center_xy)
-    closed = np.concatenate([points, points[:1]]).astype(np.float32)
-    dense = np.concatenate([np.linspace(closed[i], closed[i + 1], 4, endpoint=False) for i in range(len(closed) - 1)] + [closed[-1:]])
-    reach = float(np.sqrt(site.area_px)) + 3.0
-    stroke = trace_stroke(site.window, dense.astype(np.float32), reach)
-    filled = np.zeros(site.window.shape, np.uint8)
-    corner_px = (points - np.array([site.window.x0, site.window.y0])) * 16.0
-    cv2.fillPoly(filled, [np.round(corner_px).astype(np.int32)], 1, shift=4)
-    return np.where(filled > 0, stroke.distance, -stroke.distance).astype(np.float32)
+    x, y = pixel_grid(site.window)
+    nearest = np.full(site.window.shape, np.inf, np.float32)
+    inside = np.zeros(site.window.shape, bool)
+    for (ax, ay), (bx, by) in zip(points, np.roll(points, -1, axis=0), strict=True):
+        ex, ey = bx - ax, by - ay
+        t = np.clip(((x - ax) * ex + (y - ay) * ey) / max(ex * ex + ey * ey, 1e-6), 0.0, 1.0)
+        nearest = np.minimum(nearest, np.hypot(x - ax - t * ex, y - ay - t * ey))
+        if ey != 0.0:  # even-odd rule
+            inside ^= ((ay > y) != (by > y)) & (x < ax + (y - ay) * ex / ey)
+    return np.where(inside, nearest, -nearest).astype(np.float32)
 
 
 def _cavity(site: Site) -> Mask | None:

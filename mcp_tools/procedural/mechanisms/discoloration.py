@@ -42,16 +42,18 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     kind = _choose_kind(site, near, spec, coherence, rng)
     weight = _weight(kind, site, spec, angle, rng) * window_guard(site, 0.15 * min(site.window.shape))
     weight = (weight * foreground_cover(site)).astype(np.float32)
+    fixed = False
     if kind == "heat":
         change = _temper(near, weight)
     else:
-        shift = spec.color_shift or fit_shift(near, _choose_shift(near, kind, rng), spec.severity)
-        change = weight[..., None] * log_ratio(near.lab, shift, near.grey)
+        fitted = fit_shift(near, spec.color_shift or _choose_shift(near, kind, rng), spec.severity, hue_limit=24.0)
+        change = weight[..., None] * log_ratio(near.lab, fitted.shift, near.grey)
+        fixed = fitted.at_limit
     gain = (
         float(rng.uniform(0.15, 0.7)) * (1.0 if rng.random() < 0.6 else -0.7) if kind == "band" else float(rng.normal(0, 0.1))
     )
     change = change + (gain * weight * _log_texture(site))[..., None]
-    return Edit(window=site.window, support=weight > 0.01, log_reflectance=change.astype(np.float32))
+    return Edit(window=site.window, support=weight > 0.01, log_reflectance=change.astype(np.float32), strength_fixed=fixed)
 
 
 def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator) -> str:
@@ -97,8 +99,8 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
         rng,
         elongation=stretch,
         angle_rad=site.angle_rad,
-        lobes=float(rng.uniform(0.1, 0.3)),
-        roughness=float(rng.uniform(0.03, 0.15)),
+        lobes=float(rng.uniform(0.08, 0.2)),
+        roughness=float(rng.uniform(0.02, 0.1)),
     )
     depth = max(float(inner.max()), 1.0)
     if kind == "heat":
@@ -108,7 +110,7 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
         lines = grain_noise(shape, max(radius * 1.6, 6.0), max(radius * 0.09, 1.5), angle, rng)
         body = smooth_step(inner / (0.7 * depth))
         return body * np.clip(0.62 + 0.3 * lines + 0.15 * cloud, 0.0, 1.3)
-    soft = float(rng.uniform(0.5, 1.1)) * depth
+    soft = float(rng.uniform(0.6, 1.2)) * depth
     return smooth_step((inner + 0.12 * depth * cloud) / soft) * np.clip(0.85 + 0.12 * cloud, 0.0, 1.2)
 
 

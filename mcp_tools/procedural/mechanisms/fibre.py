@@ -9,7 +9,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of, reach_contrast
 from anomalyagent.mcp_tools.procedural.shapes import Path, fractal_noise, path_profile, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
@@ -20,13 +20,13 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """One fibre, or a few tangled ones when the area is large (see module docstring)."""
     near = measure_surroundings(site)
     kind = str(rng.choice(["hair", "thread", "lint"], p=[0.5, 0.3, 0.2] if site.area_px > 60 else [0.8, 0.1, 0.1]))
-    slender = float(np.clip(spec.elongation, 25.0, 120.0) if spec.elongation > 8 else rng.uniform(28.0, 70.0))
-    width = float(np.clip(np.sqrt(site.area_px / slender), 1.0, 0.03 * min(site.window.shape) + 1.5))
-    if kind == "lint":
-        width = max(width * 0.6, 0.9)
+    # a thicker fibre is not what a larger area means: hairs stay about a pixel and a half, threads a few, the rest is length
+    scale = float(np.sqrt(site.scene.object_area_px)) / 256.0
+    thick = {"hair": rng.uniform(0.8, 1.6), "thread": rng.uniform(1.6, 3.6), "lint": rng.uniform(0.7, 1.2)}[kind]
+    width = float(np.clip(thick * max(scale, 0.3), 0.9, np.sqrt(site.area_px / 12.0) + 0.5))
     length = site.area_px / width
     color = _choose_color(near, spec, rng)
-    strands = int(rng.integers(3, 7)) if kind == "lint" else 1
+    strands = int(rng.integers(3, 7)) if kind == "lint" else max(1, round(length / (2.5 * float(np.hypot(*site.window.shape)))))
     cover = np.zeros(site.window.shape, np.float32)
     lightness = np.zeros(site.window.shape, np.float32)
     for _ in range(strands):
@@ -37,7 +37,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         lay = stroke.coverage((half * taper).astype(np.float32) if kind != "thread" else half)
         tone = _cylinder(stroke.distance / max(half, 0.5), stroke.side, path, stroke.along, site.scene.light)
         if kind == "thread":  # twisted plies
-            turns = max(len(path) * float(np.median(np.linalg.norm(np.diff(path, axis=0), axis=1))) / max(width * 1.6, 3.0), 2.0)
+            turns = max(
+                len(path) * float(np.median(np.linalg.norm(np.diff(path, axis=0), axis=1))) / max(width * 1.6, 3.0), 2.0
+            )
             phase = stroke.along * turns * 2.0 * np.pi + stroke.side * stroke.distance / max(half, 0.5)
             tone = tone + 4.0 * np.sin(phase)
         above = lay > 0.01
@@ -47,34 +49,32 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         cover = np.maximum(cover, _fuzz(site, path, width, rng))
     cover *= window_guard(site, 3.0)
     lightness = lightness + 1.5 * fractal_noise(site.window.shape, max(width * 3.0, 3.0), rng, octaves=2)
-    shadow = cast_shadow(cover, site.scene.light, width * float(rng.uniform(0.6, 1.6)), 0.3)
+    shadow = cast_shadow(cover, site.scene.light, width * float(rng.uniform(0.6, 1.6)), 0.3 * min(spec.severity / 8.0, 1.0))
     return Edit(
         window=site.window,
         support=(cover > 0.004) | (shadow > 0.01),
         paint=paint_of(lightness.astype(np.float32), color),
         opacity=cover.astype(np.float32),
         shadow=shadow,
+        strength_fixed=True,  # the colour is chosen for the severity: more opacity would only widen the outline
     )
 
 
-def _choose_color(near: Surroundings, spec: DefectSpec, rng: np.random.Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+def _choose_color(
+    near: Surroundings, spec: DefectSpec, rng: np.random.Generator
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """CIELAB: light on dark, dark on light, now and then a dyed thread; nearer to the surface when faint."""
     lightness = float(near.lab[0])
     if spec.color_shift is not None:
         color = near.lab + np.array(spec.color_shift, np.float32)
     else:
         pale = rng.random() < np.clip((70.0 - lightness) / 40.0, 0.08, 0.92)
-        target = float(rng.uniform(70.0, 92.0) if pale else rng.uniform(10.0, 30.0))
-        gap = target - lightness
-        wanted = np.clip(spec.severity * near.jnd * 1.6, 10.0, 90.0)
-        tone = lightness + np.sign(gap) * min(abs(gap), wanted)
+        tone = float(rng.uniform(70.0, 92.0) if pale else rng.uniform(10.0, 30.0))
         dyed = rng.random() < 0.2
         hue, chroma = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(12.0, 35.0) if dyed else rng.uniform(0.0, 7.0))
         color = np.array([tone, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
-    if near.grey:
-        color[1:] = 0.0
-    color[0] = np.clip(color[0], 3.0, 97.0)
-    return color.astype(np.float32)
+    # a hair about as wide as the lens blur loses a third of its contrast
+    return reach_contrast(near, color, spec.severity * float(rng.uniform(1.1, 1.6)))
 
 
 def _curve(site: Site, kind: str, length: float, rng: np.random.Generator) -> Path:

@@ -60,8 +60,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     outline = _outline(kind, site, spec, rng, radius)
     thickness = _thickness(kind, site, outline, rng, radius) * window_guard(site, 0.1 * min(site.window.shape))
     thickness *= foreground_cover(site)
-    shift = spec.color_shift or fit_shift(near, _vary(liquid.shift, near, rng), spec.severity)
-    absorbed = log_ratio(near.lab, shift, near.grey)
+    fitted = fit_shift(near, spec.color_shift or _vary(liquid.shift, near, rng), spec.severity, hue_limit=26.0)
+    absorbed = log_ratio(near.lab, fitted.shift, near.grey)
     # liquid gathers in the pits of a texture and runs off its ridges
     pits = 1.0 - (0.12 if kind == "oil" else 0.2) * own_texture(site, max(radius / 4.0, 3.0)) * (thickness > 0)
     change = (thickness * pits)[..., None] * absorbed
@@ -90,12 +90,12 @@ def _outline(kind: str, site: Site, spec: DefectSpec, rng: np.random.Generator, 
         rng,
         elongation=min(spec.elongation, 30.0),
         angle_rad=site.angle_rad,
-        lobes=float(rng.uniform(0.08, 0.25)),
-        roughness=float(rng.uniform(0.03, 0.1) if smooth else rng.uniform(0.1, 0.3)),
+        lobes=float(rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.05, 0.13) if smooth else rng.uniform(0.1, 0.3)),
     )
     if kind == "blotch":
         angle, coherence = site.scene.orientation_at(x0, y0)
-        fray = min(coherence, 1.0) * float(rng.uniform(0.1, 0.35)) * radius / np.sqrt(min(spec.elongation, 30.0))
+        fray = min(coherence, 1.0) * float(rng.uniform(0.05, 0.18)) * radius / np.sqrt(min(spec.elongation, 30.0))
         wet += np.float32(fray) * grain_noise(window.shape, max(radius * 0.5, 4.0), max(radius * 0.06, 1.5), angle, rng)
     elif kind == "run":
         for _ in range(int(rng.integers(1, 4))):
@@ -131,7 +131,7 @@ def _thickness(kind: str, site: Site, wet: Field, rng: np.random.Generator, radi
     if kind in ("ring", "run", "splash") or rng.random() < 0.3:
         # evaporation carries matter to the border (Deegan 1997): a dark line inside the outline, uneven around it
         width = max(depth * float(rng.uniform(0.03, 0.09)), 0.8)
-        rim = np.exp(-(((wet - 1.2 * width) / width) ** 2)) * np.clip(0.8 + 0.35 * cloud, 0.15, 1.5)
+        rim = np.exp(-(((wet - 1.2 * width) / width) ** 2)) * np.clip(0.75 + 0.45 * cloud, 0.05, 1.6)
         thin = float(rng.uniform(0.3, 0.6)) if kind == "ring" else float(rng.uniform(0.6, 0.9))
         inner = inner * thin + rim
         if kind == "ring" and rng.random() < 0.4:  # it dried in two steps

@@ -1,0 +1,233 @@
+"""Parts of an object that can be taken away, exchanged or bent: blobs that differ from what surrounds them, and protrusions.
+
+Everything is searched near a site and at the size that the site asks for, on a copy scaled so that a part of that size is about
+16 pixels wide: the cost does not depend on the photo.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
+from anomalyagent.mcp_tools.procedural.edit import Site, Window
+
+__all__ = ["Component", "around", "fill_behind", "find_components", "find_protrusions"]
+
+_PART_PX = 16.0  # size of a wanted part on the scaled copy
+_REACH = 4.5  # half width of the search region, in part sizes
+
+
+class Component(NamedTuple):
+    """A part of the object.
+
+    Attributes:
+        window: box in the photo that holds the part and a margin of its surroundings.
+        mask: (h, w) bool over `window`, the part with its blurred border.
+        center_xy: centroid, photo pixels.
+        area_px: its area.
+        angle_rad: direction of its long axis.
+        elongation: length over width.
+        root_xy: where a protrusion leaves the body, photo pixels; the centroid for other parts.
+        length_px: how far a protrusion stands out from its root; the long side for other parts.
+        contrast: mean CIELAB distance to what surrounds it.
+    """
+
+    window: Window
+    mask: Mask
+    center_xy: tuple[float, float]
+    area_px: float
+    angle_rad: float
+    elongation: float
+    root_xy: tuple[float, float]
+    length_px: float
+    contrast: float
+
+
+class _Region(NamedTuple):
+    window: Window
+    scale: float  # scaled pixels per photo pixel
+    foreground: NDArray[np.uint8]  # scaled, 0 or 1
+
+
+def around(window: Window, margin_px: float, photo_shape: tuple[int, int]) -> Window:
+    """`window` widened on all sides, clipped to the photo."""
+    m = int(np.ceil(margin_px))
+    return Window(
+        max(window.y0 - m, 0), max(window.x0 - m, 0), min(window.y1 + m, photo_shape[0]), min(window.x1 + m, photo_shape[1])
+    )
+
+
+def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
+    """`rgb` with `hole` filled by the plain ground around it.
+
+    Whatever else stands out from the ground (neighbouring parts, letters, edges) is kept out of the filling, so that no piece
+    of a neighbour appears in the gap.
+
+    Args:
+        rgb: (h, w, 3) float32 0..1. hole: (h, w) bool, not everything.
+    """
+    reach = max(3, round(0.12 * float(np.sqrt(np.count_nonzero(hole)))))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    ring = cv2.dilate(hole.astype(np.uint8), disc).astype(bool) & ~hole
+    if not ring.any():
+        return fill_from_surroundings(rgb, hole, rng)
+    away = np.linalg.norm(lab_from_rgb(rgb) - np.median(lab_from_rgb(rgb[ring][None])[0], axis=0), axis=2)
+    plain = away <= max(6.0, 3.0 * float(np.median(away[ring])))
+    plain &= ~cv2.dilate((~plain & ~hole).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    if np.count_nonzero(plain & ~hole) < 0.1 * hole.size:
+        return fill_from_surroundings(rgb, hole, rng)
+    return fill_from_surroundings(rgb, hole | ~plain, rng)
+
+
+def find_components(site: Site) -> list[Component]:
+    """Compact parts near the site that stand out from their surroundings (pins, prints, screws, holes), best first.
+
+    Best means close to the site and about the wished area; parts cut off by the search region are left out.
+    """
+    region = _region(site)
+    lab = cv2.resize(site.scene.lab[region.window.slices], region.foreground.shape[::-1], interpolation=cv2.INTER_AREA).astype(
+        np.float32
+    )
+    coded = np.clip(lab * np.array([2.5, 1.0, 1.0]) + np.array([0.0, 128.0, 128.0]), 0, 255).astype(np.uint8)
+    size = int(2.2 * _PART_PX) | 1
+    ground = np.stack([cv2.medianBlur(np.ascontiguousarray(coded[..., i]), size) for i in range(3)], -1)
+    # leads and pins that the foreground missed still hang on the object
+    near_object = cv2.dilate(region.foreground, np.ones((int(_PART_PX) | 1,) * 2, np.uint8))
+    away = (coded.astype(np.float32) - ground) / np.array([2.5, 1.0, 1.0], np.float32)
+    distance = cv2.GaussianBlur(np.linalg.norm(away, axis=2).astype(np.float32), (0, 0), 0.7)
+    inside = distance[near_object > 0]
+    if inside.size < 50:
+        return []
+    level = max(7.0, 3.0 * float(np.median(inside)), 0.35 * float(np.percentile(inside, 98.5)))
+    marked = ((distance > level) & (near_object > 0)).astype(np.uint8)
+    marked = cv2.morphologyEx(marked, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    found = _collect(site, region, marked, distance, solid=0.6)
+    return sorted(found, key=lambda part: _misplacement(site, part))
+
+
+def find_protrusions(site: Site) -> list[Component]:
+    """Parts of the outline that stand out from the body (leads, pins, tabs, thread), best first."""
+    if site.scene.fills_frame:
+        return []
+    region = _region(site)
+    found: list[Component] = []
+    for radius in (0.35, 0.7):
+        reach = int(radius * _PART_PX)
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+        padded = cv2.copyMakeBorder(region.foreground, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
+        body = cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc)[reach:-reach, reach:-reach]
+        stubs = cv2.morphologyEx(region.foreground & (1 - body), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+        for part in _collect(site, region, stubs, None, solid=0.5):
+            rooted = _with_root(region, part, body)
+            if rooted is not None and rooted.length_px > 1.4 * np.sqrt(rooted.area_px):
+                found.append(rooted)
+    return sorted(found, key=lambda part: _misplacement(site, part))
+
+
+def _region(site: Site) -> _Region:
+    wanted = float(np.sqrt(site.area_px))
+    reach = _REACH * max(wanted, 6.0)
+    x, y = site.center_xy
+    height, width = site.scene.foreground.shape
+    window = Window(
+        max(int(y - reach), 0), max(int(x - reach), 0), min(int(y + reach) + 1, height), min(int(x + reach) + 1, width)
+    )
+    scale = min(_PART_PX / max(wanted, 6.0), 1.5)
+    size = max(round(window.shape[1] * scale), 8), max(round(window.shape[0] * scale), 8)
+    foreground = cv2.resize(site.scene.foreground[window.slices].astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+    return _Region(window, scale, foreground)
+
+
+def _collect(
+    site: Site, region: _Region, marked: NDArray[np.uint8], distance: NDArray[np.float32] | None, *, solid: float
+) -> list[Component]:
+    """Connected parts of about the wished size, with their shape measured."""
+    count, labels, stats, centers = cv2.connectedComponentsWithStats(marked, connectivity=8)
+    wanted = site.area_px * region.scale**2
+    height, width = marked.shape
+    photo_height, photo_width = site.scene.foreground.shape
+    parts: list[Component] = []
+    for i in range(1, count):
+        x, y, w, h, area = (int(value) for value in stats[i])
+        if not 0.2 * wanted < area < 5.0 * wanted or area < 12:
+            continue
+        cut = (x == 0 and region.window.x0 > 0) or (y == 0 and region.window.y0 > 0)
+        cut |= (x + w == width and region.window.x1 < photo_width) or (y + h == height and region.window.y1 < photo_height)
+        if cut:
+            continue
+        piece = (labels[y : y + h, x : x + w] == i).astype(np.uint8)
+        ys, xs = np.nonzero(piece)
+        hull = cv2.convexHull(np.stack([xs, ys], 1).astype(np.int32))
+        if area < solid * max(cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True), 1.0):
+            continue
+        contrast = 0.0 if distance is None else float(distance[labels == i].mean())
+        parts.append(_measure(site, region, piece, x, y, (float(centers[i][0]), float(centers[i][1])), contrast))
+    return parts
+
+
+def _measure(
+    site: Site, region: _Region, piece: NDArray[np.uint8], x: int, y: int, center: tuple[float, float], contrast: float
+) -> Component:
+    """One part in photo coordinates: mask at full resolution, widened by its blurred border, with a margin around."""
+    scale = region.scale
+    h, w = piece.shape
+    tight = Window(
+        int(region.window.y0 + y / scale),
+        int(region.window.x0 + x / scale),
+        int(np.ceil(region.window.y0 + (y + h) / scale)),
+        int(np.ceil(region.window.x0 + (x + w) / scale)),
+    )
+    size = float(np.sqrt(int(piece.sum()))) / scale
+    window = around(tight, 0.6 * size + 4.0, site.scene.foreground.shape)
+    rows = ((np.arange(window.y0, window.y1) + 0.5 - region.window.y0) * scale - y - 0.5).astype(np.float32)
+    columns = ((np.arange(window.x0, window.x1) + 0.5 - region.window.x0) * scale - x - 0.5).astype(np.float32)
+    map_x, map_y = np.meshgrid(columns, rows)
+    smooth = cv2.remap(piece.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    grow = round(1.5 + 1.5 * site.scene.blur_sigma_px + 0.04 * size)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
+    mask = cv2.dilate((smooth > 0.4).astype(np.uint8), disc).astype(bool)
+    ys, xs = np.nonzero(piece)
+    spread = np.cov(np.stack([xs, ys]).astype(np.float64)) + np.eye(2) / 12.0
+    values, vectors = np.linalg.eigh(spread)
+    at = float(region.window.x0 + (center[0] + 0.5) / scale), float(region.window.y0 + (center[1] + 0.5) / scale)
+    return Component(
+        window=window,
+        mask=mask,
+        center_xy=at,
+        area_px=float(piece.sum()) / scale**2,
+        angle_rad=float(np.arctan2(vectors[1, 1], vectors[0, 1])),
+        elongation=float(np.sqrt(values[1] / values[0])),
+        root_xy=at,
+        length_px=float(4.0 * np.sqrt(values[1])) / scale,
+        contrast=contrast,
+    )
+
+
+def _with_root(region: _Region, part: Component, body: NDArray[np.uint8]) -> Component | None:
+    """The protrusion with the place where it leaves the body; None when it does not touch it."""
+    ys, xs = np.nonzero(part.mask)
+    px, py = xs + part.window.x0, ys + part.window.y0
+    row = np.clip(((py - region.window.y0) * region.scale).astype(int), 0, body.shape[0] - 1)
+    column = np.clip(((px - region.window.x0) * region.scale).astype(int), 0, body.shape[1] - 1)
+    touching = cv2.dilate(body, np.ones((3, 3), np.uint8))[row, column] > 0
+    if not touching.any():
+        return None
+    root = float(px[touching].mean()), float(py[touching].mean())
+    outwards = np.arctan2(part.center_xy[1] - root[1], part.center_xy[0] - root[0])
+    along = (px - root[0]) * np.cos(outwards) + (py - root[1]) * np.sin(outwards)
+    return part._replace(root_xy=root, angle_rad=float(outwards), length_px=float(along.max()))
+
+
+def _misplacement(site: Site, part: Component) -> float:
+    """Distance from the site in part sizes plus |log| of the area ratio; parts outside the site's window count double."""
+    away = float(np.hypot(part.center_xy[0] - site.center_xy[0], part.center_xy[1] - site.center_xy[1]))
+    x, y = part.center_xy
+    box = site.window
+    outside = not (box.x0 <= x < box.x1 and box.y0 <= y < box.y1)
+    return away / max(float(np.sqrt(site.area_px)), 6.0) * (2.0 if outside else 1.0) + abs(
+        float(np.log(part.area_px / site.area_px))
+    )

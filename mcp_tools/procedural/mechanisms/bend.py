@@ -1,0 +1,119 @@
+"""Bend: a part that stands out (lead, pin, tab) or lies on the object (wire, long print) is bent aside, the outline is pushed in or
+out, or, on a plain surface, the sheet has a crease.
+
+The photo's own pixels are moved along smooth backward maps (`warp`); what the part leaves free is filled from its surroundings.
+"""
+
+import cv2
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.procedural.components import Component, around, fill_behind, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
+from anomalyagent.mcp_tools.procedural.warp import bend_map, feather, push_map, sample
+
+__all__ = ["render"]
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """Something near the site is bent (see module docstring)."""
+    parts = find_protrusions(site)[:3]
+    if not parts:
+        parts = [_free_end(part, rng) for part in find_components(site)[:4] if part.elongation > 2.2]
+    if parts:
+        part = parts[0] if rng.random() < 0.7 else parts[int(rng.integers(len(parts)))]
+        return _bend_part(site, spec, part, rng)
+    return _push_outline(site, spec, rng) or _crease(site, spec, rng)
+
+
+def _free_end(part: Component, rng: np.random.Generator) -> Component:
+    """A long part that lies on the object, held at one of its ends."""
+    angle = part.angle_rad + (np.pi if rng.random() < 0.5 else 0.0)
+    half = 0.5 * part.length_px
+    root = part.center_xy[0] - half * np.cos(angle), part.center_xy[1] - half * np.sin(angle)
+    return part._replace(root_xy=root, angle_rad=float(angle))
+
+
+def _bend_part(site: Site, spec: DefectSpec, part: Component, rng: np.random.Generator) -> Edit:
+    """The part turned about its root, along its length or with a kink."""
+    lean = float(np.clip(0.12 + 0.05 * spec.severity, 0.2, 0.9) * rng.uniform(0.8, 1.25)) * float(rng.choice([-1.0, 1.0]))
+    window = around(part.window, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, site.scene.foreground.shape)
+    rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
+    mask = np.zeros(window.shape, bool)
+    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
+    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
+    soft = 1.0 + 1.2 * site.scene.blur_sigma_px
+    cover = feather(mask, soft)
+    root = part.root_xy[0] - window.x0, part.root_xy[1] - window.y0
+    maps = bend_map(window.shape, root, part.angle_rad, part.length_px, lean, float(rng.choice([0.0, 0.3, 0.75])))
+    moved_cover = cv2.remap(cover, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    moved = sample(rgb, *maps)
+    ground = fill_behind(rgb, mask, rng)
+    paint = ground + (moved - ground) * moved_cover[..., None]
+    return _moved(window, paint, np.maximum(cover, moved_cover))
+
+
+def _moved(window: Window, paint: RGB, opacity: Field) -> Edit:
+    return Edit(
+        window=window,
+        support=opacity > 0.01,
+        paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
+        opacity=opacity.astype(np.float32),
+        strength_fixed=True,
+        photographed=True,
+    )
+
+
+def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """The outline dented inwards or bulged outwards near the site; None when the outline is out of reach."""
+    scene = site.scene
+    size = float(np.sqrt(site.area_px))
+    x, y = round(site.center_xy[0]), round(site.center_xy[1])
+    if scene.fills_frame or scene.depth_px[y, x] > 1.5 * size + 3.0:
+        return None
+    window = around(site.window, size, scene.foreground.shape)
+    foreground = scene.foreground[window.slices]
+    if foreground.all():
+        return None
+    ys, xs = np.nonzero(~foreground)
+    nearest = int(((xs + window.x0 - x) ** 2 + (ys + window.y0 - y) ** 2).argmin())
+    at = float(xs[nearest]), float(ys[nearest])
+    smooth = cv2.GaussianBlur(foreground.astype(np.float32), (0, 0), 0.15 * size + 1.5)
+    gy, gx = np.gradient(smooth)
+    row, column = int(at[1]), int(at[0])
+    inwards = np.array([gx[row, column], gy[row, column]])
+    norm = float(np.linalg.norm(inwards))
+    if norm < 1e-4:
+        return None
+    radius = 1.3 * size + 4.0
+    depth = float(np.clip(0.1 + 0.02 * spec.severity, 0.15, 0.45)) * radius * float(rng.choice([1.0, 1.0, -0.7]))
+    shift = inwards / norm * depth
+    maps = push_map(window.shape, at, (float(shift[0]), float(shift[1])), radius)
+    rgb = np.ascontiguousarray(scene.photo.rgb[window.slices])
+    paint = sample(rgb, *maps)
+    gx_map, gy_map = np.meshgrid(np.arange(window.shape[1]), np.arange(window.shape[0]))
+    cover = (np.hypot(maps[0] - gx_map, maps[1] - gy_map) > 0.05).astype(np.float32)
+    return _moved(window, paint, cover)
+
+
+def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
+    """A sharp fold with a shallow buckle on one side of it."""
+    slender = float(np.clip(spec.elongation, float(rng.uniform(4.0, 9.0)), 25.0))
+    length = float(np.sqrt(site.area_px * slender))
+    reach = 0.75 * site.area_px / length + 2.0
+    path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.05, 0.3)), wobble=0.04)
+    stroke = trace_stroke(site.window, path, reach)
+    ends = smooth_step(np.minimum(stroke.along, 1.0 - stroke.along) * 3.5)
+    away = stroke.distance / reach
+    # one steep and one shallow flank: a sheet folds to one side
+    steep = np.where(stroke.side * float(rng.choice([-1.0, 1.0])) > 0, 0.12, 0.35)
+    ridge = np.exp(-away / np.maximum(steep, 1.0 / reach))
+    wave = 1.0 + 0.5 * fractal_noise(site.window.shape, max(0.25 * length, 4.0), rng, octaves=2)
+    ripple = 0.12 * fractal_noise(site.window.shape, max(reach, 4.0), rng, octaves=2)
+    fade = np.clip(1.0 - away**2, 0.0, 1.0) ** 2
+    height = (0.4 * reach * ends * fade * (ridge * wave + ripple) * window_guard(site, 3.0)).astype(np.float32)
+    height = cv2.GaussianBlur(height, (0, 0), 0.7) * np.float32(rng.choice([-1.0, 1.0]))
+    return Edit(window=site.window, support=(away < 1.0) & (ends > 0), height=height)

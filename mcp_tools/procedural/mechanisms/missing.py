@@ -1,0 +1,156 @@
+"""Missing: a part of the object is gone and one sees what lies behind or under it.
+
+In this order: a separable component or protrusion near the site is removed; a piece is bitten out of the outline, the background shows;
+on a surface without either, a layer is gone and leaves a shallow bed of another tone. Holes are filled from their own surroundings.
+"""
+
+import cv2
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
+from anomalyagent.mcp_tools.procedural.components import Component, around, fill_behind, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
+from anomalyagent.mcp_tools.procedural.warp import feather
+
+__all__ = ["render"]
+
+
+def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """Something is gone near the site (see module docstring)."""
+    parts = find_protrusions(site)[:2] + find_components(site)[:3]
+    if parts and rng.random() < 0.9:
+        return _remove(site, parts[int(rng.integers(len(parts)))], rng)
+    return _bite(site, spec, rng) or _bare(site, spec, rng)
+
+
+def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
+    """The part replaced by its surroundings; behind a protrusion that is the background."""
+    protrudes = part.root_xy != part.center_xy
+    window = around(part.window, 4.0, site.scene.foreground.shape)
+    mask = _shift_mask(part.mask, part.window, window)
+    rgb = site.scene.photo.rgb[window.slices]
+    filled = fill_behind(rgb, mask, rng)
+    cover = _soft_mask(mask, site.scene.blur_sigma_px)
+    if not protrudes and rng.random() < 0.4:  # an empty seat: dirt or shade where the part was
+        seat = smooth_step(
+            cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6) * 1.3 - 0.3
+        )
+        filled = filled * (1.0 - float(rng.uniform(0.05, 0.2)) * seat)[..., None]
+    return Edit(
+        window=window,
+        support=cover > 0.01,
+        paint=np.clip(filled, 0.0, 1.0).astype(np.float32),
+        opacity=cover,
+        strength_fixed=True,
+        photographed=True,
+    )
+
+
+def _soft_mask(mask: Mask, blur_sigma_px: float) -> Field:
+    """The mask with a border about as soft as edges in the photo."""
+    return feather(mask, 1.0 + 1.2 * blur_sigma_px)
+
+
+def _shift_mask(mask: Mask, old: Window, new: Window) -> Mask:
+    moved = np.zeros(new.shape, bool)
+    y, x = old.y0 - new.y0, old.x0 - new.x0
+    moved[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
+    return moved
+
+
+def _bite(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """A piece broken or left out at the outline; None when no background is in reach."""
+    scene = site.scene
+    size = float(np.sqrt(site.area_px))
+    x, y = round(site.center_xy[0]), round(site.center_xy[1])
+    if scene.fills_frame or scene.depth_px[y, x] > 1.2 * size + 2.0:
+        return None
+    window = around(site.window, 0.3 * size, scene.foreground.shape)
+    foreground = scene.foreground[window.slices]
+    if np.count_nonzero(~foreground) < 0.05 * foreground.size:
+        return None
+    center = _nearest_outline(foreground, window, (x, y))
+    outline = blob_distance(
+        window,
+        center,
+        site.area_px * 2.0,  # half of it hangs over the outline
+        rng,
+        elongation=min(spec.elongation, 4.0),
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.02, 0.12)),
+    )
+    behind = cv2.dilate(foreground.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
+    if behind.all():
+        return None
+    rgb = scene.photo.rgb[window.slices]
+    paint = fill_from_surroundings(rgb, behind, rng)
+    width = 1.0 + 1.2 * scene.blur_sigma_px
+    gone = smooth_step((outline + 0.5 * width) / width)
+    # the broken edge has a thickness: a thin wall, lit or dark
+    wall_px = max(0.05 * size, 1.0)
+    wall = smooth_step((outline + width + wall_px) / width) * (1.0 - gone)
+    tone = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.1, 0.35))
+    paint = paint * gone[..., None] + (1.0 - gone)[..., None] * _toned(rgb, tone)
+    near = cv2.dilate(foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
+    cover = np.clip(gone + wall * foreground, 0.0, 1.0) * near
+    return Edit(
+        window=window,
+        support=cover > 0.01,
+        paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
+        opacity=cover.astype(np.float32),
+        strength_fixed=True,
+        photographed=True,
+    )
+
+
+def _nearest_outline(foreground: Mask, window: Window, at: tuple[int, int]) -> tuple[float, float]:
+    ys, xs = np.nonzero(~foreground)
+    px, py = xs + window.x0, ys + window.y0
+    nearest = int(((px - at[0]) ** 2 + (py - at[1]) ** 2).argmin())
+    return float(px[nearest]), float(py[nearest])
+
+
+def _toned(rgb: RGB, tone: float) -> RGB:
+    return rgb * (1.0 + tone) if tone < 0 else rgb + (1.0 - rgb) * tone
+
+
+def _bare(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
+    """A layer of the surface is gone: an even, shallow bed of its own tone and grain, with a sharp step around it."""
+    size = float(np.sqrt(site.area_px))
+    outline = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px,
+        rng,
+        elongation=min(spec.elongation, 12.0),
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.1, 0.3)),
+    )
+    rgb = site.scene.photo.rgb[site.window.slices]
+    cover = (np.clip(outline + 0.5, 0.0, 1.0) * window_guard(site, 2.0)).astype(np.float32)
+    reach = 2 * max(int(0.3 * size), 1) + 1
+    even = cv2.blur(rgb, (reach, reach), borderType=cv2.BORDER_REFLECT)
+    mean = even[cover > 0.5].mean(axis=0) if (cover > 0.5).any() else even.mean(axis=(0, 1))
+    dark = float(mean.mean()) > 0.3 or rng.random() < 0.3
+    strength = min(spec.severity / 12.0, 1.0) * float(rng.uniform(0.5, 1.0))
+    base = 0.5 * even + 0.5 * mean
+    grain = fractal_noise(site.window.shape, 3.0, rng, octaves=2) * 0.6 + fractal_noise(
+        site.window.shape, 0.4 * size + 2.0, rng
+    )
+    bed = (base * (1.0 - 0.7 * strength) if dark else base + (0.9 - base) * 0.5 * strength) * (1.0 + 0.05 * grain)[..., None]
+    # the step shades the side of the bed that is turned towards the light
+    shade = cast_shadow((1.0 - cover).astype(np.float32), site.scene.light, max(0.06 * size, 1.0), 0.7)
+    paint = bed * (1.0 - shade)[..., None]
+    return Edit(
+        window=site.window,
+        support=cover > 0.01,
+        paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
+        opacity=cover,
+        strength_fixed=True,
+    )
