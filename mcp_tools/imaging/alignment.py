@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
-from anomalyagent.mcp_tools.imaging.color import luminance
+from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb, luminance
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.scene import scene_of
 
 __all__ = ["align_and_composite"]
 
 _SIDE = 384  # the registration works on a copy of at most this side
+_DRIFT_SIGMA_PX = 1.2
 _MAX_SHIFT = 0.06  # of the longer side: editors do not move the picture further; more is a wrong match
 
 
@@ -31,7 +33,19 @@ def align_and_composite(normal: Photo, whole_frame_rgb: RGB) -> tuple[Photo, Mas
     edited = _resize(whole_frame_rgb, height, width)
     edited = _register(normal.rgb, edited)
     edited = _match_color(normal.rgb, edited)
-    return composite_visible(normal, edited)
+    return composite_visible(normal, _drop_drift(normal, edited))
+
+
+def _drop_drift(normal: Photo, edited: RGB) -> RGB:
+    """Undo changes that vanish when looked at from a little further away: noise and resampling, not a defect."""
+    difference = edited - normal.rgb
+    smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), _DRIFT_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float32)
+    calm = np.clip(normal.rgb + smooth, 0.0, 1.0)
+    scene = scene_of(normal)
+    seen = (ciede2000(scene.lab, lab_from_rgb(calm)) >= 0.6 * scene.jnd).astype(np.uint8)
+    seen = cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    near = np.asarray(cv2.dilate(seen, np.ones((3, 3), np.uint8)), np.bool_)
+    return np.where(near[..., None], edited, normal.rgb)
 
 
 def _resize(rgb: RGB, height: int, width: int) -> RGB:

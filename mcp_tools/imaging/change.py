@@ -64,25 +64,42 @@ def mask_of_change(before: Photo, after: Photo) -> Mask:
 def mask_of_visibility(field: Field) -> Mask:
     """The mask for a field of visible change (see `visible_change`), (H, W) bool."""
     mask = np.zeros(field.shape, np.bool_)
-    rows, columns = np.flatnonzero((field >= _LOW).any(axis=1)), np.flatnonzero((field >= _LOW).any(axis=0))
+    low, high = _thresholds(field)
+    possible = field >= low
+    rows, columns = np.flatnonzero(possible.any(axis=1)), np.flatnonzero(possible.any(axis=0))
     if rows.size == 0:
         return mask
     # two pixels of margin, so that closing sees the surroundings
     top, bottom = max(0, int(rows[0]) - 2), min(field.shape[0], int(rows[-1]) + 3)
     left, right = max(0, int(columns[0]) - 2), min(field.shape[1], int(columns[-1]) + 3)
     part = field[top:bottom, left:right]
-    candidate = (part >= _LOW).astype(np.uint8)
+    candidate = (part >= low).astype(np.uint8)
     count, found = cv2.connectedComponents(candidate, connectivity=8)
     labels = np.asarray(found, np.int32)
     flat = labels.ravel()
     strength = np.bincount(flat, weights=part.ravel(), minlength=count)
-    peaked = np.bincount(flat, weights=(part >= _HIGH).ravel(), minlength=count) > 0
+    peaked = np.bincount(flat, weights=(part >= high).ravel(), minlength=count) > 0
     keep = peaked & (strength >= _MIN_SUM)
     keep[0] = False
     if not keep.any():
         return mask
     mask[top:bottom, left:right] = _fill_pin_holes(keep[labels].astype(np.uint8), min(field.shape))
     return mask
+
+
+def _thresholds(field: Field) -> tuple[float, float]:
+    """Lower and upper threshold in JND, raised when most of the frame drifted by less than can be seen.
+
+    A whole-frame editor changes every pixel a little, at random; the tail of that drift is no defect.
+    """
+    changed = field[field > 0]
+    if changed.size < 0.5 * field.size:
+        return _LOW, _HIGH
+    typical = float(np.median(changed))
+    if typical >= _LOW:
+        return _LOW, _HIGH
+    spread = 1.4826 * float(np.median(np.abs(changed - typical)))
+    return float(np.clip(typical + 3.0 * spread, _LOW, 1.0)), float(np.clip(typical + 6.0 * spread, _HIGH, 2.0))
 
 
 def _fill_pin_holes(mask: NDArray[np.uint8], side_px: int) -> NDArray[np.bool_]:

@@ -15,14 +15,26 @@ __all__ = ["ciede2000", "just_noticeable_difference", "lab_from_rgb", "luminance
 _POW7 = np.float32(25.0**7)
 
 
+def _make_linear_table() -> NDArray[np.float32]:
+    encoded = np.linspace(0.0, 1.0, _TABLE_STEPS + 1)
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
+
+
+# a multiple of 255, so that 8-bit values are exact; OpenCV's own sRGB conversion is off by up to 0.6 Lab units
+_TABLE_STEPS = 255 * 64
+_LINEAR = _make_linear_table()
+
+
 def lab_from_rgb(rgb: RGB) -> Lab:
-    """CIELAB (D65) of sRGB 0..1; any (H, W, 3) float32."""
-    return cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2Lab).astype(np.float32, copy=False)
+    """CIELAB (D65) of sRGB 0..1 (clipped); any (H, W, 3) float32. Off by less than 0.05 for values between 8-bit steps."""
+    index = np.clip(rgb, 0.0, 1.0) * np.float32(_TABLE_STEPS) + np.float32(0.5)
+    return np.asarray(cv2.cvtColor(_LINEAR[index.astype(np.uint16)], cv2.COLOR_LRGB2Lab), np.float32)
 
 
 def luminance(rgb: RGB) -> Field:
     """Luma of sRGB-encoded values, 0..1 (ITU-R BT.601)."""
-    return cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2GRAY).astype(np.float32, copy=False)
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2GRAY), np.float32)
 
 
 def ciede2000(lab1: NDArray[np.float32], lab2: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -71,13 +83,14 @@ def just_noticeable_difference(lightness: Field) -> Field:
     Args:
         lightness: (H, W) float32, L of CIELAB, 0..100.
     Returns:
-        (H, W) float32, about 1.6 (smooth mid grey) .. 8 (strong texture).
+        (H, W) float32, about 1.8 (smooth mid grey) .. 8 (strong texture).
     """
     around = cv2.GaussianBlur(lightness, (0, 0), 2.0, borderType=cv2.BORDER_REFLECT)
     # luminance adaptation: shadows hide most, highlights a little (Chou & Li, figure 2, in L units)
-    base = 1.6 + 1.4 * np.clip((25.0 - around) / 25.0, 0.0, 1.0) ** 2 + 0.5 * np.clip((around - 80.0) / 20.0, 0.0, 1.0) ** 2
-    # texture masking: local contrast, but a single sharp edge hides nothing beside it, so the smallest value nearby counts
-    detail = lightness - around
-    contrast = np.sqrt(cv2.blur(detail * detail, (5, 5), borderType=cv2.BORDER_REFLECT))
+    base = 1.8 + 1.4 * np.clip((25.0 - around) / 25.0, 0.0, 1.0) ** 2 + 0.5 * np.clip((around - 80.0) / 20.0, 0.0, 1.0) ** 2
+    # texture masking: local contrast, but a lone edge hides nothing beside it, so the smallest value around counts
+    mean = cv2.blur(lightness, (5, 5), borderType=cv2.BORDER_REFLECT)
+    power = cv2.blur(lightness * lightness, (5, 5), borderType=cv2.BORDER_REFLECT)
+    contrast = np.sqrt(np.maximum(power - mean * mean, 0.0))
     texture = cv2.blur(cv2.erode(contrast, np.ones((5, 5), np.uint8)), (5, 5), borderType=cv2.BORDER_REFLECT)
     return (base + np.minimum(0.35 * texture, 5.0)).astype(np.float32)

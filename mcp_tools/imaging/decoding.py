@@ -87,17 +87,13 @@ def decode_image(data: bytes, name: str, *, max_pixels: int, min_side_px: int) -
             f"{name} has {width} x {height} pixels; at least {min_side_px} on each side are needed. Use a larger photo."
         )
     notes: list[str] = []
-    if getattr(image, "n_frames", 1) > 1:
-        notes.append("only the first page or frame was read")
-    orientation = _orientation(image)
-    sixteen_bit = _bits(image, data) > 8
     try:
+        if getattr(image, "n_frames", 1) > 1:
+            notes.append("only the first page or frame was read")
+        orientation = _orientation(image)
+        sixteen_bit = _bits(image, data) > 8
         image.load()  # also where OpenCV decodes: it fills up a truncated file silently
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: refused to decode, {error}. Re-save it as a plain PNG.") from error
-    except (
-        Exception
-    ) as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, struct.error, zlib.error, ... on damaged data
+    except Exception as error:  # Pillow's readers raise OSError, SyntaxError, ValueError, struct.error, zlib.error, ...
         raise ImageError(f"{name} is a damaged or truncated {image.format} file ({error}). Copy or export it again.") from error
     if sixteen_bit and image.mode not in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
         native, mode = _decode_16_bit_color(data, name, notes)
