@@ -52,18 +52,27 @@ def _sample_variant(variant: Variant, rng: np.random.Generator, seed: int | None
     orientation = _orientation(rng, priors)
     color = _color(rng, variant.mechanism, priors, severity)
     return DefectSpec(
-        mechanism=variant.mechanism, zone=zone, center=None, area_fraction=area, elongation=elongation, orientation_deg=orientation,
-        severity=severity, color_shift=color, count=count, seed=int(rng.integers(2**31)) if seed is None else seed,
-    )  # fmt: skip
+        mechanism=variant.mechanism,
+        zone=zone,
+        area_fraction=area,
+        elongation=elongation,
+        orientation_deg=orientation,
+        severity=severity,
+        color_shift=color,
+        count=count,
+        seed=int(rng.integers(2**31)) if seed is None else seed,
+    )
 
 
 def sample_typical(mechanism: Mechanism, seed: int) -> DefectSpec:
     """Draw a spec of a mechanism for which there is no card, around its middle values (`words_terms.TYPICAL`)."""
     typical = TYPICAL[mechanism]
-    priors = Priors(
-        area_fraction=(typical.area_fraction / 3.0, min(3.0 * typical.area_fraction, 0.7)),
-        elongation=(max(1.0, typical.elongation / 2.0), 2.0 * typical.elongation),
-        severity=(typical.severity / 1.6, 1.6 * typical.severity),
+    priors = Priors.model_validate(
+        {
+            "area_fraction": (typical.area_fraction / 3.0, min(3.0 * typical.area_fraction, 0.7)),
+            "elongation": (max(1.0, typical.elongation / 2.0), 2.0 * typical.elongation),
+            "severity": (typical.severity / 1.6, 1.6 * typical.severity),
+        }
     )
     return _sample_variant(Variant(mechanism=mechanism, priors=priors), np.random.default_rng(seed), seed)
 

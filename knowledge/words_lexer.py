@@ -9,10 +9,16 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from anomalyagent.knowledge.spec import MECHANISMS, Mechanism
-from anomalyagent.knowledge.words_terms import GENERIC_TERMS, ITEM_RULES, TERMS, WEAK_TERMS
+from anomalyagent.knowledge.words_terms import GENERIC_TERMS, ITEM_RULES, SOUND_TERMS, TERMS, WEAK_TERMS
 from anomalyagent.knowledge.words_values import CHANGES, COLORS, DIRECTIONS, NUMBERS, SEVERITIES, SHAPES, SIZES
 
-__all__ = ["Hit", "find_terms", "mend_typos", "nearest_term", "plain", "stem"]
+__all__ = ["Hit", "find_terms", "mend_typos", "nearest_term", "plain", "stem", "word_set"]
+
+
+def word_set(words: str) -> frozenset[str]:
+    """The words of a text, as a set."""
+    return frozenset(words.split())
+
 
 _SPELLINGS: Final = (
     (re.compile(r"colour"), "color"),
@@ -56,13 +62,12 @@ def stem(word: str) -> str:
     """A stem shared by the inflections of a word: scratch, scratches, scratched, scratching -> scratch."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    for suffix in ("'s", "ing", "ed", "es", "s"):
-        if not word.endswith(suffix) or word.endswith(("ss", "eed", "us", "is")):
-            continue
-        base = word[: -len(suffix)]
-        if len(base) >= 3 and re.search("[aeiou]", base):
-            word = base
-            break
+    for suffixes in (("'s", "es", "s"), ("ing", "ed")):  # the plural first: shavings -> shaving -> shav
+        for suffix in suffixes:
+            base = word.removesuffix(suffix)
+            if base != word and not word.endswith(("ss", "eed", "us", "is")) and len(base) >= 3 and re.search("[aeiou]", base):
+                word = base
+                break
     if word.endswith("ie") and len(word) > 4:
         word = word[:-2] + "y"
     if len(word) > 3 and word[-1] in "ey":
@@ -105,8 +110,9 @@ def _build_index() -> dict[tuple[str, ...], tuple[str, Mechanism, bool]]:
     return index
 
 
+_SOUND: Final = frozenset(_stems(term) for term in SOUND_TERMS)
 _INDEX: Final = _build_index()
-_LONGEST: Final = max(len(key) for key in _INDEX)
+_LONGEST: Final = max(len(key) for key in (*_INDEX, *_SOUND))
 
 
 def find_terms(text: str) -> list[Hit]:
@@ -117,7 +123,11 @@ def find_terms(text: str) -> list[Hit]:
     at = 0
     while at < len(words):
         for length in range(min(_LONGEST, len(words) - at), 0, -1):
-            found = _INDEX.get(tuple(stems[at : at + length]))
+            key = tuple(stems[at : at + length])
+            if key in _SOUND:
+                at += length - 1
+                break
+            found = _INDEX.get(key)
             last = words[at + length - 1]
             if found is None or not re.fullmatch(r"[\w\s']*", text[words[at][0] : last[1]]):
                 continue
@@ -130,260 +140,24 @@ def find_terms(text: str) -> list[Hit]:
     return hits
 
 
-_COMMON: Final = frozenset(
-    [
-        "difference",
-        "course",
-        "above",
-        "across",
-        "adjust",
-        "after",
-        "again",
-        "against",
-        "along",
-        "also",
-        "another",
-        "appear",
-        "apply",
-        "around",
-        "background",
-        "because",
-        "become",
-        "before",
-        "being",
-        "below",
-        "beneath",
-        "beside",
-        "between",
-        "blend",
-        "board",
-        "bottle",
-        "bottom",
-        "cable",
-        "camera",
-        "capsule",
-        "carpet",
-        "change",
-        "circuit",
-        "close",
-        "clean",
-        "contrast",
-        "could",
-        "create",
-        "defect",
-        "detail",
-        "direction",
-        "each",
-        "either",
-        "entire",
-        "every",
-        "exactly",
-        "field",
-        "finish",
-        "first",
-        "fresh",
-        "glass",
-        "glossy",
-        "grain",
-        "green",
-        "ground",
-        "hazel",
-        "image",
-        "inner",
-        "inside",
-        "insert",
-        "into",
-        "item",
-        "just",
-        "keep",
-        "large",
-        "latter",
-        "leather",
-        "leave",
-        "level",
-        "light",
-        "lighting",
-        "local",
-        "look",
-        "made",
-        "make",
-        "matter",
-        "metal",
-        "model",
-        "more",
-        "natural",
-        "near",
-        "normal",
-        "nothing",
-        "object",
-        "only",
-        "other",
-        "outer",
-        "over",
-        "paint",
-        "part",
-        "paste",
-        "photo",
-        "picture",
-        "pill",
-        "place",
-        "plain",
-        "plastic",
-        "please",
-        "position",
-        "preserve",
-        "product",
-        "profile",
-        "quality",
-        "realistic",
-        "really",
-        "region",
-        "resist",
-        "rest",
-        "sample",
-        "scene",
-        "screw",
-        "seamless",
-        "seamlessly",
-        "shadow",
-        "shape",
-        "sharp",
-        "should",
-        "side",
-        "since",
-        "sized",
-        "small",
-        "smooth",
-        "some",
-        "sound",
-        "start",
-        "state",
-        "still",
-        "stock",
-        "store",
-        "stream",
-        "style",
-        "such",
-        "surface",
-        "texture",
-        "than",
-        "that",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "thing",
-        "this",
-        "those",
-        "tile",
-        "toothbrush",
-        "touch",
-        "tough",
-        "track",
-        "trace",
-        "transistor",
-        "treat",
-        "under",
-        "unchanged",
-        "until",
-        "upper",
-        "using",
-        "where",
-        "which",
-        "while",
-        "white",
-        "whole",
-        "with",
-        "within",
-        "without",
-        "wood",
-        "would",
-        "zipper",
-        "white",
-        "whole",
-        "house",
-        "horse",
-        "phone",
-        "plane",
-        "chart",
-        "chase",
-        "crash",
-        "crisp",
-        "brace",
-        "track",
-        "trick",
-        "match",
-        "catch",
-        "batch",
-        "latch",
-        "watch",
-        "hatch",
-        "patch",
-        "stage",
-        "steel",
-        "stand",
-        "start",
-        "stone",
-        "shell",
-        "sheet",
-        "shelf",
-        "table",
-        "taste",
-        "teach",
-        "water",
-        "point",
-        "pixel",
-        "percent",
-        "degrees",
-        "about",
-        "roughly",
-        "approximately",
-        "slightly",
-        "strictly",
-        "slice",
-        "sport",
-        "sports",
-        "shape",
-        "shade",
-        "share",
-        "shift",
-        "print",
-        "paint",
-        "point",
-        "better",
-        "bitter",
-        "butter",
-        "letter",
-        "matter",
-        "flat",
-        "flow",
-        "flower",
-        "floor",
-        "clean",
-        "clear",
-        "close",
-        "closer",
-        "cover",
-        "coverage",
-        "corner",
-        "colored",
-        "housing",
-        "casing",
-        "washer",
-        "gasket",
-        "bearing",
-        "shaft",
-        "rubber",
-        "ceramic",
-        "silicon",
-        "wafer",
-        "label",
-        "package",
-        "packaging",
-        "product",
-    ]
+_COMMON: Final = word_set(
+    """about above across adjust after again against along also another appear apply approximately around background batch
+    bearing because become before being below beneath beside better between bitter blend board border bottle bottom brace
+    bracket butter cable camera capsule carpet carried carry casing catch ceramic change chart chase circuit clean clear
+    close closer coating colored contrast corner could course cover coverage crash create crisp defect degrees detail
+    difference direction each either entire every exactly facet faucet field finish first flat floor flow flower fresh
+    gasket glass glossy grain green ground hatch hazel horse house housing image inner insert inside into item just keep
+    label large latch latter leather leave letter level light lighting local locket look made make match matter metal
+    metallic model more natural near normal nothing object only other outer over package packaging paint panel part parting
+    paste patch pattern pedal percent phone photo picture pill pixel place plain plane plastic plating please pocket point
+    portion position preserve print product profile quality realistic really region resist rest roughly rubber sample scene
+    screw seamless seamlessly shade shadow shaft shape share sharp sheet shelf shell shift should side silicon since sized
+    slice slightly small smooth socket some sound sport sports stage stand start state steel still stock stone store stream
+    strictly style such surface table taste teach texture than that their then there these they thing this those ticket tile
+    toothbrush touch tough trace track transistor treat trick unchanged under until upper using wafer washer watch water
+    where which while white whole with within without wood would zipper"""
 )
+"""Ordinary words that look like misspelt terms."""
 
 
 def _typo_targets() -> tuple[str, ...]:
@@ -402,6 +176,10 @@ _KNOWN_STEMS: Final = frozenset(stem(word) for word in _TARGETS) | frozenset(
 )
 
 
+def _undoubled(word: str) -> str:
+    return re.sub(r"(.)\1", r"\1", word)
+
+
 @lru_cache(maxsize=4096)
 def _mended(word: str) -> str | None:
     if len(word) < 5 or len(word) > 24 or stem(word) in _KNOWN_STEMS or not word.isascii():
@@ -412,7 +190,7 @@ def _mended(word: str) -> str | None:
         found = process.extractOne(candidate, _TARGETS, scorer=OSA.distance, score_cutoff=1 if len(candidate) < 9 else 2)
         if found is None or found[0][0] != word[0]:
             continue
-        if len(candidate) > 5 or sorted(found[0]) == sorted(candidate):  # short words: swapped neighbours only
+        if len(candidate) > 5 or sorted(found[0]) == sorted(candidate) or _undoubled(found[0]) == _undoubled(candidate):
             return found[0] + word[len(candidate) :]
     return None
 
@@ -421,7 +199,7 @@ def mend_typos(text: str) -> tuple[str, list[str]]:
     """The plain text with misspelt words of the vocabulary mended, and a note for each.
 
     A word is mended when it is unknown, starts with the right letter and is one edit away (two from nine letters on; swapped
-    neighbours count as one edit, and are the only one allowed in words of five letters).
+    neighbours count as one edit; in words of five letters only these and a letter that should be doubled are mended).
     """
     notes: list[str] = []
 

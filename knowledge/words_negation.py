@@ -14,8 +14,9 @@ _BREAK: Final = (
 )
 
 _KEPT: Final = re.compile(
-    r"\b(?:keep|keeping|preserve|preserving|maintain|maintaining|retain|retaining|leave|leaving|everything else|everything outside|"
-    r"the rest|the remaining|all (?:the )?other|all else|other (?:parts|areas|regions)|nothing else|elsewhere|outside (?:of )?(?:the|this|that) \w+)\b"
+    r"\b(?:keep|keeping|preserve|preserving|maintain|maintaining|retain|retaining|leave|leaving|everything else|"
+    r"everything outside|the rest|the remaining|all (?:the )?other|all else|other (?:parts|areas|regions)|nothing else|"
+    r"elsewhere|outside (?:of )?(?:the|this|that) \w+)\b"
     rf"(?!\s+only\b).*?(?={_END}|\b(?:and|then|but)\s+{_MAKE}\b)",
     re.DOTALL,
 )
@@ -25,7 +26,8 @@ _UNCHANGED: Final = re.compile(
 )
 _DENIED: Final = re.compile(
     r"\b(?:no(?!\s+(?:more|bigger|larger|wider|longer|less|smaller|stronger|fewer|solder)\b)|none|without|"
-    r"not(?!\s+(?:only|just|too|very|so|more|larger|bigger|present))|never|avoid|avoiding|free (?:of|from)|instead of|rather than|"
+    r"not(?!\s+(?:only|just|too|very|so|more|larger|bigger|present))|never|avoid|avoiding|free (?:of|from)|instead of|"
+    r"rather than|"
     r"don't|doesn't|isn't|aren't|shouldn't|must not|mustn't|do not|does not|exclude|excluding|except|neither)\b"
     rf".*?(?={_BREAK})",
     re.DOTALL,

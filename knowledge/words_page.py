@@ -8,9 +8,14 @@ from functools import lru_cache
 from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.knowledge.words_lexer import Hit
 
-__all__ = ["NUMBER", "Page", "phrases", "to_float"]
+__all__ = ["NUMBER", "Page", "phrases", "squeeze", "to_float"]
 
-NUMBER = r"(\d+(?:[.,]\d+)?)"
+NUMBER = r"(\d{1,9}(?:[.,]\d{1,9})?)"
+
+
+def squeeze(text: str) -> str:
+    """One blank between words, none around."""
+    return " ".join(text.split())
 
 
 def to_float(text: str) -> float:

@@ -32,28 +32,33 @@ _ACROSS: Final = r"(left|right)(?:\s+hand)?"
 _NOUN: Final = r"(?:\s+(?:side|half|part|area|region|third|end|section|portion|quadrant|zone|quarter|hand side))?"
 
 _FROM_SIDE: Final = re.compile(
-    rf"{NUMBER}\s*(?:%|percent|per cent)\s*(?:of the way |of its width |of its height |of the (?:width|height) )?"
-    r"(?:in |across |down |up |over )*from (?:the |its )?(left|right|top|bottom)(?: (?:edge|side|border))?"
+    rf"(?:\bcentered (?:at |on |about |around )?)?(?:about |around )?{NUMBER}\s*(?:%|percent|per cent)\s*"
+    r"(?:of the way |of (?:the|its) (?:width|height) )?(?:in |across |down |up |over )*"
+    r"from (?:the |its )?(left|right|top|bottom)(?: (?:edge|side|border))?"
 )
+_SHARE: Final = r"(0?[.]\d{1,9}|0|1(?:[.]0{1,9})?)"
 _UV: Final = re.compile(
-    r"(?:\b(?:at|center(?:ed)?|position|uv|u, ?v|location)\b[\s:=]*(?:at |of )?)?[(\[]\s*(0?[.]\d+|0|1(?:[.]0+)?)\s*[,;]\s*(0?[.]\d+|0|1(?:[.]0+)?)\s*[)\]]"
+    rf"(?:\b(?:at|center(?:ed)?|position|uv|u, ?v|location)\b[\s:=]*(?:at |of )?)?[(\[]\s*{_SHARE}\s*[,;]\s*{_SHARE}\s*[)\]]"
 )
-_CLOCK: Final = re.compile(
-    rf"(?:{NUMBER}|({'|'.join(word for word, n in NUMBERS.items() if n <= 12 and ' ' not in word)}))(?::(\d\d))?\s*o\s?'?\s?clock"
-)
+_HOURS: Final = "|".join(word for word, number in NUMBERS.items() if number <= 12 and " " not in word)
+_CLOCK: Final = re.compile(rf"(?:\b(\d{{1,2}})|\b({_HOURS}))(?::(\d\d))?\s*o\s?'?\s?clock")
 _CORNER: Final = re.compile(rf"\b{_UP}\s+(?:most\s+)?{_ACROSS}(\s+(?:\w+\s+)?corner)?{_NOUN}")
-_SIDE_EDGE: Final = re.compile(rf"\b(?:{_UP}|{_ACROSS})(?:\s+outer)?\s+{_EDGE}")
+_SIDE_EDGE: Final = re.compile(rf"\b(?:{_UP}|{_ACROSS})(?:\s+outer)?\s+{_EDGE}\b")
 _EDGE_PLACE: Final = re.compile(rf"\b{_PREP}{_DET}(?:\s+\w+)?\s+{_EDGE}\b|\bedge of the (?:part|object|item)\b|\bedge zone\b")
 _NEAR_CENTER: Final = re.compile(
-    r"\b(left|right|above|below)\s+(?:of\s+)?(?:the\s+)?(?:center|middle)\b|\bslightly off center (?:to|towards?) the (left|right|top|bottom)\b"
+    r"\b(left|right|above|below)\s+(?:of\s+)?(?:the\s+)?(?:center|middle)\b|"
+    r"\bslightly off center (?:to|towards?) the (left|right|top|bottom)\b"
 )
-_EXACT_CENTER: Final = re.compile(r"\b(?:exact|dead|very|exactly in the|right in the|precisely in the)\s+(?:center|middle)\b")
+_EXACT_CENTER: Final = re.compile(
+    r"\b(?:exact|dead|very|exactly in the|right in the|precisely in the)\s+(?:center|middle)\b|\bdead center\b"
+)
 _CENTER: Final = re.compile(
-    rf"\b(?!off\b){_PREP}{_DET}\s+(?:geometric\s+)?(?:center|middle|midpoint|mid section|heart)\b|\bcentral(?:ly)?(?:\s+(?:area|part|region|zone|portion))?\b|"
-    r"(?<!off )\bcentered\b|\bmid (?:part|section|area|surface)\b"
+    rf"\b(?!off\b){_PREP}{_DET}\s+(?:geometric\s+)?(?:center|middle|midpoint|mid section|heart)\b|"
+    r"\bcentral(?:ly)?(?:\s+(?:area|part|region|zone|portion))?\b|(?<!off )\bcentered\b|\bmid (?:part|section|area|surface)\b"
 )
 _INTERIOR: Final = re.compile(
-    rf"\binterior\b|\baway from (?:the |its |all )?(?:\w+ )?{_EDGE}|\bwell inside\b|\binner (?:area|part|region|surface|zone)\b|\bfar from (?:the |its |any )?{_EDGE}"
+    rf"\binterior\b|\b(?:away|far) from (?:the |its |all |any )?(?:\w+ )?{_EDGE}\b|\bwell inside\b|"
+    r"\binner (?:area|part|region|surface|zone)\b"
 )
 _SIDE: Final = re.compile(
     rf"\b({_PREP}){_DET}\s+(?:{_UP}|{_ACROSS})\b(?!\s+(?:surface|layer|face|coat|angle|way|view))({_NOUN})"
@@ -61,7 +66,8 @@ _SIDE: Final = re.compile(
 _LOOSE_SIDE: Final = re.compile(rf"\b(?:{_UP}|{_ACROSS})\s+(?:side|half|part|area|region|third|end|section|portion|zone)\b")
 _LONE_CORNER: Final = re.compile(rf"\b{_PREP}{_DET}\s+corners?\b")
 _ANYWHERE: Final = re.compile(
-    r"\b(?:anywhere|any place|any spot|wherever|somewhere|at random|random(?:ly)? (?:place[d]?|position(?:ed)?|location|spot|located))\b"
+    r"\b(?:anywhere|any place|any spot|wherever|somewhere|at random|"
+    r"random(?:ly)? (?:placed?|position(?:ed)?|location|spot|located))\b"
 )
 
 
@@ -71,9 +77,8 @@ def _belongs_to_defect(page: Page, end: int) -> bool:
     if following is None:
         return False
     words = following.group(1)
-    return any(hit.strong and hit.mechanism == page.mechanism for hit in find_terms(words)) or any(
-        word in GENERIC_TERMS for word in words.split()
-    )
+    own = any(hit.strong and hit.mechanism == page.mechanism for hit in find_terms(words))
+    return own or any(word in GENERIC_TERMS for word in words.split())
 
 
 def read_place(page: Page, moves: bool) -> Place | None:
@@ -105,7 +110,7 @@ def _read_center(page: Page) -> tuple[float, float] | None:
     if match := page.take(_UV):
         return (float(match.group(1)), float(match.group(2)))
     if match := page.take(_CLOCK):
-        hour = to_float(match.group(1)) if match.group(1) else float(NUMBERS[match.group(2)])
+        hour = float(match.group(1)) if match.group(1) else float(NUMBERS[match.group(2)])
         angle = math.radians(30.0 * (hour + (int(match.group(3)) / 60.0 if match.group(3) else 0.0)))
         radius = 0.45 if re.search(rf"\b{_EDGE}\b", page.text) else 0.35
         return (round(0.5 + radius * math.sin(angle), 3), round(0.5 - radius * math.cos(angle), 3))

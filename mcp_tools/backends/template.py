@@ -68,7 +68,7 @@ class TemplatePromptGen:
         return PromptResult(backend=self.name, prompt=prompt, spec=spec, knowledge_card=card_id)
 
     def _choose_cards(self, item_name: str, anomaly_type: str) -> list[Card]:
-        """The card of item and type; else cards of its mechanism; else, for a word that names no defect, the item's usual ones."""
+        """The card of item and type; else cards of its mechanism; else, for a word without meaning, the item's types."""
         exact = find_card(self._cards, item_name, anomaly_type)
         if exact is not None:
             return [exact]

@@ -1,0 +1,66 @@
+"""Small grammar shared by the readers: which words join, which locate, and whether an adjective is about the defect."""
+
+import re
+from itertools import pairwise
+from typing import Final
+
+from anomalyagent.knowledge.words_lexer import word_set
+from anomalyagent.knowledge.words_page import Page
+from anomalyagent.knowledge.words_terms import GENERIC_TERMS
+
+__all__ = ["BE", "DETERMINERS", "LOCATING", "OF_SUBSTANCE", "describes_defect", "describes_part", "names_defect_after"]
+
+LOCATING: Final = word_set(
+    """on in at near around beside along from across over inside within of through to into onto under behind between by like
+    resembling next off"""
+)
+"""After these comes the place of the defect, not the defect."""
+
+OF_SUBSTANCE: Final = word_set("of with by from")
+"""These also name what a defect consists of: "a spot of rust"."""
+
+DETERMINERS: Final = word_set("the its this that a an each every one their")
+BE: Final = word_set(
+    """is are was were be been being gets get got become becomes look looks appears appear seems slightly partly badly stay
+    stays"""
+)
+_STOPS: Final = (
+    LOCATING | DETERMINERS | BE | word_set("these those with or but has have should must where which as it while")
+) - {"one"}
+_ABOUT_IT: Final = word_set("it them rather quite fairly make very only more")
+_WORDS: Final = re.compile(r"[\w']+|~+|[.;:!?(]")
+
+
+def names_defect_after(page: Page, end: int, skip: frozenset[str]) -> bool:
+    """Whether a term for a defect follows within six words, with no other noun phrase in between.
+
+    Args:
+        page: the text.
+        end: position to start from.
+        skip: small words that may stand in between.
+    """
+    for number, match in enumerate(_WORDS.finditer(page.text, end)):
+        word = match.group()
+        if number > 6:
+            return False
+        if any(hit.start <= match.start() < hit.end for hit in page.hits) or word.rstrip("s") in GENERIC_TERMS:
+            return True
+        if (word in _STOPS and word not in skip) or word in ".;:!?(":
+            return False
+    return False
+
+
+def describes_defect(page: Page, start: int, end: int) -> bool:
+    """Whether an adjective at [start, end) stands before a term for a defect, begins a clause, or follows "is", "make it"."""
+    if names_defect_after(page, end, frozenset({"and", "or"})):
+        return True
+    before = re.findall(r"[\w']+|~+", re.split(r"[.;:!?\n]", page.text[:start])[-1])
+    return not before or before[-1] in BE or before[-1] in _ABOUT_IT
+
+
+def describes_part(page: Page, start: int) -> bool:
+    """Whether an adjective at `start` belongs to the object: "on the small bottle"."""
+    before = re.findall(r"[\w']+|[,.;:!?~]", page.text[:start])[-3:]
+    if any(a in LOCATING and b in DETERMINERS for a, b in pairwise(before)):
+        return True
+    return bool(before) and before[-1] in LOCATING and before[-1] not in OF_SUBSTANCE
