@@ -6,7 +6,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.answers import ImageRef, Preview, Seed, answer, preview_of, spec_text
+from anomalyagent.mcp_tools.answers import ImageRef, Preview, answer, preview_of, spec_text
 from anomalyagent.mcp_tools.contracts import ImageResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
@@ -28,7 +28,9 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         spec: Annotated[
             DefectSpec | None, Field(description="Numbers that take precedence over the prompt; change fields to refine.")
         ] = None,
-        seed: Seed | None = None,
+        seed: Annotated[
+            int | None, Field(ge=0, lt=2**63, description="Unset: the spec's seed. Another seed: another variant.")
+        ] = None,
         preview: Preview = False,
     ) -> Annotated[CallToolResult, ImageResult]:
         """Draw a defect on a photo of a good part and store the result as a new PNG in the workspace.

@@ -143,9 +143,10 @@ def _load(tool: ToolName, name: str, entry: BackendEntry) -> Any:
         raise BackendUnavailableError(
             f"{tool} backend {name!r} needs the Python module {error.name!r}, which is not installed. Run: {install}"
         ) from error
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # another package's module may fail in any way; `doctor` must still list the others
         raise BackendUnavailableError(
-            f"{tool} backend {name!r} cannot be loaded from {entry.target!r}: {error}. Reinstall the package that provides it."
+            f"{tool} backend {name!r} cannot be loaded from {entry.target!r}: {type(error).__name__}: {error}. "
+            "Reinstall the package that provides it."
         ) from error
     missing = getattr(kind, "missing", None)
     if callable(missing) and (line := missing()):

@@ -1,0 +1,252 @@
+"""The servers, called in process by the SDK's client: contracts, answers, errors, threads."""
+
+import asyncio
+import base64
+import json
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import cv2
+import numpy as np
+import pytest
+from helpers.tiny_backends import WaitingMask, tiny_settings
+from helpers.workspaces import make_workspace
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
+
+from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.server import build_server
+
+ARGUMENTS: dict[ToolName, dict[str, Any]] = {
+    "prompt_gen": {"image": "part.png", "item_name": "nut", "anomaly_type": "scratch"},
+    "image_gen": {"image": "part.png", "prompt": "a scratch"},
+    "quality_eval": {"normal_image": "part.png", "anomaly_image": "part.png", "item_name": "nut", "anomaly_type": "scratch"},
+    "knowledge_retrieval": {"item_name": "nut", "anomaly_type": "scratch"},
+    "mask_gen": {"normal_image": "part.png", "anomaly_image": "part.png"},
+}
+SPEC = {"mechanism": "dent", "seed": 9}
+Opener = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Opener:
+    @asynccontextmanager
+    async def serve(*tools: ToolName, mask: str = "TinyMask") -> AsyncGenerator[Client]:
+        async with Client(build_server(tools or TOOL_NAMES, tiny_settings(mask), make_workspace(tmp_path))) as client:
+            yield client
+
+    return serve
+
+
+def said(answer: CallToolResult) -> str:
+    return "\n".join(block.text for block in answer.content if isinstance(block, TextContent))
+
+
+@pytest.mark.parametrize("tool", TOOL_NAMES)
+async def test_each_tool_answers_alone_in_its_contract(served: Opener, tool: ToolName) -> None:
+    async with served(tool) as client:
+        listed = (await client.list_tools()).tools
+        assert [each.name for each in listed] == [tool]
+        answer = await client.call_tool(tool, ARGUMENTS[tool])
+    assert not answer.is_error, said(answer)
+    RESULT_TYPES[tool].model_validate(answer.structured_content)
+    assert said(answer)
+
+
+async def test_one_server_holds_all_five_and_documents_every_argument(served: Opener) -> None:
+    async with served() as client:
+        listed = {each.name: each for each in (await client.list_tools()).tools}
+        assert client.server_info is not None
+        assert client.server_info.name == "anomalyagent"
+        assert "workspace" in (client.instructions or "")
+    assert tuple(listed) == TOOL_NAMES
+    for tool in listed.values():
+        assert tool.title
+        assert len(tool.description or "") > 100
+        assert tool.output_schema is not None
+        assert tool.input_schema["additionalProperties"] is False
+        assert all(each.get("description") for each in tool.input_schema["properties"].values()), tool.input_schema
+        assert tool.annotations is not None
+        assert tool.annotations.read_only_hint is (tool.name not in ("image_gen", "mask_gen"))
+        assert tool.annotations.idempotent_hint
+        assert '"title"' not in json.dumps(tool.input_schema)
+
+
+async def test_image_gen_stores_a_png_and_links_to_it(served: Opener, tmp_path: Path) -> None:
+    async with served() as client:
+        answer = await client.call_tool("image_gen", {**ARGUMENTS["image_gen"], "seed": 3})
+        assert answer.structured_content is not None
+        ref = answer.structured_content["image"]
+        (link,) = [block for block in answer.content if isinstance(block, ResourceLink)]
+        assert link.uri == f"image://{ref}"
+        (read,) = (await client.read_resource(link.uri)).contents
+        assert base64.b64decode(getattr(read, "blob")) == (tmp_path / ref).read_bytes()  # noqa: B009
+    before, after = (cv2.imread(str(tmp_path / name), cv2.IMREAD_UNCHANGED) for name in ("part.png", ref))
+    assert before is not None
+    assert after is not None
+    assert answer.structured_content["changed_fraction"] == 64 / 48**2
+    assert np.argwhere((before != after).any(axis=-1)).min(axis=0).tolist() == [3, 4]
+    assert not [block for block in answer.content if isinstance(block, ImageContent)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "used"),
+    [
+        ({}, 0),
+        ({"seed": 5}, 5),
+        ({"spec": {"mechanism": "dent", "seed": 9}}, 9),
+        ({"spec": {"mechanism": "dent", "seed": 9}, "seed": 5}, 5),
+    ],
+)
+async def test_the_seed_is_the_callers_then_the_specs_then_0(served: Opener, arguments: dict[str, Any], used: int) -> None:
+    async with served("image_gen") as client:
+        answer = await client.call_tool("image_gen", ARGUMENTS["image_gen"] | arguments)
+    assert answer.structured_content is not None
+    assert answer.structured_content["seed"] == used
+
+
+async def test_a_spec_sent_as_json_text_is_understood(served: Opener) -> None:
+    async with served("image_gen") as client:
+        answer = await client.call_tool("image_gen", {**ARGUMENTS["image_gen"], "spec": '{"mechanism": "dent", "seed": 8}'})
+    assert answer.structured_content is not None
+    assert answer.structured_content["spec"]["mechanism"] == "dent"
+
+
+@pytest.mark.parametrize("tool", ["image_gen", "mask_gen"])
+async def test_a_preview_comes_on_request_and_is_small(served: Opener, tmp_path: Path, tool: ToolName) -> None:
+    async with served(tool) as client:
+        make_workspace(tmp_path, ("part.png",), size=1600)
+        answer = await client.call_tool(tool, {**ARGUMENTS[tool], "preview": True})
+    (image,) = [block for block in answer.content if isinstance(block, ImageContent)]
+    data = base64.b64decode(image.data)
+    assert image.mime_type == "image/jpeg"
+    assert len(data) <= 200_000
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert pixels is not None
+    assert pixels.shape == (768, 768, 3)
+
+
+async def test_mask_gen_gives_boxes_largest_first(served: Opener, tmp_path: Path) -> None:
+    async with served() as client:
+        make_workspace(tmp_path)
+        pixels = cv2.imread(str(tmp_path / "part.png"))
+        assert pixels is not None
+        pixels[2:4, 30:33] = 255
+        pixels[10:20, 10:15] = 255
+        cv2.imwrite(str(tmp_path / "bad.png"), pixels)
+        answer = await client.call_tool("mask_gen", {"normal_image": "part.png", "anomaly_image": "bad.png"})
+    assert answer.structured_content is not None
+    assert answer.structured_content["boxes_xyxy"] == [[10, 10, 15, 20], [30, 2, 33, 4]]
+    assert answer.structured_content["area_fraction"] == 56 / 48**2
+
+
+async def test_an_empty_mask_says_what_to_do(served: Opener) -> None:
+    async with served("mask_gen") as client:
+        answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
+    assert "higher severity" in said(answer)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"normal_image": "part.png"}, "anomaly_image: Field required"),
+        ({"normal_image": "part.png", "anomaly_image": "part.png", "sede": 1}, "sede: Extra inputs are not permitted"),
+        ({"normal_image": 3, "anomaly_image": "part.png"}, "normal_image: Input should be a valid string"),
+        ({"normal_image": "../part.png", "anomaly_image": "part.png"}, "has '..' in it"),
+        ({"normal_image": "prt.png", "anomaly_image": "part.png"}, "Closest of 1 images there: part.png"),
+    ],
+)
+async def test_a_wrong_call_is_told_what_to_change(served: Opener, arguments: dict[str, Any], expected: str) -> None:
+    async with served("mask_gen") as client:
+        answer = await client.call_tool("mask_gen", arguments)
+    assert answer.is_error
+    assert expected in said(answer)
+    assert "pydantic" not in said(answer)
+
+
+async def test_photos_of_different_sizes_are_refused_by_both_comparing_tools(served: Opener, tmp_path: Path) -> None:
+    async with served() as client:
+        make_workspace(tmp_path, ("large.png",), size=64)
+        for tool in get_args(ToolName):
+            if "anomaly_image" in ARGUMENTS[tool]:
+                answer = await client.call_tool(tool, ARGUMENTS[tool] | {"anomaly_image": "large.png"})
+                assert answer.is_error
+                assert "48x48" in said(answer)
+                assert "64x64" in said(answer)
+
+
+async def test_a_known_error_reaches_the_client_in_its_own_words(served: Opener) -> None:
+    async with served("mask_gen", mask="RefusingMask") as client:
+        answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
+    assert answer.is_error
+    assert said(answer) == "the photos show different parts. Pass two photos of one part."
+
+
+async def test_a_fault_names_the_tool_and_its_kind_and_leaves_the_traceback_to_the_log(
+    served: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with served("mask_gen", mask="BrokenMask") as client:
+        answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
+    assert answer.is_error
+    assert "mask_gen failed unexpectedly (KeyError)" in said(answer)
+    assert "secret-value-4711" not in said(answer)
+    assert "Traceback" not in said(answer)
+    assert "secret-value-4711" in caplog.text
+
+
+async def test_an_unusable_backend_is_an_answer_and_the_server_lives_on(served: Opener) -> None:
+    async with served(mask="NoSuchClass") as client:
+        answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
+        assert answer.is_error
+        assert "NoSuchClass" in said(answer)
+        assert not (await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])).is_error
+
+
+async def test_a_long_call_does_not_hold_up_another(served: Opener) -> None:
+    WaitingMask.go.clear()
+    async with served(mask="WaitingMask") as client:
+        waiting = asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"]))
+        await asyncio.to_thread(WaitingMask.entered.acquire)
+        assert not (await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])).is_error
+        assert not waiting.done()
+        WaitingMask.go.set()
+        assert not (await waiting).is_error
+
+
+async def test_a_cancelled_call_leaves_the_server_able_to_answer(served: Opener) -> None:
+    WaitingMask.go.clear()
+    async with served(mask="WaitingMask") as client:
+        waiting = asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"]))
+        await asyncio.to_thread(WaitingMask.entered.acquire)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert not (await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])).is_error
+        WaitingMask.go.set()
+
+
+@pytest.mark.parametrize(
+    "uri", ["image://../part.png", "image://%2e%2e/part.png", "image:///etc/passwd", "image://nothing.png"]
+)
+async def test_resources_outside_or_missing_are_refused(served: Opener, uri: str) -> None:
+    async with served("mask_gen") as client:
+        with pytest.raises(MCPError):
+            await client.read_resource(uri)
+
+
+async def test_only_images_can_be_read_as_resources(served: Opener, tmp_path: Path) -> None:
+    async with served("mask_gen") as client:
+        (tmp_path / "keys.env").write_text("API_KEY=0123456789")
+        with pytest.raises(MCPError) as caught:
+            await client.read_resource("image://keys.env")
+    assert "0123456789" not in str(caught.value)
+
+
+def test_making_a_server_leaves_the_root_logger_alone(tmp_path: Path) -> None:
+    before = list(logging.getLogger().handlers)
+    build_server(TOOL_NAMES, tiny_settings(), make_workspace(tmp_path))
+    assert logging.getLogger().handlers == before
