@@ -6,6 +6,7 @@ Strength is the change that a fifth of the instance's area reaches or exceeds, i
 difference (CIEDE2000 / JND); it is what `spec.severity` asks for.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
@@ -44,6 +45,8 @@ class Rendered(NamedTuple):
 
 
 class _MechanismModule(Protocol):
+    """A mechanism may also offer `suitability(scene, spec) -> (x, y) -> 0..1`, which places it prefers."""
+
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None: ...
 
 
@@ -74,9 +77,13 @@ def render_defect(scene: Scene, spec: DefectSpec) -> Rendered:
     canvas = scene.photo.rgb.copy()
     drawn: list[_Drawn] = []
     plan = np.random.default_rng([spec.seed, 1])
+    suitability = getattr(mechanism, "suitability", None)
+    prefers = suitability(scene, spec) if suitability is not None else None
     clustered = spec.count > 2 and plan.random() < 0.5
     for index, area in enumerate(_areas(scene, spec, plan)):
-        instance = _draw_instance(scene, spec, mechanism, canvas, area, [part.site for part in drawn], index, clustered)
+        instance = _draw_instance(
+            scene, spec, mechanism, canvas, area, [part.site for part in drawn], index, clustered, prefers
+        )
         if instance is not None:
             canvas[instance.window.slices] = instance.rgb
             drawn.append(instance)
@@ -112,11 +119,14 @@ def _draw_instance(
     taken: list[Site],
     index: int,
     clustered: bool,
+    prefers: Callable[[float, float], float] | None,
 ) -> _Drawn | None:
     best: _Drawn | None = None
     for attempt in range(_PLACES):
         seeds = [spec.seed, index, attempt]
-        site = place_instance(scene, spec, area_px, taken, np.random.default_rng([*seeds, 2]), clustered=clustered)
+        site = place_instance(
+            scene, spec, area_px, taken, np.random.default_rng([*seeds, 2]), clustered=clustered, suitability=prefers
+        )
         found = _fit_size(site, spec, mechanism, canvas, seeds, reverse=attempt >= _PLACES // 2)
         if found is None:
             continue

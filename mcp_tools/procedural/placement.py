@@ -1,6 +1,6 @@
 """Where an instance goes: centre in the wished zone, on the object, apart from the others, along the local structure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,13 +45,21 @@ def window_around(scene: Scene, center_xy: tuple[float, float], extent: Extent, 
 
 
 def place_instance(
-    scene: Scene, spec: DefectSpec, area_px: float, taken: Sequence[Site], rng: np.random.Generator, *, clustered: bool
+    scene: Scene,
+    spec: DefectSpec,
+    area_px: float,
+    taken: Sequence[Site],
+    rng: np.random.Generator,
+    *,
+    clustered: bool,
+    suitability: Callable[[float, float], float] | None = None,
 ) -> Site:
     """Choose the place of one more instance.
 
     Args:
         area_px: area that the instance should cover.
         taken: sites chosen so far; the new one keeps clear of them.
+        suitability: (x, y) -> 0..1, places that the mechanism prefers; all are equal when unset.
         clustered: the new site lies in the neighbourhood of the first one.
     """
     extent = extent_of(scene, area_px, spec.elongation)
@@ -65,9 +73,11 @@ def place_instance(
         center = _sample(scene, spec, rng) if anchor is None else _sample_near(scene, anchor, extent, rng)
         angle = _direction(scene, spec, center, rng)
         score = _fit(scene, center, extent, angle) - _crowding(center, extent, taken)
+        if suitability is not None:
+            score += suitability(*center)
         if best is None or score > best[0]:
             best = (score, center, angle)
-        if score >= 1.0:
+        if score >= (1.0 if suitability is None else 1.7):
             break
     assert best is not None
     _, center, angle = best

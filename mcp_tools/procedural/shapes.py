@@ -78,16 +78,14 @@ class Facets(NamedTuple):
     """A field broken into planar facets.
 
     Attributes:
-        label: (h, w) int, which facet.
+        label: (h, w) int32, which facet, 0 .. n - 1.
         slope: (n, 2) float32, dh/dx and dh/dy of every facet.
-        border: (h, w) 0..1, 1 on the ridges between facets, falling off within about a pixel.
-        height: (h, w) pixels, piecewise planar, zero mean.
+        border: (h, w) 0..1, 1 on the ridges between facets.
     """
 
-    label: NDArray[np.intp]
+    label: NDArray[np.int32]
     slope: NDArray[np.float32]
     border: Field
-    height: Field
 
 
 def smooth_step(x: Field) -> Field:
@@ -305,7 +303,7 @@ def blob_distance(
     if lobes > 0:
         theta = np.arctan2(v, u)
         for k in range(2, 6):
-            outline += lobes * float(rng.normal()) / k * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
+            outline += lobes * float(rng.normal()) * 1.3 / k**1.4 * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
     if roughness > 0:
         outline += roughness * fractal_noise(window.shape, max(radius / stretch, 2.0), rng, octaves=4, gain=0.6)
     # Distances shrink with the stretch across the blob: dividing by it keeps a pixel at the flanks a pixel.
@@ -346,18 +344,25 @@ def facet_planes(
         slope: standard deviation of dh/dx and dh/dy.
         warp: how far borders depart from straight lines, relative to `size_px`.
     """
-    x, y = pixel_grid(window)
-    bend_x = x + warp * size_px * fractal_noise(window.shape, max(size_px * 0.8, 3.0), rng, octaves=3, gain=0.4)
-    bend_y = y + warp * size_px * fractal_noise(window.shape, max(size_px * 0.8, 3.0), rng, octaves=3, gain=0.4)
-    seeds = np.asarray(center_xy) + rng.normal(0.0, 0.6 * size_px, (count, 2))
-    slopes = rng.normal(0.0, slope, (count, 2)).astype(np.float32)
-    squares = np.stack([(bend_x - sx) ** 2 + (bend_y - sy) ** 2 for sx, sy in seeds]).astype(np.float32)
-    label = squares.argmin(0)
-    border = np.zeros(window.shape, np.float32)
-    if count > 1:
-        second = np.argpartition(squares, 1, axis=0)[1]
-        gap = np.take_along_axis(squares, second[None], 0)[0] - squares.min(0)
-        apart = np.maximum(np.linalg.norm(seeds[label] - seeds[second], axis=-1), 1.0)
-        border = np.clip(1.2 - 0.5 * gap / apart, 0.0, 1.0).astype(np.float32)
-    height = slopes[label, 0] * (x - seeds[label, 0]) + slopes[label, 1] * (y - seeds[label, 1])
-    return Facets(label, slopes, border, (height - height.mean()).astype(np.float32))
+    height, width = window.shape
+    seeds = np.asarray(center_xy) - (window.x0, window.y0) + rng.normal(0.0, 0.6 * size_px, (count, 2))
+    columns = np.clip(np.rint(seeds[:, 0]).astype(int), 0, width - 1)
+    rows = np.clip(np.rint(seeds[:, 1]).astype(int), 0, height - 1)
+    free = np.ones((height, width), np.uint8)
+    free[rows, columns] = 0
+    # The distance transform labels every pixel with its nearest seed in one pass, however many seeds there are.
+    _, nearest = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    names = np.zeros(int(nearest.max()) + 1, np.int32)
+    names[nearest[rows, columns]] = np.arange(count, dtype=np.int32)
+    bend = np.float32(warp * size_px)
+    scale = max(size_px * 0.8, 3.0)
+    map_x = np.arange(width, dtype=np.float32)[None, :] + bend * fractal_noise(window.shape, scale, rng, octaves=3, gain=0.4)
+    map_y = np.arange(height, dtype=np.float32)[:, None] + bend * fractal_noise(window.shape, scale, rng, octaves=3, gain=0.4)
+    label = cv2.remap(
+        names[nearest].astype(np.float32), map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+    ).astype(np.int32)
+    ridge = np.zeros(window.shape, np.float32)
+    ridge[:, 1:] = label[:, 1:] != label[:, :-1]
+    ridge[1:] = np.maximum(ridge[1:], label[1:] != label[:-1])
+    border = np.clip(1.8 * cv2.GaussianBlur(ridge, (0, 0), 0.7), 0.0, 1.0).astype(np.float32)
+    return Facets(label, rng.normal(0.0, slope, (count, 2)).astype(np.float32), border)

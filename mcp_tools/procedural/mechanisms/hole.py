@@ -16,14 +16,14 @@ from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_nois
 
 __all__ = ["render"]
 
-_THROUGH_CHANCE = 0.3
+_THROUGH_CHANCE = 0.2
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One hole. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    lobes, rough = ((0.05, 0.02), (0.16, 0.05), (0.3, 0.12))[int(rng.choice(3, p=[0.35, 0.35, 0.3]))]
+    lobes, rough = ((0.05, 0.02), (0.16, 0.05), (0.26, 0.1))[int(rng.choice(3, p=[0.35, 0.35, 0.3]))]
     distance = blob_distance(
         site.window,
         site.center_xy,
@@ -38,7 +38,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     cover = np.clip(distance + 0.5, 0.0, 1.0)
     towards_light = _towards_light(distance, site.scene.light[0])
     behind = median_background(site.scene)
-    if behind is not None and radius > 2.5 and rng.random() < _THROUGH_CHANCE:
+    if behind is not None and radius > 2.5 and spec.severity >= 6.0 and rough < 0.1 and rng.random() < _THROUGH_CHANCE:
         return _through(site, cover, distance, towards_light, behind)
     wall = float(rng.uniform(0.25, 0.9)) * radius
     deep = smooth_step((distance + 0.7) / max(wall, 1.2))
@@ -47,7 +47,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     grain = fractal_noise(site.window.shape, max(1.6, 0.7 * radius), rng, octaves=3, gain=0.7)
     dark = cover * (0.4 + 0.6 * deep) * (1.0 + 0.18 * grain + 0.25 * shade) * (1.0 - float(rng.uniform(0.2, 0.8)) * crescent)
     tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.4, 0.85)))
-    burr = float(rng.choice([0.0, 0.0, 0.12, 0.3]))
+    burr = float(rng.choice([0.0, 0.0, 0.1, 0.2]))
     rim_px = max(1.3, 0.2 * radius)
     rim = burr * rim_px * np.exp(-(((distance + rim_px) / rim_px) ** 2)) * np.clip(1.0 + 0.6 * grain, 0.0, 2.0)
     return Edit(
@@ -66,7 +66,7 @@ def _towards_light(distance: Field, azimuth_rad: float) -> Field:
 
 
 def _through(site: Site, cover: Field, distance: Field, towards_light: Field, behind: np.ndarray) -> Edit:
-    """Background in the opening, and the thickness of the material as a thin wall: lit on the far side, dark on the near one."""
+    """Background in the opening, and the thickness of the material as a thin wall, lit on its far side."""
     thickness = np.exp(-((distance / max(0.12 * float(distance.max()), 1.0)) ** 2)) * cover
     wall = (thickness * np.where(towards_light < 0, -0.35, 0.9) * np.abs(towards_light)).astype(np.float32)
     return Edit(

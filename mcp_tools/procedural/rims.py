@@ -1,0 +1,167 @@
+"""Where on an object a piece can break out: its outline, or the rim of a hollow (mouth of a bottle, blind bore, recess).
+
+A hollow is a large smooth compact region inside the object, of another brightness than the structured material around it.
+It is found on a small copy of the photo, so the cost does not grow with the photo.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Site
+
+__all__ = ["Hollow", "Seat", "find_hollow", "find_seat"]
+
+_COARSE_PX = 128
+_SMOOTHER = 3.0  # structure outside, relative to inside a hollow
+_MIN_STEP_L = 4.0
+_AREA = (0.03, 0.6)  # of the object
+
+
+class Hollow(NamedTuple):
+    """A hollow of the object, on a small copy of the photo.
+
+    Attributes:
+        inside: (h, w) bool.
+        away: (h, w) pixels of the small copy to its rim, on either side.
+        scale: small pixels per photo pixel.
+    """
+
+    inside: Mask
+    away: Field
+    scale: float
+
+    def nearness(self, x: float, y: float) -> float:
+        """0..1: how near a point of the photo lies to the rim, on its solid side."""
+        row, column = min(int(y * self.scale), self.away.shape[0] - 1), min(int(x * self.scale), self.away.shape[1] - 1)
+        if self.inside[row, column]:
+            return 0.0
+        return float(np.exp(-((self.away[row, column] / (0.06 * _COARSE_PX)) ** 2)))
+
+
+class Seat(NamedTuple):
+    """Where a piece sat.
+
+    Attributes:
+        center_xy: middle of the break; on the edge if there is one.
+        angle_rad: direction of the edge there.
+        impact_xy: point that was hit.
+        on_outline: True at the outline of the object.
+        beyond: (h, w) 0..1 over the site's window, the hollow beyond a rim, which stays as it is; else None.
+    """
+
+    center_xy: tuple[float, float]
+    angle_rad: float
+    impact_xy: tuple[float, float]
+    on_outline: bool
+    beyond: Field | None
+
+
+def find_hollow(scene: Scene) -> Hollow | None:
+    """The largest hollow of the object; None for plain objects and surfaces."""
+    height, width = scene.photo.shape
+    scale = min(1.0, _COARSE_PX / max(height, width))
+    size = max(16, round(width * scale)), max(16, round(height * scale))
+    lightness = cv2.resize(np.ascontiguousarray(scene.lab[..., 0]), size, interpolation=cv2.INTER_AREA)
+    solid = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    solid = cv2.erode(solid, np.ones((7, 7), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1).astype(np.bool_)
+    if np.count_nonzero(solid) < 400:
+        return None
+    detail = lightness - cv2.blur(lightness, (5, 5))
+    spread = cv2.sqrt(cv2.blur(detail * detail, (5, 5))) + 0.15
+    levels = np.log(spread)
+    low, high = np.percentile(levels[solid], [5, 95])
+    if high - low < np.log(_SMOOTHER):
+        return None
+    coded = np.clip(255.0 * (levels - low) / (high - low), 0, 255).astype(np.uint8)
+    level, _ = cv2.threshold(coded[solid].reshape(-1, 1), 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    smooth = (solid & (coded <= level)).astype(np.uint8)
+    smooth = cv2.morphologyEx(smooth, cv2.MORPH_OPEN, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5)))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(smooth, connectivity=4)
+    if count < 2:
+        return None
+    main = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+    inside = (labels == main).astype(np.uint8)
+    share = float(stats[main, cv2.CC_STAT_AREA]) / np.count_nonzero(solid)
+    contours, _ = cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(contours[0])
+    cv2.fillConvexPoly(inside, hull, 1)
+    compact = float(stats[main, cv2.CC_STAT_AREA]) / max(float(inside.sum()), 1.0)
+    # The filter saw structure up to two pixels inside the rim.
+    inside = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=2).astype(np.bool_)
+    around = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(np.bool_) & ~inside
+    step = abs(float(np.median(lightness[inside]) - lightness[around].mean()))
+    if not (_AREA[0] < share < _AREA[1] and compact > 0.8 and step > _MIN_STEP_L) or not solid[around].mean() > 0.8:
+        return None
+    outer = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
+    inner = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
+    return Hollow(inside, np.maximum(outer, inner).astype(np.float32), size[0] / width)
+
+
+def find_seat(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Seat:
+    """Seat at the outline when the spec or the place asks for it, else at the rim of a hollow nearby, else inside."""
+    x, y = site.center_xy
+    radius = float(np.sqrt(site.area_px / np.pi))
+    depth = float(site.scene.depth_px[round(y), round(x)])
+    fixed = spec.orientation_deg is not None
+    hollow = None if spec.zone == "edge" else find_hollow(site.scene)
+    if hollow is not None:
+        found = _rim_point(hollow, x, y)
+        gap = float(np.hypot(found[0] - x, found[1] - y))
+        if gap < 1.8 * radius + 6.0 and gap < 2.5 * depth:
+            angle = _along(hollow.away * np.where(hollow.inside, -1.0, 1.0), found[0] * hollow.scale, found[1] * hollow.scale)
+            slide = float(rng.normal(0.0, 0.3 * radius))
+            impact = (found[0] + slide * float(np.cos(angle)), found[1] + slide * float(np.sin(angle)))
+            return Seat(found, site.angle_rad if fixed else angle, impact, False, _hollow_in(site, hollow))
+    if spec.zone == "edge" or depth < radius:
+        point = _descend(site.scene.depth_px, round(x), round(y))
+        return Seat(point, site.angle_rad if fixed else _along(site.scene.depth_px, *point), point, True, None)
+    impact = (x + float(rng.normal(0.0, 0.3 * radius)), y + float(rng.normal(0.0, 0.3 * radius)))
+    return Seat((x, y), site.angle_rad, impact, False, None)
+
+
+def _rim_point(hollow: Hollow, x: float, y: float) -> tuple[float, float]:
+    """Point (x, y) of the photo on the rim, nearest to a given one."""
+    rows, columns = np.nonzero(hollow.inside & (hollow.away <= 1.5))
+    nearest = int(((columns - x * hollow.scale) ** 2 + (rows - y * hollow.scale) ** 2).argmin())
+    return (float(columns[nearest]) + 0.5) / hollow.scale, (float(rows[nearest]) + 0.5) / hollow.scale
+
+
+def _hollow_in(site: Site, hollow: Hollow) -> Field:
+    """(h, w) 0..1 over the site's window: inside the hollow, soft over about a pixel."""
+    height, width = site.window.shape
+    signed = (hollow.away * np.where(hollow.inside, 1.0, -1.0)).astype(np.float32)
+    matrix = np.array(
+        [[hollow.scale, 0.0, site.window.x0 * hollow.scale - 0.5], [0.0, hollow.scale, site.window.y0 * hollow.scale - 0.5]],
+        np.float32,
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    fine = cv2.warpAffine(signed, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.clip(fine / hollow.scale * 0.5 + 0.5, 0.0, 1.0).astype(np.float32)
+
+
+def _descend(depth: Field, column: int, row: int) -> tuple[float, float]:
+    """Point (x, y) of the outline reached by walking down the distance field."""
+    for _ in range(sum(depth.shape)):
+        here = depth[row, column]
+        if here <= 1.0:
+            break
+        rows, columns = slice(max(row - 1, 0), row + 2), slice(max(column - 1, 0), column + 2)
+        around = depth[rows, columns]
+        down, right = np.unravel_index(int(around.argmin()), around.shape)
+        if around[down, right] >= here:
+            break
+        row, column = rows.start + int(down), columns.start + int(right)
+    return float(column), float(row)
+
+
+def _along(distance: Field, x: float, y: float) -> float:
+    """Direction of the level lines of a distance field at a point."""
+    row, column = int(y), int(x)
+    patch = distance[max(row - 4, 0) : row + 5, max(column - 4, 0) : column + 5]
+    dy, dx = (float(part.mean()) for part in np.gradient(patch))
+    return float(np.arctan2(dx, -dy))
