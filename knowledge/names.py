@@ -1,8 +1,8 @@
 """Names as people write them, brought to one form: case, separators, plurals.
 
-    plain_name("Metal_Nuts")   -> "metal nuts"
-    singular_name("metal nuts") -> "metal nut"
-    head_of("scratch on the neck") -> "scratch"
+plain_name("Metal_Nuts")   -> "metal nuts"
+singular_name("metal nuts") -> "metal nut"
+head_of("scratch on the neck") -> "scratch"
 """
 
 import re
