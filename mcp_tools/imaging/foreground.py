@@ -24,7 +24,7 @@ _SIDE = 128  # longer side of the copy on which the object is found
 _REFINED_SIDE = 1024  # longer side of the copy on which its outline is drawn
 _MIN_SEPARATION = 8.0  # CIELAB units between object and background
 _MIN_SHARE = 0.02  # of the frame, for the object and for the background
-_MIN_EDGE = 0.45  # part of the separation that must happen within a few pixels of the outline
+_MIN_EDGE = 0.45  # part of the separation (10 units are always enough) that must happen within a few pixels of the outline
 # (smoothing in pixels, how far a border pixel may lie off the background's colour and still shape it), most usual case first:
 # an even or unevenly lit backdrop; an object that reaches much of the border; a textured backdrop
 _ATTEMPTS = ((0.8, 20.0), (0.8, 3.0), (2.0, 6.0))
@@ -212,7 +212,7 @@ def _is_object(mask: _SmallMask, lab: Lab, sides: _Sides) -> bool:
         return False
     # the colour must change within a few pixels, and more than it does from pixel to pixel of the background
     spread = 1.4826 * float(np.median(_sample(np.abs(background[:, 0] - sides.outside[..., 0][sides.outer]))))
-    crisp = float((jump > max(_MIN_EDGE * max(separation, _MIN_SEPARATION), 2.0 * spread)).mean())
+    crisp = float((jump > max(min(_MIN_EDGE * max(separation, _MIN_SEPARATION), 10.0), 2.0 * spread)).mean())
     steepest = np.asarray(cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, _BOX3), np.float32)
     slope = np.maximum(np.maximum(steepest[..., 0], steepest[..., 1]), steepest[..., 2])
     edge = float(np.median(cv2.dilate(slope, _BOX3)[along]))

@@ -37,7 +37,8 @@ def estimate_noise(luma: Field) -> float:
     if usable.size < 4:
         return 0.0
     # the fifth of the blocks with the least detail; the mean of the lowest fifth of a noise-only field lies 12 % below
-    return float(np.sqrt(np.percentile(usable, 20.0))) * 1.12
+    sigma = float(np.sqrt(np.percentile(usable, 20.0))) * 1.12
+    return sigma if sigma > 1e-6 else 0.0  # rounding errors of a flat picture
 
 
 def estimate_blur(luma: Field, noise_sigma: float) -> float:
@@ -55,8 +56,9 @@ def estimate_blur(luma: Field, noise_sigma: float) -> float:
         return 0.8
     strong = crest & (slope >= np.percentile(slope[crest], 60.0))
     ratio = slope[strong] / np.maximum(again[strong], 1e-6)
-    sigma = extra / np.sqrt(np.maximum(ratio**2 - 1.0, 0.02))
-    return float(np.clip(np.percentile(sigma, 25.0), 0.3, 6.0))
+    squared = extra**2 / np.maximum(ratio**2 - 1.0, 0.02)
+    # central differences average over two pixels, which adds a variance of 1/3
+    return float(np.clip(np.sqrt(max(float(np.percentile(squared, 25.0)) - 1.0 / 3.0, 0.0)), 0.3, 6.0))
 
 
 def _slope(luma: Field) -> Field:
