@@ -32,7 +32,9 @@ def clear() -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
 
 
-def material(name: str, color: tuple[float, float, float], metallic: float, roughness: float) -> tuple[bpy.types.Material, bpy.types.Node]:
+def material(
+    name: str, color: tuple[float, float, float], metallic: float, roughness: float
+) -> tuple[bpy.types.Material, bpy.types.Node]:
     mat = bpy.data.materials.new(name)
     mat.use_nodes = True
     bsdf = mat.node_tree.nodes["Principled BSDF"]
@@ -42,8 +44,16 @@ def material(name: str, color: tuple[float, float, float], metallic: float, roug
     return mat, bsdf
 
 
-def add_noise_bump(mat: bpy.types.Material, bsdf: bpy.types.Node, scale: tuple[float, float, float], strength: float,
-                   seed: float, detail: float = 8.0, kind: str = "noise", distance: float = 0.02) -> bpy.types.Node:
+def add_noise_bump(
+    mat: bpy.types.Material,
+    bsdf: bpy.types.Node,
+    scale: tuple[float, float, float],
+    strength: float,
+    seed: float,
+    detail: float = 8.0,
+    kind: str = "noise",
+    distance: float = 0.02,
+) -> bpy.types.Node:
     """Bump from object-space noise; returns the texture node so that colour can follow it."""
     tree = mat.node_tree
     coord = tree.nodes.new("ShaderNodeTexCoord")
@@ -71,8 +81,16 @@ def add_noise_bump(mat: bpy.types.Material, bsdf: bpy.types.Node, scale: tuple[f
     return texture
 
 
-def color_from(mat: bpy.types.Material, bsdf: bpy.types.Node, texture: bpy.types.Node, output: str,
-               dark: tuple[float, float, float], light: tuple[float, float, float], low: float = 0.3, high: float = 0.7) -> None:
+def color_from(
+    mat: bpy.types.Material,
+    bsdf: bpy.types.Node,
+    texture: bpy.types.Node,
+    output: str,
+    dark: tuple[float, float, float],
+    light: tuple[float, float, float],
+    low: float = 0.3,
+    high: float = 0.7,
+) -> None:
     ramp = mat.node_tree.nodes.new("ShaderNodeValToRGB")
     ramp.color_ramp.elements[0].color = (*dark, 1.0)
     ramp.color_ramp.elements[1].color = (*light, 1.0)
@@ -161,7 +179,9 @@ def metal_nut(rng: random.Random) -> None:
     bpy.data.objects.remove(cone)
     thread_mat, _ = material("thread", (0.35, 0.34, 0.33), 1.0, 0.3)
     for turn in range(8):
-        bpy.ops.mesh.primitive_torus_add(major_radius=0.64, minor_radius=0.045, major_segments=96, location=(0, 0, 0.06 + turn * 0.09))
+        bpy.ops.mesh.primitive_torus_add(
+            major_radius=0.64, minor_radius=0.045, major_segments=96, location=(0, 0, 0.06 + turn * 0.09)
+        )
         bpy.context.object.data.materials.append(thread_mat)
     angle = rng.uniform(0, math.tau)
     shift = (rng.uniform(-0.15, 0.15), rng.uniform(-0.15, 0.15))
@@ -336,7 +356,7 @@ def shoot(item: str, number: int, size: int, out: Path) -> None:
     target = out / item / f"{number:03d}.jpg"
     target.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(photo).save(target, quality=93, subsampling=0)
-    print(target)  # noqa: T201
+    print(target)
 
 
 def main() -> None:

@@ -1,0 +1,121 @@
+"""`anomalyagent synthesize`: a data set of defects on your own photos."""
+
+import json
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption
+
+if TYPE_CHECKING:
+    from anomalyagent.graph.events import Progress
+    from anomalyagent.graph.runfile import RunSummary
+
+__all__ = ["command"]
+
+
+def command(
+    normals: Annotated[
+        list[Path],
+        typer.Option(help="Folder or file of good parts, or an MVTec AD category (then train/good); may be repeated."),
+    ],
+    item: Annotated[str, typer.Option(help="What the photos show, in words: 'metal nut'.")],
+    anomaly_type: Annotated[
+        list[str],
+        typer.Option(help="Defect in your own words, used verbatim; may be repeated. 'auto' chooses those that fit the item."),
+    ],
+    out: Annotated[Path, typer.Option(help="Run folder; the same command on it again resumes.")],
+    count: Annotated[int, typer.Option(min=1, help="Accepted samples of each anomaly type.")] = 20,
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, settings and photos: same bytes.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Local processes.")] = 1,
+    max_rounds: Annotated[int | None, typer.Option(min=1, max=20, help="Most attempts at one sample (limits.rounds).")] = None,
+    keep_rejected: Annotated[bool, typer.Option(help="Also keep the best image of each rejected task, in rejected/.")] = False,
+    config: ConfigOption = None,
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make realistic defects, with pixel masks, on photos of good parts.
+
+    Exit codes: 0 complete; 1 a type was given up before it had its samples; 130 interrupted (the same command resumes);
+    others: see the message.
+    """
+    from anomalyagent.configs.loading import load_settings
+    from anomalyagent.graph.run import Request, synthesize
+
+    if "auto" in anomaly_type and len(anomaly_type) > 1:
+        raise typer.BadParameter("'auto' chooses the types; do not name others beside it.", param_hint="--anomaly-type")
+    settings = load_settings(config, [*(sets or ()), *([f"seed={seed}"] if seed is not None else [])])
+    request = Request(
+        normals=normals,
+        item=item,
+        anomaly_types="auto" if anomaly_type == ["auto"] else anomaly_type,
+        count=count,
+        out=out,
+        jobs=jobs,
+        max_rounds=max_rounds,
+        keep_rejected=keep_rejected,
+        command=["anomalyagent", *sys.argv[1:]],
+    )
+    with _reporting(as_json) as progress:
+        summary = synthesize(request, settings, progress)
+    if as_json:
+        typer.echo(summary.model_dump_json())
+    else:
+        _print_summary(summary)
+    if summary.status == "interrupted":
+        typer.echo("Interrupted. Give the same command again to go on.", err=True)
+        raise typer.Exit(130)
+    if summary.status != "complete":
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _reporting(as_json: bool) -> Generator["Progress"]:
+    """JSON lines, live bars on a terminal, or plain lines in a pipe."""
+    from anomalyagent.cli import progress
+
+    if as_json:
+        yield lambda event: typer.echo(json.dumps(progress.as_record(event)))
+    elif sys.stdout.isatty():
+        with progress.Bars() as bars:
+            yield bars
+    else:
+        yield progress.Lines(typer.echo)
+
+
+def _print_summary(summary: "RunSummary") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(
+        "anomaly type", "accepted", "rejected", "failed", "why not", "rounds", "score", box=None, title_justify="left"
+    )
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for one in summary.types:
+        reasons = ", ".join(f"{name} x{times}" for name, times in list(one.reasons.items())[:3])
+        given_up = " (given up)" if one.given_up else ""
+        table.add_row(
+            f"{one.anomaly_type}{given_up}",
+            str(one.accepted),
+            str(one.rejected),
+            str(one.failed),
+            reasons or "-",
+            "-" if one.rounds_mean is None else f"{one.rounds_mean:.2f}",
+            "-" if one.score_mean is None else f"{one.score_mean:.1f}",
+        )
+    console.print(table)
+    good = "-" if summary.seconds_per_good is None else f"{summary.seconds_per_good:.2f} s"
+    console.print(
+        f"{summary.accepted} accepted, {summary.rejected} rejected, {summary.failed} failed; {good} and "
+        f"${summary.cost_per_good or 0:.4f} for a good sample; {summary.status}.",
+        highlight=False,
+    )
+    console.print(f"data set  {summary.run_dir}/{summary.dataset}", highlight=False, soft_wrap=True)
+    if summary.report:
+        console.print(f"report    {summary.run_dir}/{summary.report}", highlight=False, soft_wrap=True)
