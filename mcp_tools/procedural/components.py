@@ -1,21 +1,21 @@
-"""Parts of an object that can be taken away, exchanged or bent: blobs that differ from what surrounds them, and protrusions.
+"""Parts of an object that can be taken away, exchanged or bent: blobs that differ from what surrounds them, and
+protrusions.
 
-Everything is searched near a site and at the size that the site asks for, on a copy scaled so that a part of that size is about
-16 pixels wide: the cost does not depend on the photo.
+Everything is searched near a site and at the size that the site asks for, on a copy scaled so that a part of that size is
+about 16 pixels wide: the cost does not depend on the photo.
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
-from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
+from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
-__all__ = ["Component", "around", "fill_behind", "find_components", "find_protrusions"]
+__all__ = ["Component", "around", "find_components", "find_protrusions"]
 
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _REACH = 4.5  # half width of the search region, in part sizes
@@ -47,6 +47,12 @@ class Component(NamedTuple):
     contrast: float
 
 
+class _Look(NamedTuple):
+    lab: Lab  # scaled
+    distance: Field  # scaled, CIELAB distance to the local median
+    background: NDArray[np.float32] | None  # (3,) median colour off the object
+
+
 class _Region(NamedTuple):
     window: Window
     scale: float  # scaled pixels per photo pixel
@@ -61,33 +67,16 @@ def around(window: Window, margin_px: float, photo_shape: tuple[int, int]) -> Wi
     )
 
 
-def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
-    """`rgb` with `hole` filled by the plain ground around it.
-
-    Whatever else stands out from the ground (neighbouring parts, letters, edges) is kept out of the filling, so that no piece
-    of a neighbour appears in the gap.
-
-    Args:
-        rgb: (h, w, 3) float32 0..1. hole: (h, w) bool, not everything.
-    """
-    reach = max(3, round(0.12 * float(np.sqrt(np.count_nonzero(hole)))))
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
-    ring = cv2.dilate(hole.astype(np.uint8), disc).astype(bool) & ~hole
-    if not ring.any():
-        return fill_from_surroundings(rgb, hole, rng)
-    away = np.linalg.norm(lab_from_rgb(rgb) - np.median(lab_from_rgb(rgb[ring][None])[0], axis=0), axis=2)
-    plain = away <= max(6.0, 3.0 * float(np.median(away[ring])))
-    plain &= ~cv2.dilate((~plain & ~hole).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
-    if np.count_nonzero(plain & ~hole) < 0.1 * hole.size:
-        return fill_from_surroundings(rgb, hole, rng)
-    return fill_from_surroundings(rgb, hole | ~plain, rng)
-
-
 def find_components(site: Site) -> list[Component]:
     """Compact parts near the site that stand out from their surroundings (pins, prints, screws, holes), best first.
 
-    Best means close to the site and about the wished area; parts cut off by the search region are left out.
+    Best means close to the site and about the wished area; parts cut off by the search region are left out. When there is
+    none of the wished size, smaller ones are looked for.
     """
+    return _find_blobs(site) or _find_blobs(replace(site, area_px=0.3 * site.area_px))
+
+
+def _find_blobs(site: Site) -> list[Component]:
     region = _region(site)
     lab = cv2.resize(site.scene.lab[region.window.slices], region.foreground.shape[::-1], interpolation=cv2.INTER_AREA).astype(
         np.float32
@@ -104,8 +93,8 @@ def find_components(site: Site) -> list[Component]:
         return []
     level = max(7.0, 3.0 * float(np.median(inside)), 0.35 * float(np.percentile(inside, 98.5)))
     marked = ((distance > level) & (near_object > 0)).astype(np.uint8)
-    marked = cv2.morphologyEx(marked, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
-    found = _collect(site, region, marked, distance, solid=0.6)
+    marked = cv2.morphologyEx(marked, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)).astype(np.uint8)
+    found = _collect(site, region, marked, _Look(lab, distance, _background(region, lab)), solid=0.6)
     return sorted(found, key=lambda part: _misplacement(site, part))
 
 
@@ -119,11 +108,12 @@ def find_protrusions(site: Site) -> list[Component]:
         reach = int(radius * _PART_PX)
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
         padded = cv2.copyMakeBorder(region.foreground, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
-        body = cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc)[reach:-reach, reach:-reach]
-        stubs = cv2.morphologyEx(region.foreground & (1 - body), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8))
+        body = cv2.morphologyEx(padded, cv2.MORPH_OPEN, disc)[reach:-reach, reach:-reach].astype(np.uint8)
+        stubs = cv2.morphologyEx(region.foreground & (1 - body), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)).astype(np.uint8)
         for part in _collect(site, region, stubs, None, solid=0.5):
             rooted = _with_root(region, part, body)
-            if rooted is not None and rooted.length_px > 1.4 * np.sqrt(rooted.area_px):
+            # corners of the body are wider than they stand out
+            if rooted is not None and part.elongation > 1.6 and abs(np.cos(rooted.angle_rad - part.angle_rad)) > 0.7:
                 found.append(rooted)
     return sorted(found, key=lambda part: _misplacement(site, part))
 
@@ -139,12 +129,10 @@ def _region(site: Site) -> _Region:
     scale = min(_PART_PX / max(wanted, 6.0), 1.5)
     size = max(round(window.shape[1] * scale), 8), max(round(window.shape[0] * scale), 8)
     foreground = cv2.resize(site.scene.foreground[window.slices].astype(np.uint8), size, interpolation=cv2.INTER_AREA)
-    return _Region(window, scale, foreground)
+    return _Region(window, scale, foreground.astype(np.uint8))
 
 
-def _collect(
-    site: Site, region: _Region, marked: NDArray[np.uint8], distance: NDArray[np.float32] | None, *, solid: float
-) -> list[Component]:
+def _collect(site: Site, region: _Region, marked: NDArray[np.uint8], look: _Look | None, *, solid: float) -> list[Component]:
     """Connected parts of about the wished size, with their shape measured."""
     count, labels, stats, centers = cv2.connectedComponentsWithStats(marked, connectivity=8)
     wanted = site.area_px * region.scale**2
@@ -164,9 +152,33 @@ def _collect(
         hull = cv2.convexHull(np.stack([xs, ys], 1).astype(np.int32))
         if area < solid * max(cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True), 1.0):
             continue
-        contrast = 0.0 if distance is None else float(distance[labels == i].mean())
+        contrast = 0.0
+        if look is not None:
+            contrast = float(look.distance[y : y + h, x : x + w][piece > 0].mean())
+            if not _stands_alone(look, piece, x, y, contrast):
+                continue
         parts.append(_measure(site, region, piece, x, y, (float(centers[i][0]), float(centers[i][1])), contrast))
     return parts
+
+
+def _background(region: _Region, lab: Lab) -> NDArray[np.float32] | None:
+    """Median colour of what is not the object; None when there is too little of it."""
+    beyond = cv2.dilate(region.foreground, np.ones((3, 3), np.uint8)) == 0
+    return np.median(lab[beyond], axis=0).astype(np.float32) if np.count_nonzero(beyond) > 0.02 * beyond.size else None
+
+
+def _stands_alone(look: _Look, piece: NDArray[np.uint8], x: int, y: int, contrast: float) -> bool:
+    """False for a corner of the body (it goes on beyond the border of the piece) and for a gap that shows the background."""
+    h, w = piece.shape
+    framed = np.pad(piece, 3)
+    lab = cv2.copyMakeBorder(look.lab, 3, 3, 3, 3, cv2.BORDER_REPLICATE)[y : y + h + 6, x : x + w + 6]
+    color = np.median(lab[framed > 0], axis=0)
+    if look.background is not None and float(np.linalg.norm(color - look.background)) < 10.0:
+        return False
+    near, far = cv2.dilate(framed, np.ones((3, 3), np.uint8)), cv2.dilate(framed, np.ones((7, 7), np.uint8))
+    ring = (far > 0) & (near == 0)
+    alike = np.linalg.norm(lab[ring] - color, axis=1) < 0.5 * contrast
+    return bool(alike.mean() < 0.15)
 
 
 def _measure(

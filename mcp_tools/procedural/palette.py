@@ -80,7 +80,7 @@ MATTER = (
 def rgb_of(lab: Lab) -> RGB:
     """(..., 3) CIELAB (D65) -> sRGB, clipped to 0..1."""
     flat = np.ascontiguousarray(lab, dtype=np.float32).reshape(1, -1, 3)
-    return np.clip(cv2.cvtColor(flat, cv2.COLOR_Lab2RGB).reshape(lab.shape), 0.0, 1.0)
+    return np.clip(cv2.cvtColor(flat, cv2.COLOR_Lab2RGB).reshape(lab.shape), 0.0, 1.0).astype(np.float32, copy=False)
 
 
 def log_ratio(lab: NDArray[np.float32], shift: Triple, grey: bool) -> NDArray[np.float32]:
@@ -183,7 +183,7 @@ def reach_contrast(near: Surroundings, target: NDArray[np.float32], severity: fl
     limit = target.copy()
     limit[0] = 97.0 if target[0] >= near.lab[0] else 3.0
     t = np.linspace(0.0, 1.0, 24, dtype=np.float32)[:, None]
-    steps = np.concatenate([near.lab + (target - near.lab) * t, target + (limit - target) * t])
+    steps = np.concatenate([near.lab + (target - near.lab) * t, target + (limit - target) * t]).astype(np.float32)
     contrast = ciede2000(np.broadcast_to(near.lab, steps.shape), steps)
     enough = np.flatnonzero(contrast >= severity * near.jnd)
     return steps[int(enough[0]) if enough.size else int(contrast.argmax())].astype(np.float32)

@@ -16,7 +16,7 @@ __all__ = ["cast_shadow", "foreground_cover", "grain_noise", "lightness_of", "ow
 def grain_noise(
     shape: tuple[int, int], length_px: float, width_px: float, angle_rad: float, rng: np.random.Generator, *, octaves: int = 2
 ) -> Field:
-    """Noise with zero mean and about unit variance whose features are `length_px` long along `angle_rad` and `width_px` wide."""
+    """Noise of about unit variance whose features are `length_px` long along `angle_rad` and `width_px` wide."""
     height, width = shape
     reach = float(np.hypot(height, width))
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
@@ -53,7 +53,7 @@ def foreground_cover(site: Site) -> Field:
     cover = site.scene.foreground[site.window.slices].astype(np.float32)
     sigma = max(site.scene.blur_sigma_px, 0.6)
     soft = cv2.GaussianBlur(cover, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return np.clip(2.0 * soft - 1.0, 0.0, 1.0)
+    return np.clip(2.0 * soft - 1.0, 0.0, 1.0).astype(np.float32)
 
 
 def window_guard(site: Site, margin_px: float) -> Field:

@@ -8,13 +8,19 @@ import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 
-__all__ = ["bend_map", "feather", "push_map", "sample", "turn_map"]
+__all__ = ["bend_map", "feather", "push_map", "sample", "sample_cover", "turn_map"]
 
 
-def sample(image: RGB | Field, map_x: Field, map_y: Field) -> RGB | Field:
-    """Image values at (map_x, map_y), bicubic, border pixels repeated; same (h, w) as the maps."""
+def sample(image: RGB, map_x: Field, map_y: Field) -> RGB:
+    """(h, w, 3) pixels of a photo at (map_x, map_y), bicubic, border pixels repeated."""
     moved = cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(moved, float(image.min()), float(image.max()))
+    return np.clip(moved, float(image.min()), float(image.max())).astype(np.float32, copy=False)
+
+
+def sample_cover(cover: Field, map_x: Field, map_y: Field) -> Field:
+    """Coverage 0..1 at (map_x, map_y), bilinear, 0 outside; same (h, w) as the maps."""
+    moved = cv2.remap(cover, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(moved, np.float32)
 
 
 def bend_map(
@@ -22,8 +28,8 @@ def bend_map(
 ) -> tuple[Field, Field]:
     """Backward map of a beam that leaves `root_xy` along `axis_rad` and is bent by `angle_rad` in all.
 
-    The centre line turns with the arc length s as angle * min(s / (length (1 - sharpness)), 1): sharpness 0 bends along the whole
-    length, 1 kinks at the root. Each pixel takes the source point with the same arc length and the same offset from the line.
+    The centre line turns with the arc length s as angle * min(s / (length (1 - sharpness)), 1): sharpness 0 bends along the
+    whole length, 1 kinks at the root. Each pixel takes the source point of equal arc length and equal offset from the line.
     """
     height, width = shape
     y, x = np.mgrid[:height, :width].astype(np.float32)

@@ -1,19 +1,20 @@
-"""Bend: a part that stands out (lead, pin, tab) or lies on the object (wire, long print) is bent aside, the outline is pushed in or
-out, or, on a plain surface, the sheet has a crease.
+"""Bend: a part that stands out (lead, pin, tab) or lies on the object (wire, long print) is bent aside, the outline is
+pushed in or out, or, on a plain surface, the sheet has a crease.
 
-The photo's own pixels are moved along smooth backward maps (`warp`); what the part leaves free is filled from its surroundings.
+The photo's own pixels are moved along smooth backward maps (`warp`); what the part leaves free is filled from its
+surroundings.
 """
 
 import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
-from anomalyagent.mcp_tools.procedural.components import Component, around, fill_behind, find_components, find_protrusions
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
-from anomalyagent.mcp_tools.procedural.warp import bend_map, feather, push_map, sample
+from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover
 
 __all__ = ["render"]
 
@@ -40,31 +41,13 @@ def _free_end(part: Component, rng: np.random.Generator) -> Component:
 def _bend_part(site: Site, spec: DefectSpec, part: Component, rng: np.random.Generator) -> Edit:
     """The part turned about its root, along its length or with a kink."""
     lean = float(np.clip(0.12 + 0.05 * spec.severity, 0.2, 0.9) * rng.uniform(0.8, 1.25)) * float(rng.choice([-1.0, 1.0]))
-    window = around(part.window, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, site.scene.foreground.shape)
-    rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
-    mask = np.zeros(window.shape, bool)
-    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
-    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
-    soft = 1.0 + 1.2 * site.scene.blur_sigma_px
-    cover = feather(mask, soft)
-    root = part.root_xy[0] - window.x0, part.root_xy[1] - window.y0
-    maps = bend_map(window.shape, root, part.angle_rad, part.length_px, lean, float(rng.choice([0.0, 0.3, 0.75])))
-    moved_cover = cv2.remap(cover, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    moved = sample(rgb, *maps)
-    ground = fill_behind(rgb, mask, rng)
-    paint = ground + (moved - ground) * moved_cover[..., None]
-    return _moved(window, paint, np.maximum(cover, moved_cover))
-
-
-def _moved(window: Window, paint: RGB, opacity: Field) -> Edit:
-    return Edit(
-        window=window,
-        support=opacity > 0.01,
-        paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
-        opacity=opacity.astype(np.float32),
-        strength_fixed=True,
-        photographed=True,
-    )
+    lifted = cut_out(site, part, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, rng)
+    root = part.root_xy[0] - lifted.window.x0, part.root_xy[1] - lifted.window.y0
+    kink = float(rng.choice([0.0, 0.3, 0.75]))
+    maps = bend_map(lifted.window.shape, root, part.angle_rad, part.length_px, lean, kink)
+    matte = sample_cover(lifted.matte, *maps)
+    paint = lifted.ground + (sample(lifted.rgb, *maps) - lifted.ground) * matte[..., None]
+    return edit_of(lifted.window, paint.astype(np.float32), np.maximum(lifted.seat, matte))
 
 
 def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -96,22 +79,22 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
     paint = sample(rgb, *maps)
     gx_map, gy_map = np.meshgrid(np.arange(window.shape[1]), np.arange(window.shape[0]))
     cover = (np.hypot(maps[0] - gx_map, maps[1] - gy_map) > 0.05).astype(np.float32)
-    return _moved(window, paint, cover)
+    return edit_of(window, paint, cover)
 
 
 def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     """A sharp fold with a shallow buckle on one side of it."""
-    slender = float(np.clip(spec.elongation, float(rng.uniform(4.0, 9.0)), 25.0))
+    slender = float(np.clip(spec.elongation, float(rng.uniform(7.0, 14.0)), 30.0))
     length = float(np.sqrt(site.area_px * slender))
     reach = 0.75 * site.area_px / length + 2.0
     path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.05, 0.3)), wobble=0.04)
     stroke = trace_stroke(site.window, path, reach)
-    ends = smooth_step(np.minimum(stroke.along, 1.0 - stroke.along) * 3.5)
+    ends = smooth_step(np.minimum(stroke.along, 1.0 - stroke.along) * np.float32(3.5))
     away = stroke.distance / reach
     # one steep and one shallow flank: a sheet folds to one side
     steep = np.where(stroke.side * float(rng.choice([-1.0, 1.0])) > 0, 0.12, 0.35)
     ridge = np.exp(-away / np.maximum(steep, 1.0 / reach))
-    wave = 1.0 + 0.5 * fractal_noise(site.window.shape, max(0.25 * length, 4.0), rng, octaves=2)
+    wave = 1.0 + 0.25 * fractal_noise(site.window.shape, max(0.25 * length, 4.0), rng, octaves=2)
     ripple = 0.12 * fractal_noise(site.window.shape, max(reach, 4.0), rng, octaves=2)
     fade = np.clip(1.0 - away**2, 0.0, 1.0) ** 2
     height = (0.4 * reach * ends * fade * (ridge * wave + ripple) * window_guard(site, 3.0)).astype(np.float32)

@@ -1,9 +1,10 @@
-"""Contamination: foreign matter that lies on or in the part. It is opaque, has its own texture and throws a contact shadow.
+"""Contamination: foreign matter that lies on or in the part. It is opaque, has its own texture and throws a contact
+shadow.
 
-Kinds: `powder` (many grains, few of them large), `chip` (a splinter of metal or plastic with flat facets), `glob` (glue, resin, grease:
-rounded, glossy, partly transparent), `debris` (an irregular bit with arms, crumb- or insect-like), `rag` (a torn or cut piece of fabric,
-paper or tape with its own weave), `strip` (a long piece that may reach in from outside), `filling` (cloudy matter that fills
-the cavity or field around the site up to its borders).
+Kinds: `powder` (many grains, few of them large), `chip` (a splinter of metal or plastic with flat facets), `glob` (glue,
+resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit with arms, crumb- or insect-like), `rag`
+(a torn or cut piece of fabric, paper or tape with its own weave), `strip` (a long piece that may reach in from outside),
+`filling` (cloudy matter that fills the cavity or field around the site up to its borders).
 """
 
 import cv2
@@ -89,8 +90,10 @@ def _relief(height: Field, matter: Matter, site: Site, rng: np.random.Generator)
     """Lightness offset of a body with the relief `height` (pixels): shading, gloss, grain."""
     lit = shade(height, site.scene.light)
     gleam = smooth_step((lit - 1.18) / 0.25) * 34.0 * matter.gloss
-    grain = matter.grain * (
-        0.8 * fractal_noise(height.shape, 3.0, rng, octaves=2) + 0.6 * fractal_noise(height.shape, 14.0, rng)
+    grain = (
+        0.5
+        * matter.grain
+        * (0.8 * fractal_noise(height.shape, 3.0, rng, octaves=2) + 0.6 * fractal_noise(height.shape, 14.0, rng))
     )
     return (38.0 * (lit - 1.0) + gleam + grain).astype(np.float32)
 
@@ -144,7 +147,7 @@ def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
 def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Convex splinter: half-planes around the centre, flat facets, bright ridges."""
     distance = _cut_outline(
-        site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(3, 7)), spread=0.45
+        site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(4, 9)), spread=0.45
     )
     size = np.sqrt(site.area_px)
     facets = facet_planes(site.window, site.center_xy, 0.6 * size, rng, count=int(rng.integers(2, 6)), slope=0.35, warp=0.05)
@@ -153,7 +156,10 @@ def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     towards = np.cos(site.scene.light[0]), np.sin(site.scene.light[0])
     plane = -30.0 * (slope[..., 0] * towards[0] + slope[..., 1] * towards[1])
     tone = plane * (0.5 + matter.gloss) + 7.0 * cv2.blur(facets.border, (3, 3)) * (0.3 + matter.gloss)
-    return _edge(distance), (tone + _relief(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)).astype(np.float32)
+    chipped = 0.012 * size * fractal_noise(site.window.shape, max(0.08 * size, 2.0), rng, octaves=3)
+    return _edge((distance + chipped).astype(np.float32)), (
+        tone + _relief(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)
+    ).astype(np.float32)
 
 
 def _glob(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -231,7 +237,7 @@ def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generato
     ends = np.minimum(stroke.along, 1.0 - stroke.along) * length + 1e-3
     distance = np.where((stroke.along <= 0.0) | (stroke.along >= 1.0), -1.0, np.minimum(half - stroke.distance, ends))
     round_side = np.sqrt(np.clip(1.0 - (stroke.distance / max(half, 1.0)) ** 2, 0.0, 1.0)) * half * float(rng.uniform(0.1, 0.6))
-    lines = grain_noise(site.window.shape, 30.0, 1.6, angle, rng) * (1.5 + 0.5 * matter.grain)
+    lines = grain_noise(site.window.shape, 30.0, 1.6, angle, rng) * (1.0 + 0.25 * matter.grain)
     tone = _relief(round_side.astype(np.float32), matter, site, rng) + lines
     return _edge(distance.astype(np.float32)), tone.astype(np.float32)
 
@@ -248,7 +254,7 @@ def _filling(site: Site, cavity: Mask, rng: np.random.Generator) -> tuple[Field,
         fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     wisps = np.exp(-np.abs(swirl) * 6.0) * float(rng.uniform(0.0, 14.0))
-    cover = smooth_step(inside / 2.5) * np.clip(0.72 + 0.2 * swirl, 0.3, 1.0)
+    cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * np.clip(0.72 + 0.2 * swirl, 0.3, 1.0)
     return cover.astype(np.float32), (6.0 * swirl + wisps).astype(np.float32)
 
 

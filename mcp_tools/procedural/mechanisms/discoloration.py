@@ -1,8 +1,9 @@
 """Discoloration: the colour or tone of the surface itself has shifted over a broad area; nothing lies on it.
 
-The shift is a weight map (0..1, mostly soft) times a change in log reflectance. Kinds: `cloud` (soft patch), `streaks` (uneven
-coating, follows the local structure), `band` (a zone with one clear straight border: ground, coated or exposed differently, its texture
-stronger or weaker than elsewhere), `heat` (temper colours in rings, on neutral metal in colour photos).
+The shift is a weight map (0..1, mostly soft) times a change in log reflectance. Kinds: `cloud` (soft patch), `streaks`
+(uneven coating, follows the local structure), `band` (a zone with one clear straight border: ground, coated or exposed
+differently, its texture stronger or weaker than elsewhere), `heat` (temper colours in rings, on neutral metal in colour
+photos).
 """
 
 import cv2
@@ -104,14 +105,16 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
     )
     depth = max(float(inner.max()), 1.0)
     if kind == "heat":
-        return np.clip(inner / depth + 0.08 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2), 0.0, 1.0)
+        heat = inner / depth + 0.08 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2)
+        return np.clip(heat, 0.0, 1.0).astype(np.float32)
     cloud = fractal_noise(shape, max(radius, 4.0), rng, octaves=3)
     if kind == "streaks":
         lines = grain_noise(shape, max(radius * 1.6, 6.0), max(radius * 0.09, 1.5), angle, rng)
         body = smooth_step(inner / (0.7 * depth))
-        return body * np.clip(0.62 + 0.3 * lines + 0.15 * cloud, 0.0, 1.3)
+        return body * np.clip(0.62 + 0.3 * lines + 0.15 * cloud, 0.0, 1.3).astype(np.float32)
     soft = float(rng.uniform(0.6, 1.2)) * depth
-    return smooth_step((inner + 0.12 * depth * cloud) / soft) * np.clip(0.85 + 0.12 * cloud, 0.0, 1.2)
+    body = smooth_step(((inner + 0.12 * depth * cloud) / soft).astype(np.float32))
+    return body * np.clip(0.85 + 0.12 * cloud, 0.0, 1.2).astype(np.float32)
 
 
 def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:
@@ -129,7 +132,7 @@ def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:
     across = side * (across + bow) + wave
     clear = smooth_step((across + thick / 2) / float(rng.uniform(1.5, 4.0)))
     fading = smooth_step((thick / 2 - across) / (thick * float(rng.choice([0.06, 0.5, 0.9]))))
-    return clear * fading * np.clip(0.9 + 0.1 * fractal_noise((height, width), thick, rng), 0.0, 1.2)
+    return clear * fading * np.clip(0.9 + 0.1 * fractal_noise((height, width), thick, rng), 0.0, 1.2).astype(np.float32)
 
 
 def _temper(near: Surroundings, level: Field) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """Fibres: a hair, a thread or a tuft of lint that lies on the surface.
 
-A fibre is a smooth curve whose direction wanders (a hair) or coils (a thread, lint), a pixel or a few wide, opaque, shaded like a
-cylinder, with a faint shadow that shows where it stands off the surface.
+A fibre is a smooth curve whose direction wanders (a hair) or coils (a thread, lint), a pixel or a few wide, opaque,
+shaded like a cylinder, with a faint shadow that shows where it stands off the surface.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     # a thicker fibre is not what a larger area means: hairs stay about a pixel and a half, threads a few, the rest is length
     scale = float(np.sqrt(site.scene.object_area_px)) / 256.0
     thick = {"hair": rng.uniform(0.8, 1.6), "thread": rng.uniform(1.6, 3.6), "lint": rng.uniform(0.7, 1.2)}[kind]
-    width = float(np.clip(thick * max(scale, 0.3), 0.9, np.sqrt(site.area_px / 12.0) + 0.5))
+    width = float(np.clip(max(thick * max(scale, 0.3), np.sqrt(site.area_px) / 18.0), 0.9, np.sqrt(site.area_px / 12.0) + 0.5))
     length = site.area_px / width
     color = _choose_color(near, spec, rng)
     strands = int(rng.integers(3, 7)) if kind == "lint" else max(1, round(length / (2.5 * float(np.hypot(*site.window.shape)))))
@@ -33,8 +33,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         path = _curve(site, kind, length / strands, rng)
         half = 0.5 * width * (float(rng.uniform(0.6, 1.2)) if kind == "lint" else 1.0)
         stroke = trace_stroke(site.window, path, half * 2.0 + 3.0)
-        taper = np.clip(np.minimum(stroke.along, 1.0 - stroke.along) * 14.0, 0.35, 1.0) if kind != "thread" else 1.0
-        lay = stroke.coverage((half * taper).astype(np.float32) if kind != "thread" else half)
+        tapered = half * np.clip(np.minimum(stroke.along, 1.0 - stroke.along) * 14.0, 0.35, 1.0)
+        lay = stroke.coverage(half if kind == "thread" else tapered.astype(np.float32))
         tone = _cylinder(stroke.distance / max(half, 0.5), stroke.side, path, stroke.along, site.scene.light)
         if kind == "thread":  # twisted plies
             turns = max(
@@ -45,8 +45,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         above = lay > 0.01
         lightness = np.where(above, lightness * (1.0 - lay) + tone * lay, lightness)
         cover = np.maximum(cover, lay)
-    if kind != "hair" and width > 1.4:
-        cover = np.maximum(cover, _fuzz(site, path, width, rng))
+        if kind != "hair" and width > 1.4:
+            cover = np.maximum(cover, _fuzz(site, path, width, rng))
     cover *= window_guard(site, 3.0)
     lightness = lightness + 1.5 * fractal_noise(site.window.shape, max(width * 3.0, 3.0), rng, octaves=2)
     shadow = cast_shadow(cover, site.scene.light, width * float(rng.uniform(0.6, 1.6)), 0.3 * min(spec.severity / 8.0, 1.0))
@@ -121,7 +121,7 @@ def _cylinder(across: Field, side: Field, path: Path, along: Field, light: tuple
 def _fuzz(site: Site, path: Path, width: float, rng: np.random.Generator) -> Field:
     """Loose ends that stick out of a thread: short, thin, half transparent."""
     fuzz = np.zeros(site.window.shape, np.float32)
-    for _ in range(int(rng.integers(3, 9))):
+    for _ in range(int(rng.integers(2, 6))):
         start = path[int(rng.integers(len(path)))]
         heading = float(rng.uniform(0.0, 2.0 * np.pi))
         long = width * float(rng.uniform(1.5, 4.0))

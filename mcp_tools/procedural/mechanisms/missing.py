@@ -1,20 +1,21 @@
 """Missing: a part of the object is gone and one sees what lies behind or under it.
 
-In this order: a separable component or protrusion near the site is removed; a piece is bitten out of the outline, the background shows;
-on a surface without either, a layer is gone and leaves a shallow bed of another tone. Holes are filled from their own surroundings.
+In this order: a separable component or protrusion near the site is removed; a piece is bitten out of the outline, the
+background shows; on a surface without either, a layer is gone and leaves a shallow bed of another tone. Holes are filled
+from their own surroundings.
 """
 
 import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
-from anomalyagent.mcp_tools.procedural.components import Component, around, fill_behind, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
-from anomalyagent.mcp_tools.procedural.warp import feather
 
 __all__ = ["render"]
 
@@ -29,37 +30,13 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
 
 def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
     """The part replaced by its surroundings; behind a protrusion that is the background."""
-    protrudes = part.root_xy != part.center_xy
-    window = around(part.window, 4.0, site.scene.foreground.shape)
-    mask = _shift_mask(part.mask, part.window, window)
-    rgb = site.scene.photo.rgb[window.slices]
-    filled = fill_behind(rgb, mask, rng)
-    cover = _soft_mask(mask, site.scene.blur_sigma_px)
-    if not protrudes and rng.random() < 0.4:  # an empty seat: dirt or shade where the part was
-        seat = smooth_step(
-            cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6) * 1.3 - 0.3
-        )
-        filled = filled * (1.0 - float(rng.uniform(0.05, 0.2)) * seat)[..., None]
-    return Edit(
-        window=window,
-        support=cover > 0.01,
-        paint=np.clip(filled, 0.0, 1.0).astype(np.float32),
-        opacity=cover,
-        strength_fixed=True,
-        photographed=True,
-    )
-
-
-def _soft_mask(mask: Mask, blur_sigma_px: float) -> Field:
-    """The mask with a border about as soft as edges in the photo."""
-    return feather(mask, 1.0 + 1.2 * blur_sigma_px)
-
-
-def _shift_mask(mask: Mask, old: Window, new: Window) -> Mask:
-    moved = np.zeros(new.shape, bool)
-    y, x = old.y0 - new.y0, old.x0 - new.x0
-    moved[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
-    return moved
+    lifted = cut_out(site, part, 4.0, rng)
+    paint = lifted.ground
+    if part.root_xy == part.center_xy and rng.random() < 0.3:  # an empty seat: dirt or shade where the part was
+        soft = cv2.GaussianBlur(lifted.seat, (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6)
+        seat = smooth_step((soft * 1.3 - 0.3).astype(np.float32))
+        paint = paint * (1.0 - np.float32(rng.uniform(0.05, 0.2)) * seat)[..., None]
+    return edit_of(lifted.window, paint.astype(np.float32), lifted.seat)
 
 
 def _bite(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -98,14 +75,7 @@ def _bite(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None
     paint = paint * gone[..., None] + (1.0 - gone)[..., None] * _toned(rgb, tone)
     near = cv2.dilate(foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
     cover = np.clip(gone + wall * foreground, 0.0, 1.0) * near
-    return Edit(
-        window=window,
-        support=cover > 0.01,
-        paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
-        opacity=cover.astype(np.float32),
-        strength_fixed=True,
-        photographed=True,
-    )
+    return edit_of(window, paint.astype(np.float32), cover.astype(np.float32))
 
 
 def _nearest_outline(foreground: Mask, window: Window, at: tuple[int, int]) -> tuple[float, float]:
@@ -130,7 +100,7 @@ def _bare(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
         elongation=min(spec.elongation, 12.0),
         angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.1, 0.3)),
-        roughness=float(rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.04, 0.2)),
     )
     rgb = site.scene.photo.rgb[site.window.slices]
     cover = (np.clip(outline + 0.5, 0.0, 1.0) * window_guard(site, 2.0)).astype(np.float32)

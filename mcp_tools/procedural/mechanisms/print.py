@@ -1,10 +1,12 @@
-"""Print: faults of printed marks. Where marks exist they are separated into ink coverage, ink colour and ground, and printed anew with a
-fault; where none exist, a stray or wrong mark is printed.
+"""Print: faults of printed marks. Where marks exist they are separated into ink coverage, ink colour and ground, and
+printed anew with a fault; where none exist, a stray or wrong mark is printed.
 
-Faults of existing marks: `smear` (dragged while wet), `ghost` (double print), `gap` (missing strokes), `shift` (misregistered part), `bleed`
-(ink spread), `blots`. Stray marks: `glyphs` (a wrong stamp), `streak` (a print head drags), `blot`.
+Faults of existing marks: `smear` (dragged while wet), `ghost` (double print), `gap` (missing strokes), `shift`
+(misregistered part), `bleed` (ink spread), `blots`. Stray marks: `glyphs` (a wrong stamp), `streak` (a print head drags),
+`blot`.
 """
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import cv2
@@ -13,11 +15,10 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
-from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
-from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast
+from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
 
@@ -75,6 +76,10 @@ def _find_marks(site: Site, rng: np.random.Generator) -> _Marks | None:
         return None
     color = np.median(lab[marked], axis=0)
     same = marked & (np.linalg.norm(lab - color, axis=2) < max(12.0, 0.5 * float(np.median(distance[marked]))))
+    # what touches the outline is a part of the object, not a mark on it
+    labels = cv2.connectedComponents(same.astype(np.uint8), connectivity=8)[1]
+    outer = cv2.dilate((~inner).astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    same &= ~np.isin(labels, np.unique(labels[outer & same]))
     # print is one colour with clean edges; texture and reflections are not
     if same.sum() < 0.5 * marked.sum() or same.sum() < 12 or _raggedness(same) > 0.75:
         return None
@@ -110,12 +115,12 @@ def _reprint(site: Site, spec: DefectSpec, marks: _Marks, rng: np.random.Generat
     stroke = max(2.0 * float(cv2.distanceTransform((old > 0.5).astype(np.uint8), cv2.DIST_L2, 3).max()), 2.0)
     strength = float(np.clip(spec.severity / 8.0, 0.35, 1.5))
     kind = _FAULTS[int(rng.integers(len(_FAULTS)))]
-    new = _fault(kind, old, inside, stroke, strength, site, rng)
+    new = _fault(kind, old, inside, stroke, strength, rng)
     new = old + (np.clip(new, 0.0, 1.0) - old) * (1.0 if kind == "shift" else inside)
     paint = marks.ground + (marks.ink - marks.ground) * new[..., None]
     # grain of the print itself stays where its ink stays
     rgb = site.scene.photo.rgb[marks.window.slices]
-    cover = smooth_step(np.abs(new - old) / 0.12)
+    cover = smooth_step((np.abs(new - old) / 0.12).astype(np.float32))
     kept = rgb + (marks.ink - marks.ground) * (new - old)[..., None]
     mix = np.clip(np.abs(new - old) * 2.0, 0.0, 1.0)[..., None]
     paint = kept + (paint - kept) * mix
@@ -129,7 +134,7 @@ def _reprint(site: Site, spec: DefectSpec, marks: _Marks, rng: np.random.Generat
     )
 
 
-def _fault(kind: str, old: Field, inside: Field, stroke: float, strength: float, site: Site, rng: np.random.Generator) -> Field:
+def _fault(kind: str, old: Field, inside: Field, stroke: float, strength: float, rng: np.random.Generator) -> Field:
     """Ink coverage of the faulty print."""
     heading = float(rng.uniform(0.0, 2.0 * np.pi) if rng.random() < 0.4 else rng.choice([0.0, 0.5, 1.0, 1.5]) * np.pi)
     if kind == "smear":
@@ -151,7 +156,8 @@ def _fault(kind: str, old: Field, inside: Field, stroke: float, strength: float,
         noise = fractal_noise(old.shape, max(1.5 * stroke, 4.0), rng, octaves=4, gain=0.7)
         if rng.random() < 0.5:  # a clogged nozzle: clean lines through the print
             noise = grain_noise(old.shape, 60.0, max(0.6 * stroke, 1.5), heading, rng)
-        return old * (1.0 - min(strength, 1.0) * smooth_step((noise + 0.35) * 2.5))
+        lost = np.float32(min(strength, 1.0)) * smooth_step((noise + 0.35) * np.float32(2.5))
+        return (old * (1.0 - lost)).astype(np.float32)
     if kind == "bleed":
         grow = max(1, round(0.2 * stroke * strength))
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
@@ -203,18 +209,22 @@ def _stray(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
         coverage = stroke.coverage(0.5 * site.area_px / length) * dry * np.clip((1.0 - stroke.along) * 4.0, 0.0, 1.0)
     worn = np.clip(0.92 + 0.12 * fractal_noise(site.window.shape, max(0.3 * size, 3.0), rng, octaves=4), 0.3, 1.0)
     coverage = (coverage * worn * foreground_cover(site) * window_guard(site, 2.0)).astype(np.float32)
+    if color[0] > near.lab[0]:  # pale ink covers, dark ink stains
+        return Edit(
+            window=site.window,
+            support=coverage > 0.01,
+            paint=np.broadcast_to(rgb_of(color[None, None]), (*site.window.shape, 3)).astype(np.float32),
+            opacity=0.92 * coverage,
+            strength_fixed=True,  # the ink's colour is chosen for the severity
+        )
     shift = color - near.lab
     change = log_ratio(near.lab, (float(shift[0]), float(shift[1]), float(shift[2])), near.grey)
-    return Edit(
-        window=site.window,
-        support=coverage > 0.01,
-        log_reflectance=(coverage[..., None] * change).astype(np.float32),
-        strength_fixed=True,  # the ink's colour is chosen for the severity
-    )
+    log_reflectance = (coverage[..., None] * change).astype(np.float32)
+    return Edit(window=site.window, support=coverage > 0.01, log_reflectance=log_reflectance, strength_fixed=True)
 
 
 def _glyphs(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Field:
-    """A row of sign-like figures: strokes and arcs between the points of a 2 x 3 grid, one width, one slant; perhaps smudged."""
+    """A row of sign-like figures: strokes and arcs between the points of a 2 x 3 grid, one width, one slant."""
     count = int(np.clip(round(spec.elongation * float(rng.uniform(0.8, 1.6))), 1, 6))
     tall = float(np.sqrt(site.area_px * 2.2 / count))
     cell, pen = 0.62 * tall, float(rng.uniform(0.09, 0.16)) * tall
@@ -224,7 +234,7 @@ def _glyphs(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Field:
         left = (index - 0.5 * count) * (cell + 2.2 * pen)
         nodes = np.array([(left + cell * i, tall * (0.5 * j - 0.5)) for j in range(3) for i in range(2)])
         order = rng.permutation(6)[: int(rng.integers(3, 6))]
-        for start, end in zip(order[:-1], order[1:], strict=True):
+        for start, end in pairwise(order.tolist()):
             line = np.linspace(nodes[start], nodes[end], 9)
             if rng.random() < 0.35:  # an arc instead of a line
                 side = np.array([nodes[end][1] - nodes[start][1], nodes[start][0] - nodes[end][0]])

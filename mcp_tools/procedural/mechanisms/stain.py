@@ -1,8 +1,9 @@
 """Stains: liquid that has soaked in, dried or lies as a film. The surface stays visible through it.
 
 A stain is a thickness map t (0..1) times an absorption per colour channel, added in log reflectance (Beer-Lambert), so
-that texture keeps its contrast under it. Kinds: `blotch` (soaked, frayed along the grain), `ring` (dried drop with a dark rim, the
-coffee ring), `run` (drips down), `oil` (a film: darker, smoother, more saturated), `splash` (a drop and its satellites).
+that texture keeps its contrast under it. Kinds: `blotch` (soaked, frayed along the grain), `ring` (dried drop with a dark
+rim, the coffee ring), `run` (drips down), `oil` (a film: darker, smoother, more saturated), `splash` (a drop and its
+satellites).
 """
 
 from typing import NamedTuple
@@ -132,9 +133,9 @@ def _thickness(kind: str, site: Site, wet: Field, rng: np.random.Generator, radi
         # evaporation carries matter to the border (Deegan 1997): a dark line inside the outline, uneven around it
         width = max(depth * float(rng.uniform(0.03, 0.09)), 0.8)
         rim = np.exp(-(((wet - 1.2 * width) / width) ** 2)) * np.clip(0.75 + 0.45 * cloud, 0.05, 1.6)
-        thin = float(rng.uniform(0.3, 0.6)) if kind == "ring" else float(rng.uniform(0.6, 0.9))
+        thin = float(rng.uniform(0.4, 0.7)) if kind == "ring" else float(rng.uniform(0.6, 0.9))
         inner = inner * thin + rim
         if kind == "ring" and rng.random() < 0.4:  # it dried in two steps
             step = depth * float(rng.uniform(0.25, 0.5))
             inner = inner + 0.5 * np.exp(-(((wet - step) / (1.3 * width)) ** 2))
-    return np.clip(body * inner, 0.0, 1.6).astype(np.float32)
+    return np.clip(body * inner, 0.0, 1.35).astype(np.float32)

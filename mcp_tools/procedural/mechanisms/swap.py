@@ -1,20 +1,20 @@
 """Swap: a component or a piece of the surface is in the wrong place, turned, mirrored, exchanged or of the wrong colour.
 
-Near the site a component is exchanged with another one, turned, moved or recoloured; without components, a piece of the surface is
-turned, mirrored or brought from elsewhere on the object. Pixels are the photo's own; only borders are blended.
+Near the site a component is exchanged with another one, turned, moved or recoloured; without components, a piece of the
+surface is turned, mirrored or brought from elsewhere on the object. Pixels are the photo's own; only borders are blended.
 """
 
-import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.procedural.components import Component, around, fill_behind, find_components
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.components import Component, find_components
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.warp import feather, sample, turn_map
+from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 
 __all__ = ["render"]
 
@@ -32,17 +32,6 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
             if edit is not None and _visible(site, edit):
                 return edit
     return _piece(site, spec, rng)
-
-
-def _edit(window: Window, paint: RGB, cover: Field) -> Edit:
-    return Edit(
-        window=window,
-        support=cover > 0.01,
-        paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
-        opacity=cover.astype(np.float32),
-        strength_fixed=True,
-        photographed=True,
-    )
 
 
 def _visible(site: Site, edit: Edit) -> bool:
@@ -64,75 +53,67 @@ def _exchange(site: Site, part: Component, parts: list[Component], rng: np.rando
     others = [other for other in parts if other is not part and 0.3 < other.area_px / part.area_px < 3.0]
     if not others:
         return None
+    host = cut_out(site, part, 2.0, rng)
     other = others[int(rng.integers(len(others)))]
-    rgb = site.scene.photo.rgb
+    guest = cut_out(site, other, 2.0, rng)
     zoom = float(np.sqrt(part.area_px / other.area_px))
     zoom = 1.0 if 0.8 < zoom < 1.25 else zoom
-    x, y = pixel_grid(part.window)
-    map_x = np.broadcast_to((x - part.center_xy[0]) / zoom + other.center_xy[0] - other.window.x0, part.window.shape)
-    map_y = np.broadcast_to((y - part.center_xy[1]) / zoom + other.center_xy[1] - other.window.y0, part.window.shape)
-    maps = np.ascontiguousarray(map_x, np.float32), np.ascontiguousarray(map_y, np.float32)
-    moved = sample(np.ascontiguousarray(rgb[other.window.slices]), *maps)
-    cover = cv2.remap(feather(other.mask, _soft(site)), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    ground = fill_behind(rgb[part.window.slices], part.mask, rng)
-    # light differs from place to place: the guest is shown on the host's ground
-    around_host = np.median(rgb[part.window.slices][~part.mask], axis=0) if not part.mask.all() else 0.0
-    around_guest = np.median(rgb[other.window.slices][~other.mask], axis=0) if not other.mask.all() else 0.0
-    moved = moved + (around_host - around_guest)
-    return _edit(part.window, _over(ground, moved, cover), np.maximum(cover, feather(part.mask, _soft(site))))
+    x, y = np.meshgrid(*(np.arange(n, dtype=np.float32) for n in host.window.shape[::-1]))
+    map_x = ((x - host.center_xy[0]) / zoom + guest.center_xy[0]).astype(np.float32)
+    map_y = ((y - host.center_xy[1]) / zoom + guest.center_xy[1]).astype(np.float32)
+    # light differs from place to place: the guest is shown in the light of the host
+    light = np.median(host.ground, axis=(0, 1)) - np.median(guest.ground, axis=(0, 1))
+    return _put_down(host, sample(guest.rgb, map_x, map_y) + light.astype(np.float32), sample_cover(guest.matte, map_x, map_y))
 
 
 def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
     """The component turned or mirrored in its place."""
     del parts
     mirror = bool(rng.random() < 0.3)
-    angle = float(
-        rng.choice([0.5, 1.0, 1.5]) * np.pi if rng.random() < 0.6 else rng.uniform(0.2, 1.2) * rng.choice([-1.0, 1.0])
-    )
-    if mirror:
-        angle = 0.0
-    grown = around(part.window, 0.25 * part.length_px, site.scene.foreground.shape)
-    rgb = np.ascontiguousarray(site.scene.photo.rgb[grown.slices])
-    mask = _placed(part.mask, part.window, grown)
-    center = part.center_xy[0] - grown.x0, part.center_xy[1] - grown.y0
-    maps = turn_map(grown.shape, center, angle, mirror)
-    cover = cv2.remap(feather(mask, _soft(site)), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    paint = _over(fill_behind(rgb, mask, rng), sample(rgb, *maps), cover)
-    return _edit(grown, paint, np.maximum(cover, feather(mask, _soft(site))))
+    by_quarters, askew = rng.choice([0.5, 1.0, 1.5]) * np.pi, rng.uniform(0.2, 1.2) * rng.choice([-1.0, 1.0])
+    angle = 0.0 if mirror else float(by_quarters if rng.random() < 0.6 else askew)
+    lifted = cut_out(site, part, 0.25 * part.length_px, rng)
+    maps = turn_map(lifted.window.shape, lifted.center_xy, angle, mirror)
+    return _put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
 
 
 def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
     """The component a little beside its place, often slightly turned."""
     del parts
-    size = float(np.sqrt(part.area_px))
-    heading, far = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(0.25, 0.8)) * size
-    shift = far * np.cos(heading), far * np.sin(heading)
-    grown = around(part.window, far + 0.1 * part.length_px, site.scene.foreground.shape)
-    rgb = np.ascontiguousarray(site.scene.photo.rgb[grown.slices])
-    mask = _placed(part.mask, part.window, grown)
-    center = part.center_xy[0] - grown.x0, part.center_xy[1] - grown.y0
-    map_x, map_y = turn_map(grown.shape, (center[0] + shift[0], center[1] + shift[1]), float(rng.normal(0.0, 0.25)))
-    maps = (map_x - np.float32(shift[0]), map_y - np.float32(shift[1]))
-    cover = cv2.remap(feather(mask, _soft(site)), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    paint = _over(fill_behind(rgb, mask, rng), sample(rgb, *maps), cover)
-    return _edit(grown, paint, np.maximum(cover, feather(mask, _soft(site))))
+    heading, far = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(0.25, 0.8)) * float(np.sqrt(part.area_px))
+    dx, dy = far * np.cos(heading), far * np.sin(heading)
+    lifted = cut_out(site, part, far + 0.1 * part.length_px, rng)
+    middle = lifted.center_xy[0] + dx, lifted.center_xy[1] + dy
+    map_x, map_y = turn_map(lifted.window.shape, middle, float(rng.normal(0.0, 0.25)))
+    maps = map_x - np.float32(dx), map_y - np.float32(dy)
+    return _put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
+
+
+def _put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
+    """A moved part on the ground of `place`."""
+    paint = place.ground + (moved - place.ground) * matte[..., None]
+    return edit_of(place.window, paint.astype(np.float32), np.maximum(place.seat, matte))
 
 
 def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
     """A component of another colour (another tone in a grey photo), its shading kept."""
     del parts
-    lab = site.scene.lab[part.window.slices].copy()
-    typical = np.median(lab[part.mask], axis=0)
-    shift = float(rng.uniform(18.0, 40.0)) * (1.0 if typical[0] < 45.0 or (typical[0] < 65.0 and rng.random() < 0.5) else -1.0)
-    if site.scene.photo.is_grey:
-        lab[..., 0] = np.clip(lab[..., 0] + shift, 1.0, 99.0)
-    else:
+    lifted = cut_out(site, part, 2.0, rng)
+    solid = lifted.matte > 0.5
+    if not solid.any():
+        return None
+    lab = lab_from_rgb(lifted.rgb)
+    typical = np.median(lab[solid], axis=0)
+    darker = typical[0] > 65.0 or (typical[0] > 45.0 and rng.random() < 0.5)
+    shift = np.array([float(rng.uniform(18.0, 40.0)) * (-1.0 if darker else 1.0), 0.0, 0.0], np.float32)
+    if not site.scene.photo.is_grey:
         hue = float(np.arctan2(typical[2], typical[1]) + rng.uniform(0.35, 1.65) * np.pi)
-        chroma = max(float(np.hypot(typical[1], typical[2])), float(rng.uniform(15.0, 45.0)))
-        lab[..., 1] += np.float32(chroma * np.cos(hue) - typical[1])
-        lab[..., 2] += np.float32(chroma * np.sin(hue) - typical[2])
-        lab[..., 0] = np.clip(lab[..., 0] + (shift if rng.random() < 0.4 else 0.0), 1.0, 99.0)
-    return _edit(part.window, rgb_of(lab), feather(part.mask, _soft(site)))
+        chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(12.0, 40.0), 50.0))
+        shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
+        shift[0] *= 1.0 if rng.random() < 0.4 else 0.2
+    lab = lab + shift * lifted.matte[..., None]
+    lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
+    return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
 
 
 def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -171,9 +152,7 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         rows, columns = np.rint(map_y[shown]).astype(int), np.rint(map_x[shown]).astype(int)
         if scene.foreground[rows, columns].mean() < 0.97:
             continue
-        edit = _edit(
-            site.window, cv2.remap(scene.photo.rgb, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT), cover
-        )
+        edit = edit_of(site.window, sample(scene.photo.rgb, map_x, map_y), cover)
         if _visible(site, edit):
             return edit
     return None
@@ -201,14 +180,3 @@ def _piece_cover(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Fiel
         )
     cover = smooth_step((inside + 0.5 * _soft(site)) / _soft(site))
     return cover * site.scene.foreground[site.window.slices]
-
-
-def _placed(mask: Mask, old: Window, new: Window) -> Mask:
-    moved = np.zeros(new.shape, bool)
-    y, x = old.y0 - new.y0, old.x0 - new.x0
-    moved[y : y + mask.shape[0], x : x + mask.shape[1]] = mask
-    return moved
-
-
-def _over(ground: RGB, part: RGB, cover: Field) -> RGB:
-    return ground + (part - ground) * cover[..., None]
