@@ -89,6 +89,7 @@ class Connection:
         self._stderr: TextIO | None = None
         self._opening = asyncio.Lock()
         self._suspect = False
+        self._refusal = ""
 
     async def open(self) -> None:
         """Connect and check that the server's tools fit.
@@ -203,11 +204,18 @@ class Connection:
             if self.place.token_file is not None:
                 headers["Authorization"] = f"Bearer {self.place.token_file.read_text(encoding='utf-8').strip()}"
             timeout = httpx2.Timeout(CONNECT_TIMEOUT_S, read=None)
+            hooks = {"response": [self._note_refusal]}
             async with (
-                httpx2.AsyncClient(headers=headers, timeout=timeout) as http,
+                httpx2.AsyncClient(headers=headers, timeout=timeout, event_hooks=hooks) as http,
                 Client(streamable_http_client(self.place.url, http_client=http)) as client,
             ):
                 yield client
+
+    async def _note_refusal(self, response: httpx2.Response) -> None:
+        """The MCP error of a refused request does not say why; the HTTP status does."""
+        self._refusal = f" HTTP {response.status_code} {response.reason_phrase}." if response.is_client_error else ""
+        if response.status_code in (401, 403) and isinstance(self.place, OverHttp):
+            self._refusal += " Put the file with the server's bearer token into options.token_file of the tool."
 
     async def _check_contract(self, client: Client) -> None:
         if isinstance(self.place, InProcess):
@@ -266,7 +274,7 @@ class Connection:
 
     def _last_words(self) -> str:
         if self._stderr is None:
-            return ""
+            return self._refusal
         self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, self._stderr.tell() - _STDERR_CHARS))
         said = self._stderr.read().strip()
