@@ -142,6 +142,7 @@ def _fit_size(
 ) -> _Drawn | None:
     """Draw at one place, again with another size as long as the visible area is far from the wanted one."""
     wanted, best = site.area_px, None
+    tried: list[tuple[float, int]] = []
     for _ in range(_RESIZES):
         edit = mechanism.render(site, spec, np.random.default_rng([*seeds, 3]))
         if edit is None:
@@ -153,10 +154,21 @@ def _fit_size(
             best = shown
         if shown.misfit < 0.35:
             break
-        area = site.area_px * float(np.clip(wanted / max(shown.visible_px, 1), 0.2, 4.0))
+        tried.append((site.area_px, shown.visible_px))
+        area = _next_area(tried, wanted)
         window = window_around(site.scene, site.center_xy, extent_of(site.scene, area, spec.elongation), site.angle_rad)
         site = replace(site, area_px=area, window=window)
     return best
+
+
+def _next_area(tried: list[tuple[float, int]], wanted_px: float) -> float:
+    """Nominal area to try next: in proportion, or between one that was too small and one that was too large."""
+    too_small = [area for area, visible in tried if visible < wanted_px]
+    too_large = [area for area, visible in tried if visible >= wanted_px]
+    if too_small and too_large:
+        return float(np.sqrt(max(too_small) * min(too_large)))
+    area, visible = tried[-1]
+    return area * float(np.clip(wanted_px / max(visible, 1), 0.2, 4.0))
 
 
 def _reversed(edit: Edit) -> Edit:

@@ -12,7 +12,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.edit import Site
+from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
 __all__ = ["Hollow", "Seat", "find_hollow", "find_seat"]
 
@@ -42,6 +42,19 @@ class Hollow(NamedTuple):
             return 0.0
         return float(np.exp(-((self.away[row, column] / (0.06 * _COARSE_PX)) ** 2)))
 
+    def cover(self, window: Window) -> Field:
+        """(h, w) 0..1 over a window of the photo: 1 inside the hollow, soft over about a pixel."""
+        return np.clip(0.5 * self.depth(window) + 0.5, 0.0, 1.0).astype(np.float32)
+
+    def depth(self, window: Window) -> Field:
+        """(h, w) pixels of the photo to the rim, positive inside the hollow."""
+        signed = (self.away * np.where(self.inside, 1.0, -1.0)).astype(np.float32)
+        x0, y0 = window.x0 * self.scale - 0.5, window.y0 * self.scale - 0.5
+        matrix = np.array([[self.scale, 0.0, x0], [0.0, self.scale, y0]], np.float32)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        fine = cv2.warpAffine(signed, matrix, window.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return (fine / self.scale).astype(np.float32)
+
 
 class Seat(NamedTuple):
     """Where a piece sat.
@@ -51,18 +64,20 @@ class Seat(NamedTuple):
         angle_rad: direction of the edge there.
         impact_xy: point that was hit.
         on_outline: True at the outline of the object.
-        beyond: (h, w) 0..1 over the site's window, the hollow beyond a rim, which stays as it is; else None.
+        hollow: what lies beyond the rim and stays as it is; None elsewhere.
     """
 
     center_xy: tuple[float, float]
     angle_rad: float
     impact_xy: tuple[float, float]
     on_outline: bool
-    beyond: Field | None
+    hollow: Hollow | None
 
 
 def find_hollow(scene: Scene) -> Hollow | None:
     """The largest hollow of the object; None for plain objects and surfaces."""
+    if scene.fills_frame:
+        return None
     height, width = scene.photo.shape
     scale = min(1.0, _COARSE_PX / max(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
@@ -116,7 +131,7 @@ def find_seat(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Seat:
             angle = _along(hollow.away * np.where(hollow.inside, -1.0, 1.0), found[0] * hollow.scale, found[1] * hollow.scale)
             slide = float(rng.normal(0.0, 0.3 * radius))
             impact = (found[0] + slide * float(np.cos(angle)), found[1] + slide * float(np.sin(angle)))
-            return Seat(found, site.angle_rad if fixed else angle, impact, False, _hollow_in(site, hollow))
+            return Seat(found, site.angle_rad if fixed else angle, impact, False, hollow)
     if spec.zone == "edge" or depth < radius:
         point = _descend(site.scene.depth_px, round(x), round(y))
         return Seat(point, site.angle_rad if fixed else _along(site.scene.depth_px, *point), point, True, None)
@@ -129,19 +144,6 @@ def _rim_point(hollow: Hollow, x: float, y: float) -> tuple[float, float]:
     rows, columns = np.nonzero(hollow.inside & (hollow.away <= 1.5))
     nearest = int(((columns - x * hollow.scale) ** 2 + (rows - y * hollow.scale) ** 2).argmin())
     return (float(columns[nearest]) + 0.5) / hollow.scale, (float(rows[nearest]) + 0.5) / hollow.scale
-
-
-def _hollow_in(site: Site, hollow: Hollow) -> Field:
-    """(h, w) 0..1 over the site's window: inside the hollow, soft over about a pixel."""
-    height, width = site.window.shape
-    signed = (hollow.away * np.where(hollow.inside, 1.0, -1.0)).astype(np.float32)
-    matrix = np.array(
-        [[hollow.scale, 0.0, site.window.x0 * hollow.scale - 0.5], [0.0, hollow.scale, site.window.y0 * hollow.scale - 0.5]],
-        np.float32,
-    )
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    fine = cv2.warpAffine(signed, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(fine / hollow.scale * 0.5 + 0.5, 0.0, 1.0).astype(np.float32)
 
 
 def _descend(depth: Field, column: int, row: int) -> tuple[float, float]:

@@ -282,6 +282,7 @@ def blob_distance(
     angle_rad: float = 0.0,
     lobes: float = 0.25,
     roughness: float = 0.15,
+    across_px: Field | None = None,
 ) -> Field:
     """Signed distance (pixels, approximate, positive inside) to the outline of an irregular blob.
 
@@ -290,6 +291,7 @@ def blob_distance(
         elongation: length over width.
         lobes: relative size of slow waves of the outline (2 to 5 around).
         roughness: relative size of its fine fractal irregularity.
+        across_px: (h, w) replaces the straight coordinate across the long axis, so that the blob follows a curve.
     """
     radius = float(np.sqrt(max(area_px, 1.0) / np.pi))
     x, y = pixel_grid(window)
@@ -297,7 +299,7 @@ def blob_distance(
     cosine, sine = np.cos(angle_rad), np.sin(angle_rad)
     stretch = float(np.sqrt(elongation))
     u = (dx * cosine + dy * sine) / stretch
-    v = (-dx * sine + dy * cosine) * stretch
+    v = (-dx * sine + dy * cosine if across_px is None else across_px) * stretch
     rho = np.hypot(u, v)
     outline = np.ones(window.shape, np.float32)
     if lobes > 0:
@@ -314,8 +316,9 @@ def blob_distance(
         field -= np.partition(field.ravel(), field.size - wanted)[field.size - wanted]
     field = _without_islands(field.astype(np.float32))
     # Near the outline the level set is divided by its slope, so that a ragged outline is as smooth to the pixel as a round one.
-    steepness = np.hypot(*np.gradient(field)).astype(np.float32)
-    return field / np.maximum(1.0, 1.0 + (steepness - 1.0) * np.exp(-((field / 4.0) ** 2)))
+    rise, run = np.gradient(field)
+    steepness = np.hypot(rise, run)
+    return (field / np.maximum(1.0, 1.0 + (steepness - 1.0) * np.exp(-((field / 4.0) ** 2)))).astype(np.float32)
 
 
 def _without_islands(field: Field) -> Field:
@@ -351,7 +354,7 @@ def facet_planes(
     free = np.ones((height, width), np.uint8)
     free[rows, columns] = 0
     # The distance transform labels every pixel with its nearest seed in one pass, however many seeds there are.
-    _, nearest = cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    nearest = np.asarray(cv2.distanceTransformWithLabels(free, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1], np.intp)
     names = np.zeros(int(nearest.max()) + 1, np.int32)
     names[nearest[rows, columns]] = np.arange(count, dtype=np.int32)
     bend = np.float32(warp * size_px)

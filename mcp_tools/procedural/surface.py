@@ -168,7 +168,7 @@ class Surface:
         rough = np.maximum(roughness, 0.0)[..., None]
         smooth = np.maximum(-roughness, 0.0)[..., None]
         above = np.maximum(light - 0.8 * self.around, 0.0)
-        light = light - np.minimum(0.75 * rough, 0.9) * above * (0.4 + self.gloss)
-        light = light * np.exp(0.16 * rough * self.grain[..., None])
-        light = light + np.minimum(0.8 * smooth, 0.9) * (self.around - light)
-        return light.astype(np.float32, copy=False)
+        dulled = light - np.minimum(0.75 * rough, 0.9) * above * (0.4 + self.gloss)
+        grainy = dulled * np.exp(0.16 * rough * self.grain[..., None])
+        evened = grainy + np.minimum(0.8 * smooth, 0.9) * (self.around - grainy)
+        return evened.astype(np.float32, copy=False)

@@ -8,6 +8,7 @@ the background shows. Where the piece sat is found by `rims.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
@@ -19,6 +20,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, facet_planes, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
@@ -47,19 +49,25 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return None
     seat = find_seat(site, spec, rng)
     elongation = min(max(spec.elongation, 1.1), 8.0)
+    at_edge = seat.hollow is not None or seat.on_outline
+    nominal = site.area_px * (1.8 if at_edge else 1.0)  # about half of it lies beyond the edge
+    # The piece may have sat beside the site, at the edge: it gets a window of its own.
+    extent = extent_of(site.scene, nominal, elongation)
+    site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
     distance = blob_distance(
         site.window,
         seat.center_xy,
-        site.area_px * (1.0 if seat.beyond is None and not seat.on_outline else 1.8),  # about half of it lies beyond the edge
+        nominal,
         rng,
         elongation=elongation,
         angle_rad=seat.angle_rad,
         lobes=0.28,
         roughness=float(rng.uniform(0.02, 0.09)),
+        across_px=_across(site, seat),
     )
     cover = np.clip(distance + 0.5, 0.0, 1.0)
-    if seat.beyond is not None:
-        cover = cover * (1.0 - seat.beyond)
+    if seat.hollow is not None:
+        cover = cover * (1.0 - seat.hollow.cover(site.window))
     if not (cover > 0.5).any():
         return None
     near = measure_surroundings(site, inside=cover > 0.5)
@@ -68,6 +76,13 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
         paint = _open_notch(site, elongation, seat, paint, behind, rng)
     return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover.astype(np.float32))
+
+
+def _across(site: Site, seat: Seat) -> Field | None:
+    """Distance from the edge, so that a long break follows its curve; None inside a surface."""
+    if seat.hollow is not None:
+        return seat.hollow.depth(site.window)
+    return site.scene.depth_px[site.window.slices] if seat.on_outline else None
 
 
 def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator) -> RGB:
@@ -85,7 +100,7 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     wave = max(3.0, radius * float(rng.uniform(0.18, 0.4)))
     bend = 0.6 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2)
     ripples = (
-        float(rng.choice([0.0, 0.012, 0.035])) * wave * np.sin(2.0 * np.pi * far / wave + 5.0 * bend) * smooth_step(0.8 + bend)
+        float(rng.choice([0.0, 0.005, 0.014])) * wave * np.sin(2.0 * np.pi * far / wave + 5.0 * bend) * smooth_step(0.8 + bend)
     )
     grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
     relief = ripples + (0.12 if glossy else 0.05) * grain

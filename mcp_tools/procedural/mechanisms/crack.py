@@ -34,9 +34,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         0.9 * length,
         site.angle_rad,
         rng,
-        meander=float(rng.choice([0.05, 0.14, 0.26], p=[0.3, 0.45, 0.25])),
+        meander=float(rng.choice([0.03, 0.08, 0.17], p=[0.4, 0.4, 0.2])),
         branches=branches,
-        curve=float(rng.normal(0.0, 0.35)),
+        curve=float(rng.normal(0.0, 0.22)),
     )
     width = _width_for(arms, site.area_px)
     soft = float(rng.uniform(0.0, 0.7))  # how worn the lips are, relative to the width
@@ -51,12 +51,12 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     grain = fractal_noise(site.window.shape, max(2.0, 1.5 * width), rng, octaves=2)
     opening = np.clip(core * (1.0 + 0.12 * grain) + 0.35 * soft * halo * (1.0 + 0.5 * grain), 0.0, 1.3)
     tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.6, 0.9)))
-    height = cv2.GaussianBlur(step - 0.35 * width * core, (5, 5), 0.7)
+    height = cv2.GaussianBlur(step - 0.35 * width * core, (5, 5), 0.7).astype(np.float32)
     return Edit(
         window=site.window,
         support=(opening > 0.02) | (np.abs(height) > 0.03),
         height=height,
-        log_reflectance=opening[..., None] * tone,
+        log_reflectance=(opening[..., None] * tone).astype(np.float32),
         roughness=0.3 * halo,
     )
 
@@ -82,8 +82,11 @@ def _gap(site: Site, arm: Branch, width_px: float, soft: float, rng: np.random.G
     # Width varies over runs of several widths: faster changes would look like beads.
     runs = int(np.clip(len(arm.path) * 1.6 / (4.0 * max(width_px, 1.0)), 3, 40))
     taper *= np.clip(1.0 + 0.25 * path_profile(_KNOTS, rng, knots=5) + 0.2 * path_profile(_KNOTS, rng, knots=runs), 0.3, 1.8)
-    half = 0.5 * width_px * np.interp(stroke.along, at, taper).astype(np.float32)
-    dark = stroke.coverage(0.75 * half)
+    ragged = 1.0 + 0.18 * fractal_noise(site.window.shape, max(2.0, 1.2 * width_px), rng, octaves=2, gain=0.8)
+    half = (0.5 * width_px * np.interp(stroke.along, at, taper) * np.clip(ragged, 0.4, 1.8)).astype(np.float32)
+    # Where it closes up, less light is lost.
+    open_ = np.clip(0.75 + 0.3 * path_profile(_KNOTS, rng, knots=6), 0.25, 1.0) * np.clip(0.4 + taper, 0.0, 1.0)
+    dark = stroke.coverage(0.75 * half) * np.interp(stroke.along, at, open_).astype(np.float32)
     reach = np.maximum(half * (1.0 + 1.6 * soft), 0.7) + 0.5
     worn = np.clip(1.0 - stroke.distance / reach, 0.0, 1.0)
     lip_at = (stroke.distance - half) / np.maximum(0.8 * half, 0.8)

@@ -48,13 +48,13 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     dark = cover * (0.4 + 0.6 * deep) * (1.0 + 0.18 * grain + 0.25 * shade) * (1.0 - float(rng.uniform(0.2, 0.8)) * crescent)
     tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.4, 0.85)))
     burr = float(rng.choice([0.0, 0.0, 0.1, 0.2]))
-    rim_px = max(1.3, 0.2 * radius)
+    rim_px = max(1.2, 0.1 * radius)
     rim = burr * rim_px * np.exp(-(((distance + rim_px) / rim_px) ** 2)) * np.clip(1.0 + 0.6 * grain, 0.0, 2.0)
     return Edit(
         window=site.window,
         support=(dark > 0.02) | (rim > 0.05),
         height=rim.astype(np.float32) if burr else None,
-        log_reflectance=np.clip(dark, 0.0, 1.4)[..., None] * tone,
+        log_reflectance=(np.clip(dark, 0.0, 1.4)[..., None] * tone).astype(np.float32),
     )
 
 

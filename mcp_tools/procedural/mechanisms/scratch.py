@@ -48,7 +48,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     return Edit(
         window=site.window,
         support=(bare > 0.03) | (np.abs(height) > 0.03),
-        height=cv2.GaussianBlur(height, (5, 5), 0.7),
+        height=cv2.GaussianBlur(height, (5, 5), 0.7).astype(np.float32),
         log_reflectance=bare[..., None] * tone,
         roughness=0.4 * bare,
     )
