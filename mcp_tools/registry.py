@@ -47,7 +47,7 @@ BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
     "prompt_gen": {"template": BackendEntry(f"{_HERE}.template:TemplatePromptGen", embedded=True)},
     "image_gen": {"procedural": BackendEntry(f"{_HERE}.procedural:ProceduralImageGen", embedded=True)},
     "quality_eval": {"features": BackendEntry(f"{_HERE}.features:FeatureJudge", embedded=True)},
-    "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaBackend", embedded=True)},
+    "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaKnowledge", embedded=True)},
     "mask_gen": {"change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True)},
 }
 

@@ -1,0 +1,351 @@
+"""The vectors of the cards in ChromaDB: built once, checked, opened for reading. The only module that imports chromadb.
+
+    <cache>/index-<key>/manifest.json     what it was built from, and a hash of each file of the vector index
+    <cache>/index-<key>/chroma/           the Chroma folder; nothing but the builder writes it
+
+The key covers cards, embedding and Chroma version, so a stale folder is never opened. A damaged one is thrown away and
+built again from the cards, never repaired: Chroma answers from a folder without vectors as if all were well, and a
+damaged index header ends the process. Hence everything that can be looked at from outside (file hashes, SQLite's own
+check) is looked at before Chroma opens the folder, and cards must find themselves after it did.
+"""
+
+import json
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from anomalyagent.errors import KnowledgeError
+from anomalyagent.knowledge.cache import cache_folder
+from anomalyagent.knowledge.card_models import Card
+from anomalyagent.knowledge.embedding import DIMENSIONS, EMBEDDING_NAME, HashTfidf
+from anomalyagent.knowledge.search import card_text
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+
+__all__ = ["IndexState", "VectorStore", "inspect_index", "open_store"]
+
+COLLECTION = "cards"
+LAYOUT = 1
+LOCK_TIMEOUT_S = 60.0
+PROBES = 8
+log = logging.getLogger(__name__)
+
+
+class IndexState(NamedTuple):
+    """What is in the cache for a set of cards: its folder, and what is wrong with it (empty: nothing)."""
+
+    folder: Path
+    problems: list[str]
+
+
+class VectorStore:
+    """Vectors of a fixed set of cards, for reading.
+
+    Attributes:
+        where: "disk", "memory" or the URL of a server.
+        notices: what a user should know, e.g. that the index could not be kept on disk.
+    """
+
+    def __init__(self, client: "ClientAPI", collection: "Collection", embedder: HashTfidf, where: str) -> None:
+        self.client = client
+        self.where = where
+        self.notices: list[str] = []
+        self._collection = collection
+        self._embedder = embedder
+
+    def nearest(self, text: str, count: int) -> list[tuple[str, float]]:
+        """(card id, cosine similarity) of the nearest cards, best first.
+
+        Raises:
+            KnowledgeError: Chroma cannot answer.
+        """
+        vector = self._embedder.embed(text)
+        try:
+            found = self._collection.query(query_embeddings=vector[np.newaxis], n_results=count, include=["distances"])
+        except Exception as error:  # Chroma raises errors of many unrelated types
+            raise KnowledgeError(f"the knowledge index ({self.where}) cannot be queried: {error}") from error
+        distances: Any = found["distances"]
+        pairs = zip(found["ids"][0], distances[0], strict=True)
+        # Equal distances come in no fixed order.
+        return sorted(((card_id, 1.0 - float(distance)) for card_id, distance in pairs), key=lambda pair: (-pair[1], pair[0]))
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        _close(self.client)
+
+
+def open_store(cards: Sequence[Card], *, cache_dir: Path | None = None, url: str | None = None) -> VectorStore:
+    """Vectors of these cards: from the cache if it is sound, else built; in memory when nothing can be written.
+
+    Args:
+        cards: unique by id.
+        cache_dir: folder of the built indexes; None: the user's cache folder.
+        url: http(s) URL of a Chroma server to use instead of a folder.
+    Raises:
+        KnowledgeError: the server cannot be reached, or chromadb fails.
+    """
+    if url is not None:
+        return _open_server(cards, url)
+    root = cache_folder(cache_dir)
+    folder = root / f"index-{_key(cards)}"
+    try:
+        if not _problems_outside(folder):
+            with suppress(KnowledgeError):
+                return _open_folder(folder, cards)
+        return _build_folder(folder, cards)
+    except (OSError, Timeout, KnowledgeError) as error:
+        notice = f"the knowledge index is kept in memory, because {root} cannot be used: {error}"
+        log.warning(notice)
+        store = _build_memory(cards)
+        store.notices.append(notice)
+        return store
+
+
+def inspect_index(cards: Sequence[Card], cache_dir: Path | None = None) -> IndexState:
+    """Checks the built index of these cards, thoroughly, without changing or building anything."""
+    folder = cache_folder(cache_dir) / f"index-{_key(cards)}"
+    problems = _problems_outside(folder)
+    if not problems:
+        try:
+            _open_folder(folder, cards, probes=len(cards)).close()
+        except KnowledgeError as error:
+            problems = [str(error)]
+    return IndexState(folder, problems)
+
+
+def _key(cards: Sequence[Card]) -> str:
+    from importlib.metadata import version
+
+    digest = sha256(f"{LAYOUT} {version('chromadb')} {EMBEDDING_NAME} {DIMENSIONS}".encode())
+    for card in sorted(cards, key=lambda card: card.id):
+        digest.update(f"\0{card.id}\0{card_text(card)}".encode())
+    return digest.hexdigest()[:24]
+
+
+def _problems_outside(folder: Path) -> list[str]:
+    """What can be found wrong without opening the folder with Chroma."""
+    manifest = folder / "manifest.json"
+    if not folder.is_dir():
+        return [f"{folder} has not been built yet"]
+    try:
+        files: dict[str, str] = json.loads(manifest.read_bytes())["files"]
+        problems = [f"{name} is damaged" for name, digest in files.items() if _file_hash(folder / "chroma" / name) != digest]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [f"the manifest or a file of {folder} cannot be read: {error}"]
+    # Every reader's Chroma writes a line into the database, so it has no fixed hash.
+    database = folder / "chroma" / "chroma.sqlite3"
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            answer = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.Error as error:
+        return [*problems, f"{database} is damaged: {error}"]
+    return problems if answer == ("ok",) else [*problems, f"{database} is damaged: {answer}"]
+
+
+def _file_hash(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
+
+
+def _open_folder(folder: Path, cards: Sequence[Card], probes: int = PROBES) -> VectorStore:
+    client = _client(folder / "chroma")
+    try:
+        embedder = _fit(cards)
+        collection = client.get_collection(COLLECTION, embedding_function=_embedding_function(embedder))
+        store = VectorStore(client, collection, embedder, "disk")
+        _probe(store, cards, probes)
+    except BaseException as error:  # Chroma's Rust part panics with a BaseException
+        with suppress(Exception):
+            _close(client)
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        raise KnowledgeError(f"the knowledge index {folder} cannot be read: {error}") from error
+    return store
+
+
+def _probe(store: VectorStore, cards: Sequence[Card], probes: int) -> None:
+    """Cards spread over the index must find themselves; counting rows would not notice lost vectors.
+
+    Raises:
+        KnowledgeError: one does not.
+    """
+    for card in cards[:: max(1, len(cards) // max(probes, 1))]:
+        best = store.nearest(card_text(card), 3)
+        # Cards with the same text are equally near.
+        if not best or best[0][1] < 0.999:
+            raise KnowledgeError(f"card {card.id} does not find itself: vectors are lost")
+
+
+def _build_folder(folder: Path, cards: Sequence[Card]) -> VectorStore:
+    """Builds beside the folder, checks, then renames: other processes see a whole index or none."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / "build.lock", timeout=LOCK_TIMEOUT_S):
+        if not _problems_outside(folder):  # another process was faster
+            with suppress(KnowledgeError):
+                return _open_folder(folder, cards)
+        building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+        try:
+            client = _client(building / "chroma")
+            _fill(client, cards).close()
+            _write_manifest(building)
+            if folder.exists():
+                # Renamed first, so that no reader meets a half deleted folder.
+                doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+                folder.rename(doomed / "old")
+                shutil.rmtree(doomed, ignore_errors=True)
+            building.rename(folder)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+        _remove_others(folder)
+    return _open_folder(folder, cards)
+
+
+def _write_manifest(building: Path) -> None:
+    from importlib.metadata import version
+
+    root = building / "chroma"
+    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("chroma.sqlite3"))
+    manifest = {
+        "layout": LAYOUT,
+        "chromadb": version("chromadb"),
+        "embedding": EMBEDDING_NAME,
+        "files": {path.relative_to(root).as_posix(): _file_hash(path) for path in files},
+    }
+    (building / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _remove_others(folder: Path, keep: int = 4) -> None:
+    """Forgets the oldest indexes of other cards or versions, and what killed builders left."""
+    others = sorted(folder.parent.glob("index-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in [path for path in others if path != folder][keep - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
+    for path in folder.parent.glob("building-*"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _build_memory(cards: Sequence[Card]) -> VectorStore:
+    import chromadb
+
+    client = chromadb.EphemeralClient(settings=_settings())
+    return _fill(client, cards, name=f"{COLLECTION}-{_key(cards)}")
+
+
+def _fill(client: "ClientAPI", cards: Sequence[Card], name: str = COLLECTION, where: str = "memory") -> VectorStore:
+    embedder = _fit(cards)
+    # One flush at the end: all vectors in the index files, whose hashes then never change.
+    size = max(len(cards), 2)
+    collection = client.get_or_create_collection(
+        name,
+        embedding_function=_embedding_function(embedder),
+        configuration={"hnsw": {"space": "cosine", "batch_size": size, "sync_threshold": size, "ef_search": 200}},
+    )
+    texts = [card_text(card) for card in cards]
+    metadatas: Any = [{"item": card.item, "anomaly_type": card.anomaly_type} for card in cards]
+    vectors = np.stack([embedder.embed(text) for text in texts])
+    collection.upsert(ids=[card.id for card in cards], embeddings=vectors, documents=texts, metadatas=metadatas)
+    store = VectorStore(client, collection, embedder, where)
+    _probe(store, cards, PROBES)
+    return store
+
+
+def _open_server(cards: Sequence[Card], url: str) -> VectorStore:
+    import chromadb
+
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or parts.hostname is None:
+        raise KnowledgeError(f"'{url}' is no URL of a Chroma server. Give one like http://localhost:8000.")
+    secure = parts.scheme == "https"
+    name = f"{COLLECTION}-{_key(cards)}"
+    try:
+        client = chromadb.HttpClient(
+            host=parts.hostname, port=parts.port or (443 if secure else 8000), ssl=secure, settings=_settings()
+        )
+        embedder = _fit(cards)
+        with suppress(Exception):  # not there yet, or not sound: filled below
+            collection = client.get_collection(name, embedding_function=_embedding_function(embedder))
+            store = VectorStore(client, collection, embedder, url)
+            _probe(store, cards, PROBES)
+            return store
+        return _fill(client, cards, name, url)
+    except KnowledgeError:
+        raise
+    except Exception as error:
+        raise KnowledgeError(f"the Chroma server {url} cannot be used: {error}. Is it running?") from error
+
+
+def _client(path: Path) -> "ClientAPI":
+    import chromadb
+
+    try:
+        return chromadb.PersistentClient(path=path, settings=_settings())
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt | SystemExit):
+            raise
+        raise KnowledgeError(f"Chroma cannot open {path}: {error}") from error
+
+
+def _close(client: "ClientAPI") -> None:
+    # Local clients have it, the common type of all clients does not say so.
+    close: Any = getattr(client, "close", None)
+    if close is not None:
+        close()
+
+
+def _settings() -> Any:
+    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+    from chromadb.config import Settings
+
+    return Settings(anonymized_telemetry=False)
+
+
+def _fit(cards: Sequence[Card]) -> HashTfidf:
+    return HashTfidf.fit([card_text(card) for card in cards])
+
+
+def _embedding_function(embedder: HashTfidf) -> Any:
+    """Our embedding as Chroma knows it, by name: without one, Chroma would attach a model that it downloads."""
+    from chromadb.api.types import Documents, EmbeddingFunction, Embeddings
+    from chromadb.utils.embedding_functions import known_embedding_functions, register_embedding_function
+
+    known: Any = known_embedding_functions.get(EMBEDDING_NAME)
+    if known is None:
+
+        class ChromaHashTfidf(EmbeddingFunction[Documents]):
+            def __init__(self, idf: list[float]) -> None:
+                self._embedder = HashTfidf(np.array(idf, dtype=np.float32))
+
+            def __call__(self, input: Documents) -> Embeddings:
+                return [self._embedder.embed(text) for text in input]
+
+            @staticmethod
+            def name() -> str:
+                return EMBEDDING_NAME
+
+            def default_space(self) -> Any:
+                return "cosine"
+
+            def supported_spaces(self) -> Any:
+                return ["cosine"]
+
+            @staticmethod
+            def build_from_config(config: dict[str, Any]) -> "ChromaHashTfidf":
+                return ChromaHashTfidf(config["idf"])
+
+            def get_config(self) -> dict[str, Any]:
+                return {"idf": [round(float(weight), 4) for weight in self._embedder.idf]}
+
+        known = register_embedding_function(ChromaHashTfidf)
+    return known([float(weight) for weight in embedder.idf])
