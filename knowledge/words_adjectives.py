@@ -19,10 +19,14 @@ _AMBIGUOUS: Final = word_set(
 """These are only read where they clearly describe the defect: "soft light", "fine grain", "clear plastic"."""
 
 _LAB: Final = re.compile(
-    r"(?:cie)?\s?lab\s*(?:color )?shift\s*(?:of|:|=)?\s*[(\[]?\s*"
+    r"(?:(?:cie)?\s?lab\s*(?:color )?|\bcolor )shift\s*(?:of|:|=)?\s*[(\[]?\s*"
     r"([+-]?\d{1,9}(?:\.\d{1,9})?)\s*,\s*([+-]?\d{1,9}(?:\.\d{1,9})?)\s*,\s*([+-]?\d{1,9}(?:\.\d{1,9})?)\s*[)\]]?"
 )
 _OWN_COLOR: Final = re.compile(r"\b(?:in|with) (?:its|their) (?:own )?natural color\b")
+_TONES: Final = word_set("dark darkened darker bright brighter lighter pale paler milky cloudy shiny")
+"""These change the lightness of another colour; of several hues ("reddish brown") the mean is taken."""
+
+_KEEP_COLOR: Final = word_set("bend missing swap")
 _MODIFIERS: Final = word_set("slightly very much strongly deeply somewhat faintly")
 """Words that are used up by the colour they stand before."""
 
@@ -37,24 +41,32 @@ def read_color(page: Page, values: dict[str, Any], hit: Hit | None) -> None:
         values["color_shift"] = None
         page.says("color_shift")
         return
-    total = [0.0, 0.0, 0.0]
-    found = False
+    hues: list[tuple[float, ...]] = []
+    tones: list[tuple[float, ...]] = []
     for match in re.finditer(rf"\b(?:(light|pale)\s+(?={'|'.join(COLORS)}))|{phrases(COLORS).pattern}", page.text):
         word = squeeze(match.group())
         about = describes_defect(page, match.start(), match.end())
         if not about and (word in _AMBIGUOUS or describes_part(page, match.start())):
             continue
+        if page.mechanism in _KEEP_COLOR:
+            page.notes.append(
+                f"'{word}' was taken for the colour of a part: a {page.mechanism} defect has no colour of its own"
+            )
+            page.blank(match.start(), match.end())
+            continue
         before = re.findall(r"\w+", page.text[: match.start()])[-1:]
         factor = COLOR_WEIGHTS.get(before[0], 1.0) if before else 1.0
         shift = (10.0, 0.0, 0.0) if match.group(1) else COLORS[word]
-        total = [a + factor * b for a, b in zip(total, shift, strict=True)]
+        is_tone = match.group(1) is not None or word in _TONES
+        (tones if is_tone else hues).append(tuple(factor * value for value in shift))
         if before and before[0] in _MODIFIERS:
             at = page.text.rindex(before[0], 0, match.start())
             page.blank(at, at + len(before[0]))
         page.blank(match.start(), match.end())
-        found = True
-    if found:
-        values["color_shift"] = tuple(round(value, 1) for value in total)
+    if hues or tones:
+        hue = [sum(channel) / len(hues) for channel in zip(*hues, strict=True)] or [0.0, 0.0, 0.0]
+        tone = [sum(channel) for channel in zip(*tones, strict=True)] or [0.0, 0.0, 0.0]
+        values["color_shift"] = tuple(round(a + b, 1) for a, b in zip(hue, tone, strict=True))
         page.says("color_shift")
     elif hit is not None and hit.term in IMPLIED_COLORS:
         values["color_shift"] = IMPLIED_COLORS[hit.term]
@@ -62,10 +74,12 @@ def read_color(page: Page, values: dict[str, Any], hit: Hit | None) -> None:
 
 def read_changes(page: Page, values: dict[str, Any]) -> None:
     """Comparatives multiply the value of the spec that is being changed: "larger", "fainter"."""
+    given = tuple(page.understood)
     while match := page.take(phrases(CHANGES)):
         name, factor = CHANGES[squeeze(match.group())]
-        if name not in page.understood:
+        if name not in given:
             values[name] *= factor
+            page.says(name)
 
 
 def read_adjectives(page: Page, values: dict[str, Any], typical: Typical) -> None:

@@ -20,7 +20,7 @@ _PART_TERMS: Final = word_set(
 
 _PRINT_FAULTS: Final = word_set(
     """fade fading smear smudge blot shifted displaced misaligned misplaced distorted distortion deformed crooked rotated
-    blotch mirrored skewed inverted stretched bleach tilted doubled"""
+    blotch mirrored skewed inverted stretched bleach tilted doubled flipped rotated"""
 )
 """What a print can be: "the logo is smeared" is a print fault, "the label is scratched" is a scratch."""
 
@@ -44,7 +44,7 @@ def choose_mechanism(page: Page, quoted: list[str], default: DefectSpec | None) 
         if following is not None and following.strong and following.term not in _PART_TERMS and best.mechanism != "missing":
             best = following
         printed = next((h for h in hits if h.mechanism == "print" and _same_clause(page, h, best)), None)
-        if printed is not None and best.term in _PRINT_FAULTS:
+        if printed is not None and (best.term in _PRINT_FAULTS or best.term in ("upside down", "turned over")):
             best = printed
         page.says("mechanism")
         return best.mechanism, best
@@ -104,14 +104,16 @@ def note_other_defects(page: Page, best: Hit | None) -> None:
     if best is None:
         return
     start = max(page.text.rfind(mark, 0, best.start) for mark in ".;!?\n")
-    ends = [at for mark in ".;!?\n" if (at := page.text.find(mark, best.end)) >= 0]
+    end = min((at for mark in ".;!?\n" if (at := page.text.find(mark, best.end)) >= 0), default=len(page.text))
     others = {
         hit.term
         for hit in page.hits
         if hit.strong
         and hit.mechanism != best.mechanism
-        and start < hit.start < min(ends, default=len(page.text))
+        and start < hit.start < end
         and "~" not in page.text[hit.start : hit.end]
+        and page.text[min(hit.end, best.end) : max(hit.start, best.start)].strip()  # "foreign fibre", "crooked label"
+        and not (best.mechanism == "print" and hit.term in _PRINT_FAULTS)
         and _score(page, hit) >= 0.0
     }
     if others:

@@ -48,12 +48,11 @@ def plain(text: str) -> str:
 
 
 _IRREGULAR: Final = {
+    "pilling": "pilling",
     "severed": "severed",
     "severe": "severe",
     "severely": "severe",
-    "paste": "paste",
     "tore": "torn",
-    "teeth": "teeth",
 }
 
 

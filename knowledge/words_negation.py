@@ -38,13 +38,13 @@ def cut_what_is_denied(text: str) -> tuple[str, list[str]]:
     """Blank, in a plain text, clauses about what is unwanted or stays unchanged.
 
     Returns:
-        The text (same length) and the clauses that were cut.
+        The text (same length) and the clauses about what is unwanted.
     """
     cut: list[str] = []
 
     def blank(match: re.Match[str]) -> str:
         words = match.group().strip(" ,.;:")
-        if words:
+        if words and match.re is _DENIED:
             cut.append(words)
         return re.sub(r"[^\n.;,]", " ", match.group())
 

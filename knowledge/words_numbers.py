@@ -46,6 +46,7 @@ _MOVES: Final = re.compile(
 _UNITS: Final = r"(px|pixels?|mm|millimeters?|millimetres?|cm|centimeters?|centimetres?|µm|um|microns?|inch(?:es)?)"
 _LENGTHS: Final = re.compile(rf"{NUMBER}\s*{_UNITS}\b")
 _COUNTABLE_AFTER: Final = word_set("of the its are is was were pins leads teeth wires and")
+_OF_THEM: Final = re.compile(r"\s+(?:of them|of these|places|locations|pieces|instances|in total|spots)\b")
 _ACTS_ON: Final = word_set("bend missing swap cut")
 """Mechanisms whose verb takes the number after it: "swap two of the cables"."""
 
@@ -115,10 +116,11 @@ def read_area(page: Page, values: dict[str, Any]) -> None:
         if kind:
             page.notes.append(f"'{said}' was taken as its length, {values['elongation']:g} times its width")
         return
-    pattern = rf"({phrases(FRACTIONS).pattern})\s+(?:of\s+)?(?:the|its|this)\s+(?!(?:width|length|height|diameter))\w+"
+    pattern = rf"({phrases(FRACTIONS).pattern})\s+(?:of\s+)?(?:the|its|this)\s+(?:(width|length|height|diameter)|\w+)"
     if (match := re.search(pattern, page.text)) and not describes_part(page, match.start()):
         page.blank(match.start(), match.end())
-        values["area_fraction"] = FRACTIONS[squeeze(match.group(1))]
+        share = FRACTIONS[squeeze(match.group(1))]
+        values["area_fraction"] = share * share / values["elongation"] if match.group(2) else share
         page.says("area_fraction")
 
 
@@ -126,7 +128,7 @@ def read_count(page: Page, values: dict[str, Any], hit: Hit | None, default: Def
     """Number of instances: a number before the defect's name, or after a verb that acts on parts; a plural alone means 3."""
     number_word = phrases(NUMBERS).pattern
     pattern = re.compile(
-        rf"(?<![\w.,~])(?:(\d{{1,6}})\s*(?:-|–|to|or)\s*)?(?:(\d{{1,6}})|({number_word}))(?![\w%°]|\s*%|[.,]\d)"
+        rf"(?:\bcount{_IS}|(?<![\w.,~]))(?:(\d{{1,6}})\s*(?:-|–|to|or)\s*)?(?:(\d{{1,6}})|({number_word}))(?![\w%°]|\s*%|[.,]\d)"
     )
     for match in pattern.finditer(page.text):
         acted_on = (
@@ -135,11 +137,18 @@ def read_count(page: Page, values: dict[str, Any], hit: Hit | None, default: Def
             and hit.end <= match.start()
             and not page.text[hit.end : match.start()].strip()
         )
-        if not acted_on and not names_defect_after(page, match.end(), _COUNTABLE_AFTER):
+        if (
+            not match.group().startswith("count")
+            and not acted_on
+            and not _OF_THEM.match(page.text, match.end())
+            and not names_defect_after(page, match.end(), _COUNTABLE_AFTER)
+        ):
             continue
         number = int(match.group(2)) if match.group(2) else NUMBERS[squeeze(match.group(3))]
         if match.group(1):
             number = round((number + int(match.group(1))) / 2)
+        if number > 1 and re.match(r"\s+(?:is|was)\b", page.text[match.end() :]):  # "pin 3 is lifted"
+            continue
         if not 1 <= number <= 16:
             page.notes.append(f"{number} instances were asked for; 1 to 16 can be drawn")
         values["count"] = max(1, min(number, 16))

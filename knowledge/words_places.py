@@ -46,7 +46,7 @@ _CORNER: Final = re.compile(rf"\b{_UP}\s+(?:most\s+)?{_ACROSS}(\s+(?:\w+\s+)?cor
 _SIDE_EDGE: Final = re.compile(rf"\b(?:{_UP}|{_ACROSS})(?:\s+outer)?\s+{_EDGE}\b")
 _EDGE_PLACE: Final = re.compile(rf"\b{_PREP}{_DET}(?:\s+\w+)?\s+{_EDGE}\b|\bedge of the (?:part|object|item)\b|\bedge zone\b")
 _NEAR_CENTER: Final = re.compile(
-    r"\b(left|right|above|below)\s+(?:of\s+)?(?:the\s+)?(?:center|middle)\b|"
+    r"(?:\b(?:slightly|just|a little)\s+)?\b(left|right|above|below)\s+(?:of\s+)?(?:the\s+)?(?:center|middle)\b|"
     r"\bslightly off center (?:to|towards?) the (left|right|top|bottom)\b"
 )
 _EXACT_CENTER: Final = re.compile(
@@ -65,8 +65,14 @@ _SIDE: Final = re.compile(
 )
 _LOOSE_SIDE: Final = re.compile(rf"\b(?:{_UP}|{_ACROSS})\s+(?:side|half|part|area|region|third|end|section|portion|zone)\b")
 _LONE_CORNER: Final = re.compile(rf"\b{_PREP}{_DET}\s+corners?\b")
+_BARE: Final = re.compile(
+    r"(?:^|[.,;:({\n]|\bzone\b)\s*(?:zone\s*)?[=:]?\s*(top|bottom|left|right|center|middle|edge|rim|interior|any)\s*(?=[.,;)}\n]|$)"
+)
+"""A place that stands alone: "stain, yellow, bottom" or "zone: edge"."""
+
+_BARE_NAMES: Final = {"top": "upper", "bottom": "lower", "middle": "center", "rim": "edge", "any": "anywhere"}
 _ANYWHERE: Final = re.compile(
-    r"\b(?:anywhere|any place|any spot|wherever|somewhere|at random|"
+    r"\b(?:anywhere|everywhere|all over|throughout|any place|any spot|wherever|somewhere|at random|"
     r"random(?:ly)? (?:placed?|position(?:ed)?|location|spot|located))\b"
 )
 
@@ -153,6 +159,8 @@ def _read_words(page: Page, moves: bool) -> Place | None:
         found.append((match.start(), match.end(), "corner"))
     if match := _ANYWHERE.search(page.text):
         found.append((match.start(), match.end(), "anywhere"))
+    if match := _BARE.search(page.text):
+        found.append((match.start(1), match.end(1), _BARE_NAMES.get(match.group(1), match.group(1))))
     if not found:
         return None
     start, end, name = min(found)

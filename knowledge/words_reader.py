@@ -26,8 +26,11 @@ from anomalyagent.knowledge.words_terms import TYPICAL
 
 __all__ = ["MAX_PROMPT_CHARS", "PromptReading", "read_prompt"]
 
-MAX_PROMPT_CHARS: Final = 8000
+MAX_PROMPT_CHARS: Final = 4000
 """Longer prompts are read up to here."""
+
+_FIELD: Final = re.compile(r'"(\w+)"\s*:\s*(?:"([^"]*)")?')
+"""A field of a JSON object."""
 
 _QUOTED: Final = re.compile(r'"([^"]*)"|“([^”]*)”|(?<!\w)\'([^\'\n]{1,80})\'(?!\w)')
 
@@ -58,6 +61,7 @@ def read_prompt(text: str, default: DefectSpec | None = None) -> PromptReading:
     if len(text) > MAX_PROMPT_CHARS:
         notes.append(f"the prompt has {len(text)} characters; only the first {MAX_PROMPT_CHARS} were read")
         text = text[:MAX_PROMPT_CHARS]
+    text = _FIELD.sub(lambda match: f"{match.group(1)}: {match.group(2) or ''}", text)
     quoted = [next(filter(None, match.groups()), "") for match in _QUOTED.finditer(text)]
     body, typos = mend_typos(plain(_QUOTED.sub(lambda match: "~" * len(match.group()), text)))
     if quoted and not re.search(r"[^\W\d_]", body):

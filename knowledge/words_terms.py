@@ -121,7 +121,7 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "rubbed", "rough", "roughness", "rough patch", "chafe", "fretting", "erosion", "eroded", "matte spot", "dull",
         "dull area", "sanding mark", "polish mark", "polishing mark", "buffing mark", "grinding burn", "scour", "attrition",
         "brush mark", "uneven", "uneven surface", "coating wear", "plating wear", "weathered", "weathering", "worn plating",
-        "frosting", "scrub mark", "damaged surface", "etching", "surface damage", "manipulated", "worn thread",
+        "frosting", "scrub mark", "damaged surface", "etching", "surface damage", "manipulated", "worn thread", "stripped",
         "stripped thread", "damaged thread",
     ),
     "cut": (
@@ -135,8 +135,8 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "bend", "bent", "bent lead", "bent pin", "bent wire", "bow", "bowed", "warp", "warped", "warpage", "twist",
         "twisted", "deform", "deformation", "deformed", "distort", "distortion", "distorted", "kink", "kinked", "curl",
         "curled", "curved", "crooked", "skewed", "lean", "tilt part", "buckled", "out of shape", "misshapen", "sag",
-        "sagging", "coplanarity", "lifted lead", "lead lift", "squeezed teeth", "split teeth", "bent teeth", "bent leg",
-        "flexed", "mangled", "stretched", "out of round", "ovality",
+        "sagging", "coplanarity", "lifted", "lifted lead", "lead lift", "squeezed teeth", "split teeth", "bent teeth",
+        "bent leg", "flexed", "mangled", "stretched", "out of round", "ovality",
     ),
     "missing": (
         "missing", "absent", "absence", "lack", "lost", "omitted", "incomplete", "short shot", "short fill", "underfill",

@@ -53,15 +53,15 @@ SIZES: dict[str, float] = {
 
 SEVERITIES: dict[str, float] = {
     "invisible": 0.8, "barely visible": 1.2, "hardly visible": 1.2, "barely noticeable": 1.2, "barely perceptible": 1.2,
-    "hardly noticeable": 1.2, "almost invisible": 1.0, "nearly invisible": 1.0, "scarcely visible": 1.2, "just visible": 1.5,
-    "very faint": 1.8, "very subtle": 1.8, "very light": 2.0, "faint": 2.5, "subtle": 2.5, "hint of": 2.5, "slight": 3.5,
-    "slightly": 3.5, "shallow": 3.5, "weak": 3.0, "light": 4.0, "lightly": 4.0, "minor": 4.0, "mild": 4.0, "soft": 4.0,
-    "not too deep": 5.0, "not very deep": 5.0, "not too strong": 5.0, "superficial": 3.5, "moderate": 6.0, "moderately": 6.0,
-    "visible": 7.0, "noticeable": 7.0, "clear": 9.0, "clearly visible": 9.0, "clearly": 9.0, "distinct": 9.0,
-    "well visible": 9.0, "pronounced": 12.0, "deep": 13.0, "strong": 13.0, "obvious": 13.0, "prominent": 13.0,
-    "conspicuous": 13.0, "marked": 12.0, "high contrast": 14.0, "serious": 16.0, "heavy": 16.0, "heavily": 16.0,
-    "strongly": 13.0, "very deep": 20.0, "very strong": 20.0, "very visible": 14.0, "severe": 20.0, "severely": 20.0,
-    "intense": 18.0, "bold": 14.0, "extreme": 32.0, "extremely deep": 32.0, "gross": 30.0, "drastic": 30.0,
+    "hardly noticeable": 1.2, "almost invisible": 1.0, "nearly invisible": 1.0, "scarcely visible": 1.2, "barely there": 1.2,
+    "just visible": 1.5, "very faint": 1.8, "very subtle": 1.8, "very light": 2.0, "faint": 2.5, "subtle": 2.5,
+    "hint of": 2.5, "slight": 3.5, "slightly": 3.5, "shallow": 3.5, "weak": 3.0, "light": 4.0, "lightly": 4.0, "minor": 4.0,
+    "mild": 4.0, "soft": 4.0, "not too deep": 5.0, "not very deep": 5.0, "not too strong": 5.0, "superficial": 3.5,
+    "moderate": 6.0, "moderately": 6.0, "visible": 7.0, "noticeable": 7.0, "clear": 9.0, "clearly visible": 9.0,
+    "clearly": 9.0, "distinct": 9.0, "well visible": 9.0, "pronounced": 12.0, "deep": 13.0, "strong": 13.0, "obvious": 13.0,
+    "prominent": 13.0, "conspicuous": 13.0, "marked": 12.0, "high contrast": 14.0, "serious": 16.0, "heavy": 16.0,
+    "heavily": 16.0, "strongly": 13.0, "very deep": 20.0, "very strong": 20.0, "very visible": 14.0, "severe": 20.0,
+    "severely": 20.0, "intense": 18.0, "bold": 14.0, "extreme": 32.0, "extremely deep": 32.0, "gross": 30.0, "drastic": 30.0,
     "catastrophic": 40.0, "brutal": 32.0, "deeply": 13.0, "badly": 18.0, "low contrast": 3.0,
 }  # fmt: skip
 """Strength -> severity in just-noticeable differences."""

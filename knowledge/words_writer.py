@@ -44,7 +44,7 @@ _MEETS: Final[dict[Mechanism, tuple[str, ...]]] = {
     ),
     "dent": (
         "The surface bulges smoothly back to its normal height, so that only the shading tells",
-        "It is lit and shaded by the light of the photo, and the material runs through it without a break in colour",
+        "It is lit and shaded by the light of the photo, and the material goes on through it unbroken",
     ),
     "hole": (
         "It has a crisp contour, a shaded wall and a deep, unlit ground",
