@@ -7,11 +7,15 @@ resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit 
 `filling` (cloudy matter that fills the cavity or field around the site up to its borders).
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.bodies import cut_outline, dome, edge_cover, relief_tone
+from anomalyagent.mcp_tools.procedural.cavity import Cavity, find_cavity
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import Matter, choose_matter, measure_surroundings, paint_of
 from anomalyagent.mcp_tools.procedural.shapes import (
@@ -23,7 +27,8 @@ from anomalyagent.mcp_tools.procedural.shapes import (
     spline_path,
     trace_stroke,
 )
-from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, grain_noise, lightness_of, shade, window_guard
+from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, grain_noise, window_guard
+from anomalyagent.mcp_tools.procedural.warp import feather
 
 __all__ = ["render"]
 
@@ -40,14 +45,18 @@ _MADE_OF = {
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Foreign matter of the asked area (see module docstring)."""
-    cavity = _cavity(site) if spec.elongation < 2.5 else None
+    cavity = find_cavity(site)
     kind = _choose_kind(site, spec, cavity, rng)
+    if kind == "filling" and cavity is not None:
+        site = replace(site, window=cavity.window)
     near = measure_surroundings(site)
     matter, color = choose_matter(near, spec.severity, rng, _MADE_OF[kind], spec.color_shift)
     if kind == "filling" and cavity is not None:
         cover, tone = _filling(site, cavity, rng)
     else:
         cover, tone = _BODIES[kind](site, spec, matter, rng)
+        if cavity is not None and rng.random() < 0.5:  # it lies inside, behind the rim
+            cover = cover * _inside(site, cavity)
     tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
     thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0}.get(kind, 0.12 * float(np.sqrt(site.area_px)))
@@ -64,49 +73,31 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     )
 
 
-def _choose_kind(site: Site, spec: DefectSpec, cavity: Mask | None, rng: np.random.Generator) -> str:
-    area, share = site.area_px, spec.area_fraction / max(spec.count, 1)
+def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.random.Generator) -> str:
+    """Small areas are specks and splinters, large ones cloth, powder or a filled cavity: no insect is as large as the part."""
+    area, share = site.area_px, site.area_px / site.scene.object_area_px
+    odds = {"powder": 0.8, "chip": 0.8, "glob": 0.7, "debris": 1.0, "rag": 0.0, "strip": 0.0}
     if spec.elongation > 5.0:
         odds = {"strip": 1.0, "chip": 0.3, "powder": 0.2}
-    elif area < 40.0:
-        odds = {"chip": 0.5, "debris": 0.6, "powder": 0.5, "glob": 0.3}
-    else:
-        odds = {
-            "powder": 0.9,
-            "chip": 0.8,
-            "glob": 0.8,
-            "debris": 1.0,
-            "rag": 0.0 if area < 300.0 else 0.3 + 20.0 * min(share, 0.05),
-        }
-        if area > 200.0 and spec.elongation >= 2.5:
-            odds["strip"] = 0.8
-        if cavity is not None and 0.3 < area / max(int(cavity.sum()), 1) < 3.0:
-            odds["filling"] = 1.2
+    elif share > 0.03:
+        odds = {"powder": 0.4, "chip": 0.2, "glob": 0.3, "debris": 0.2, "rag": 1.5, "strip": 0.7}
+    elif area > 250.0:
+        odds |= {"rag": 0.6, "strip": 0.5 if spec.elongation >= 2.0 else 0.0}
+    if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
+        odds["filling"] = 3.0
     weights = np.array(list(odds.values()))
     return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
 
 
-def _relief(height: Field, matter: Matter, site: Site, rng: np.random.Generator) -> Field:
-    """Lightness offset of a body with the relief `height` (pixels): shading, gloss, grain."""
-    lit = shade(height, site.scene.light)
-    gleam = smooth_step((lit - 1.18) / 0.25) * 34.0 * matter.gloss
-    grain = (
-        0.5
-        * matter.grain
-        * (0.8 * fractal_noise(height.shape, 3.0, rng, octaves=2) + 0.6 * fractal_noise(height.shape, 14.0, rng))
-    )
-    return (38.0 * (lit - 1.0) + gleam + grain).astype(np.float32)
-
-
-def _dome(distance: Field, bulge: float) -> Field:
-    """Height of a body that rises steeply at its outline and flattens on top, from the signed distance (pixels)."""
-    depth = max(float(distance.max()), 1.0)
-    t = np.clip(distance / depth, 0.0, 1.0)
-    return (bulge * depth * np.sqrt(t * (2.0 - t))).astype(np.float32)
-
-
-def _edge(distance: Field) -> Field:
-    return np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32)
+def _inside(site: Site, cavity: Cavity) -> Field:
+    """(h, w) 0..1 over the site's window: 1 in the cavity, with a soft border."""
+    whole = np.zeros(site.window.shape, np.float32)
+    top, left = cavity.window.y0 - site.window.y0, cavity.window.x0 - site.window.x0
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + cavity.mask.shape[0], whole.shape[0]), min(left + cavity.mask.shape[1], whole.shape[1])
+    if y0 < y1 and x0 < x1:
+        whole[y0:y1, x0:x1] = feather(cavity.mask, 2.0)[y0 - top : y1 - top, x0 - left : x1 - left]
+    return whole
 
 
 def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -141,12 +132,12 @@ def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
     soft = cv2.resize(cover, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255.0
     haze = 0.25 * float(rng.random()) * np.clip(cv2.GaussianBlur(soft, (0, 0), max(0.1 * reach, 1.0)) * 1.5, 0.0, 1.0)
     relief = cv2.GaussianBlur(soft, (0, 0), max(typical * 0.5, 0.6)) * min(typical, 2.0)
-    return np.maximum(soft, haze), tone + _relief(relief, matter, site, rng)
+    return np.maximum(soft, haze), tone + relief_tone(relief, matter, site, rng)
 
 
 def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Convex splinter: half-planes around the centre, flat facets, bright ridges."""
-    distance = _cut_outline(
+    distance = cut_outline(
         site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(4, 9)), spread=0.45
     )
     size = np.sqrt(site.area_px)
@@ -157,8 +148,8 @@ def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     plane = -30.0 * (slope[..., 0] * towards[0] + slope[..., 1] * towards[1])
     tone = plane * (0.5 + matter.gloss) + 7.0 * cv2.blur(facets.border, (3, 3)) * (0.3 + matter.gloss)
     chipped = 0.012 * size * fractal_noise(site.window.shape, max(0.08 * size, 2.0), rng, octaves=3)
-    return _edge((distance + chipped).astype(np.float32)), (
-        tone + _relief(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)
+    return edge_cover((distance + chipped).astype(np.float32)), (
+        tone + relief_tone(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)
     ).astype(np.float32)
 
 
@@ -174,14 +165,14 @@ def _glob(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
         lobes=float(rng.uniform(0.1, 0.3)),
         roughness=float(rng.uniform(0.0, 0.05)),
     )
-    dome = _dome(distance, float(rng.uniform(0.35, 0.8)))
+    top = dome(distance, float(rng.uniform(0.35, 0.8)))
     wave = (
         0.035 * np.sqrt(site.area_px) * fractal_noise(site.window.shape, max(0.4 * np.sqrt(site.area_px), 3.0), rng, octaves=2)
     )
     clear = float(rng.uniform(0.0, 0.5))
     thickness = np.clip(distance / max(0.5 * float(distance.max()), 1.0), 0.0, 1.0)
-    cover = _edge(distance) * (1.0 - clear * (1.0 - thickness))
-    return cover.astype(np.float32), _relief(dome + wave * (distance > 0), matter, site, rng)
+    cover = edge_cover(distance) * (1.0 - clear * (1.0 - thickness))
+    return cover.astype(np.float32), relief_tone(top + wave * (distance > 0), matter, site, rng)
 
 
 def _debris(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -207,17 +198,17 @@ def _debris(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
             arm = trace_stroke(site.window, spline_path(center, long, heading, rng, bend=0.5, points=12), 0.08 * size + 3.0)
             distance = np.maximum(distance, max(0.025 * size, 0.5) * (1.2 - 0.7 * arm.along) - arm.distance)
     lumps = fractal_noise(site.window.shape, max(0.35 * size, 2.0), rng, octaves=4, gain=0.6)
-    height = _dome(distance, float(rng.uniform(0.08, 0.6))) * (1.0 + 0.35 * lumps)
-    return _edge(distance), _relief(height.astype(np.float32), matter, site, rng)
+    height = dome(distance, float(rng.uniform(0.08, 0.6))) * (1.0 + 0.35 * lumps)
+    return edge_cover(distance), relief_tone(height.astype(np.float32), matter, site, rng)
 
 
 def _rag(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Piece of fabric or paper: straight cut edges, partly frayed, with a weave and soft folds."""
-    distance = _cut_outline(site, min(spec.elongation, 6.0), rng, corners=int(rng.integers(3, 7)), spread=0.4, convex=False)
+    distance = cut_outline(site, min(spec.elongation, 6.0), rng, corners=int(rng.integers(3, 7)), spread=0.4, convex=False)
     size = np.sqrt(site.area_px)
     fray = float(rng.uniform(0.0, 0.03)) * size
     distance = distance + fray * fractal_noise(site.window.shape, max(0.06 * size, 2.0), rng, octaves=3)
-    return _edge(distance), _cloth(site, matter, rng, size)
+    return edge_cover(distance), _cloth(site, matter, rng, size)
 
 
 def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -238,14 +229,14 @@ def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generato
     distance = np.where((stroke.along <= 0.0) | (stroke.along >= 1.0), -1.0, np.minimum(half - stroke.distance, ends))
     round_side = np.sqrt(np.clip(1.0 - (stroke.distance / max(half, 1.0)) ** 2, 0.0, 1.0)) * half * float(rng.uniform(0.1, 0.6))
     lines = grain_noise(site.window.shape, 30.0, 1.6, angle, rng) * (1.0 + 0.25 * matter.grain)
-    tone = _relief(round_side.astype(np.float32), matter, site, rng) + lines
-    return _edge(distance.astype(np.float32)), tone.astype(np.float32)
+    tone = relief_tone(round_side.astype(np.float32), matter, site, rng) + lines
+    return edge_cover(distance.astype(np.float32)), tone.astype(np.float32)
 
 
-def _filling(site: Site, cavity: Mask, rng: np.random.Generator) -> tuple[Field, Field]:
+def _filling(site: Site, cavity: Cavity, rng: np.random.Generator) -> tuple[Field, Field]:
     """Cloudy matter up to the borders of the cavity: swirls and wisps, half transparent."""
-    inside = cv2.distanceTransform(cavity.astype(np.uint8), cv2.DIST_L2, 3)
-    size = float(np.sqrt(cavity.sum()))
+    inside = cv2.distanceTransform(cavity.mask.astype(np.uint8), cv2.DIST_L2, 3)
+    size = float(np.sqrt(cavity.mask.sum()))
     shape = site.window.shape
     x, y = np.mgrid[: shape[0], : shape[1]].astype(np.float32)[::-1]
     bend_x = x + 0.15 * size * fractal_noise(shape, 0.4 * size, rng, octaves=2)
@@ -262,7 +253,7 @@ def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) ->
     """Lightness of a weave with folds, or of plain paper when the pitch would be below three pixels."""
     x, y = pixel_grid(site.window)
     folds = fractal_noise(site.window.shape, 0.6 * size, rng, octaves=3) * 0.05 * size
-    tone = _relief(folds, matter, site, rng)
+    tone = relief_tone(folds, matter, site, rng)
     pitch = max(float(rng.uniform(0.03, 0.07)) * size, 3.0)
     if 0.07 * size >= 3.0 and rng.random() < 0.6:
         turn = float(rng.uniform(0.0, np.pi))
@@ -270,54 +261,6 @@ def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) ->
         v = (-x * np.sin(turn) + y * np.cos(turn) + 2.0 * folds) * 2.0 * np.pi / pitch
         tone = tone + float(rng.uniform(2.0, 6.0)) * (np.sin(u) * np.cos(0.5 * v) + 0.6 * np.sin(v))
     return tone.astype(np.float32)
-
-
-def _cut_outline(
-    site: Site, elongation: float, rng: np.random.Generator, *, corners: int, spread: float, convex: bool = True
-) -> Field:
-    """Signed distance to a random polygon of the site's area, positive inside."""
-    turns = np.sort((np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2.0 * np.pi / corners)
-    sizes = rng.uniform(1.0 - spread, 1.0 + spread, corners)
-    stretch = np.sqrt(elongation)
-    points = np.stack([sizes * np.cos(turns) * stretch, sizes * np.sin(turns) / stretch], 1)
-    if convex:
-        points = cv2.convexHull(points.astype(np.float32))[:, 0]
-    area = 0.5 * abs(float(np.dot(points[:, 0], np.roll(points[:, 1], 1)) - np.dot(points[:, 1], np.roll(points[:, 0], 1))))
-    points = points * np.sqrt(site.area_px / max(area, 1e-3))
-    cos, sin = np.cos(site.angle_rad), np.sin(site.angle_rad)
-    points = points @ np.array([[cos, sin], [-sin, cos]]) + np.array(site.center_xy)
-    x, y = pixel_grid(site.window)
-    nearest = np.full(site.window.shape, np.inf, np.float32)
-    inside = np.zeros(site.window.shape, bool)
-    for (ax, ay), (bx, by) in zip(points, np.roll(points, -1, axis=0), strict=True):
-        ex, ey = bx - ax, by - ay
-        t = np.clip(((x - ax) * ex + (y - ay) * ey) / max(ex * ex + ey * ey, 1e-6), 0.0, 1.0)
-        nearest = np.minimum(nearest, np.hypot(x - ax - t * ex, y - ay - t * ey))
-        if ey != 0.0:  # even-odd rule
-            inside ^= ((ay > y) != (by > y)) & (x < ax + (y - ay) * ex / ey)
-    return np.where(inside, nearest, -nearest).astype(np.float32)
-
-
-def _cavity(site: Site) -> Mask | None:
-    """The even field around the site, (h, w) bool: grown over pixels of nearly the same smoothed lightness; None if it
-    reaches the border of the window or is ragged."""
-    lightness = cv2.GaussianBlur(lightness_of(site), (0, 0), 1.5)
-    x = int(np.clip(site.center_xy[0] - site.window.x0, 0, site.window.shape[1] - 1))
-    y = int(np.clip(site.center_xy[1] - site.window.y0, 0, site.window.shape[0] - 1))
-    grown = np.zeros((site.window.shape[0] + 2, site.window.shape[1] + 2), np.uint8)
-    cv2.floodFill(lightness, grown, (x, y), 0.0, 7.0, 7.0, cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 4 | (1 << 8))
-    field = cv2.morphologyEx(grown[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
-    border = np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]])
-    if border.any() or field.sum() < 100:
-        return None
-    outlines, _ = cv2.findContours(field, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    largest = max(outlines, key=cv2.contourArea)
-    hull = cv2.contourArea(cv2.convexHull(largest))
-    if cv2.contourArea(largest) < 0.85 * hull:
-        return None
-    filled = np.zeros_like(field)
-    cv2.drawContours(filled, [largest], -1, 1, -1)
-    return filled.astype(bool)
 
 
 _BODIES = {"powder": _powder, "chip": _chip, "glob": _glob, "debris": _debris, "rag": _rag, "strip": _strip}

@@ -59,7 +59,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
 
 def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator) -> str:
     chroma = float(np.hypot(near.lab[1], near.lab[2]))
-    metal = not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 88.0
+    metal = not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 80.0
     wide = site.area_px > 0.1 * site.window.shape[0] * site.window.shape[1]  # a thin band would look like a line
     odds = {
         "cloud": 1.0,

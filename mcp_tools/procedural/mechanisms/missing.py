@@ -109,7 +109,7 @@ def _bare(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     mean = even[cover > 0.5].mean(axis=0) if (cover > 0.5).any() else even.mean(axis=(0, 1))
     dark = float(mean.mean()) > 0.3 or rng.random() < 0.3
     strength = min(spec.severity / 12.0, 1.0) * float(rng.uniform(0.5, 1.0))
-    base = 0.5 * even + 0.5 * mean
+    base = 0.5 * even + 0.5 * mean + 0.3 * (rgb - even)  # what lies below was worked like the surface
     grain = fractal_noise(site.window.shape, 3.0, rng, octaves=2) * 0.6 + fractal_noise(
         site.window.shape, 0.4 * size + 2.0, rng
     )

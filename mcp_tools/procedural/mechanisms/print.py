@@ -191,7 +191,7 @@ def _stray(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     if spec.color_shift is not None:
         ink = near.lab + np.array(spec.color_shift, np.float32)
     color = reach_contrast(near, ink, spec.severity)
-    kind = str(rng.choice(["glyphs", "streak", "blot"], p=[0.6, 0.2, 0.2] if spec.elongation < 12 else [0.0, 1.0, 0.0]))
+    kind = str(rng.choice(["glyphs", "streak", "blot"], p=[0.65, 0.22, 0.13] if spec.elongation < 12 else [0.0, 1.0, 0.0]))
     size = float(np.sqrt(site.area_px))
     if kind == "glyphs" and size > 9.0:
         coverage = _glyphs(site, spec, rng)
