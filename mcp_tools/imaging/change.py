@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import ToolInputError
-from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
-from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_difference, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import Photo
-from anomalyagent.mcp_tools.imaging.scene import scene_of
 
-__all__ = ["mask_of_change", "mask_of_visibility", "visible_change"]
+__all__ = ["box_of_difference", "differs", "mask_of_change", "mask_of_visibility", "visible_change"]
 
+_REACH_PX = 16
 _LOW, _HIGH = 0.6, 1.0  # JND: a group must reach the upper, and extends down to the lower
 _MIN_SUM = 4.0  # JND x pixels: a single pixel must be strong to be seen, many may be faint (Ricco's law)
 
@@ -36,16 +36,36 @@ def visible_change(before: Photo, after: Photo) -> Field:
         raise ToolInputError(
             f"photos of different sizes cannot be compared: {_size(before)} and {_size(after)}. Pass the photo that was edited."
         )
-    old, new = before.rgb, after.shown_with(before.scale)
     field = np.zeros(before.shape, np.float32)
-    changed = (old != new).any(axis=2)
-    if not changed.any():
+    old, new = before.rgb, after.shown_with(before.scale)
+    box = box_of_difference(old, new)
+    if box is None:
         return field
-    scene = scene_of(before)
+    # the JND looks at most _REACH_PX around a pixel, so a window gives the same as the whole photo
+    window = tuple(slice(max(0, side.start - _REACH_PX), side.stop + _REACH_PX) for side in box)
+    old, new = old[window], new[window]
+    lab_old = lab_from_rgb(old)
+    changed = differs(old, new)
     lab_new = lab_from_rgb(new[changed][None])[0]
-    lab_old = lab_from_rgb(old[changed][None])[0]
-    field[changed] = ciede2000(lab_old, lab_new) / scene.jnd[changed]
+    jnd = just_noticeable_difference(np.ascontiguousarray(lab_old[..., 0]))
+    field[window][changed] = ciede2000(lab_old[changed], lab_new) / jnd[changed]
     return field
+
+
+def differs(first: RGB, second: RGB) -> Mask:
+    """(H, W) bool: pixels where any channel differs at all."""
+    unequal = first != second
+    return unequal[..., 0] | unequal[..., 1] | unequal[..., 2]
+
+
+def box_of_difference(first: RGB, second: RGB) -> tuple[slice, slice] | None:
+    """Rows and columns of the smallest box that holds every difference; None when there is none."""
+    rows = np.flatnonzero((first != second).reshape(len(first), -1).any(axis=1))
+    if rows.size == 0:
+        return None
+    top, bottom = int(rows[0]), int(rows[-1]) + 1
+    columns = np.flatnonzero((first[top:bottom] != second[top:bottom]).any(axis=0).any(axis=1))
+    return slice(top, bottom), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def mask_of_change(before: Photo, after: Photo) -> Mask:
@@ -92,9 +112,9 @@ def _thresholds(field: Field) -> tuple[float, float]:
 
     A whole-frame editor changes every pixel a little, at random; the tail of that drift is no defect.
     """
-    changed = field[field > 0]
-    if changed.size < 0.5 * field.size:
+    if np.count_nonzero(field) < 0.5 * field.size:
         return _LOW, _HIGH
+    changed = field[field > 0]
     typical = float(np.median(changed))
     if typical >= _LOW:
         return _LOW, _HIGH

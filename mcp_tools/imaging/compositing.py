@@ -6,7 +6,7 @@ Those pixels get their original values back; being below one JND, the cut does n
 
 from anomalyagent.errors import ToolInputError
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
-from anomalyagent.mcp_tools.imaging.change import mask_of_change
+from anomalyagent.mcp_tools.imaging.change import differs, mask_of_change
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = ["composite_visible"]
@@ -27,7 +27,7 @@ def composite_visible(normal: Photo, rgb_after: RGB) -> tuple[Photo, Mask]:
         raise ToolInputError(
             f"an edit of {rgb_after.shape} does not fit a photo of {normal.rgb.shape}. Resize it to the photo."
         )
-    different = (rgb_after != normal.rgb).any(axis=2)
+    different = differs(rgb_after, normal.rgb)
     after = normal.edited(rgb_after, different)
     while True:
         mask = mask_of_change(normal, after)

@@ -17,6 +17,7 @@ __all__ = ["continue_smoothly", "fill_from_surroundings"]
 
 _RADIUS = 2  # of a patch, pixels
 _MAX_SEARCHED = 1500  # hole pixels on the finest level that is searched thoroughly
+_MAX_REFINED = 20_000  # hole pixels on the finest level that is searched at all; above, shifts are taken over
 _SWEEPS = 3
 _MAX_SEAM = 0.12  # largest correction of brightness along the rim, sRGB units
 
@@ -92,7 +93,7 @@ def _complete(rgb: RGB, hole: Mask, known: Mask, rng: np.random.Generator) -> RG
             picture[level_hole] = picture[places[:, 0], places[:, 1]]
         finest = shape == shapes[0]
         thorough = len(targets) <= _MAX_SEARCHED
-        sweeps = _SWEEPS if thorough else 1
+        sweeps = _SWEEPS if thorough else int(len(targets) <= _MAX_REFINED)
         places = _search(picture, level_hole, targets, places, usable, sweeps, vote=not finest, sparse=not thorough, rng=rng)
         previous_hole = level_hole
     if places is None:
@@ -161,7 +162,9 @@ def _search(
     taps = np.array([(dy, dx) for dy in span for dx in span], np.int64)
     for sweep in range(sweeps):
         padded = cv2.copyMakeBorder(picture, _RADIUS, _RADIUS, _RADIUS, _RADIUS, cv2.BORDER_REFLECT)
-        flat = np.asarray(padded, np.float32).reshape(-1, 3)
+        if sparse:
+            padded = padded.sum(axis=2)
+        flat = np.asarray(padded, np.float32).reshape((height + 2 * _RADIUS) * (width + 2 * _RADIUS), -1)
         stride = width + 2 * _RADIUS
         tap_index = (taps[:, 0] + _RADIUS) * stride + taps[:, 1] + _RADIUS
         wanted = flat[(targets[:, 0] * stride + targets[:, 1])[:, None] + tap_index]
