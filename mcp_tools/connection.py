@@ -147,9 +147,10 @@ class Connection:
         client = self._client
         if client is None:
             raise ToolCallError(f"{self.place} is not connected; {tool} cannot be called.{self._last_words()}", kind="crashed")
+        # The client's own timeout tells the server; the outer one covers transports that never answer it.
+        grace_s = None if isinstance(self.place, InProcess) else timeout_s + PROBE_TIMEOUT_S
         try:
-            # The client's own timeout tells the server; the outer one covers transports that never answer it.
-            async with asyncio.timeout(timeout_s + PROBE_TIMEOUT_S):
+            async with asyncio.timeout(grace_s):
                 return await client.call_tool(tool, sent, read_timeout_seconds=timeout_s)
         except MCPError as error:
             if error.code == REQUEST_TIMEOUT:

@@ -101,6 +101,7 @@ def make_tool(
     strict = type(given.__name__, (given,), {"__module__": __name__, "model_config": ConfigDict(extra="forbid")})
     tool.fn_metadata.arg_model = strict
     tool.parameters = _compact(strict.model_json_schema(by_alias=True))
+    tool.fn_metadata.output_schema = _outlined(_compact(tool.fn_metadata.output_schema))
     return tool
 
 
@@ -112,3 +113,16 @@ def _compact(schema: Any) -> Any:
         return schema
     # A "title" whose value is a schema is a property of that name, not an annotation.
     return {key: _compact(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)}
+
+
+def _outlined(schema: Any, definitions: Any = None) -> Any:
+    """`schema` with nested models as plain objects: results are checked against the models, listings stay short."""
+    if isinstance(schema, list):
+        return [_outlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    known = schema.get("$defs", definitions)
+    outline = {key: _outlined(value, known) for key, value in schema.items() if key not in ("$defs", "$ref")}
+    if "$ref" in schema:
+        outline["type"] = known[schema["$ref"].rpartition("/")[2]]["type"]
+    return outline
