@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
-from anomalyagent.mcp_tools.judge.pair import Pair, dilate, erode, fine_grain
+from anomalyagent.mcp_tools.judge.pair import CROSS, Pair, dilate, erode, fine_grain
 
 __all__ = ["Blending", "measure_blending"]
 
-SECTORS = 12
 MOVES = 16
 QUANTISATION = 0.12
 """Grain that rounding to 8 bits leaves, CIELAB lightness."""
@@ -27,19 +26,21 @@ class Blending:
 
     Attributes:
         seam: share of the outline of the edit where it starts with a visible step within one pixel, 0..1.
+        straight: share of that outline that runs in long straight pieces, 0..1.
         seam_rise: doublings by which the gradient along that outline exceeds the same outline elsewhere on the normal photo.
-        halo: share of directions in which a closed ring of the opposite sign surrounds the change, 0..1.
+        halo: share of its rim that shows the opposite sign, 0..1 (1: a closed ring).
         smooth_ring: doublings by which fine grain is missing in a ring that was edited but hardly shows.
         noise_gain, noise_loss: doublings of fine grain inside the change, more or less than the photo has at such brightness.
         too_sharp: how much steeper its edges are than the lens allows, 0..about 0.5.
         too_soft: doublings by which its texture is weaker than the normal photo's, without being hidden by black or white.
         flat: 0..1, uniform interior behind a sharp outline.
         blocking: doublings by which differences on the 8 x 8 grid of JPEG exceed those between.
-        drift: mean CIEDE2000 away from the change.
+        drift: CIEDE2000 by which most blocks of the object or of the background changed, wherever the defect is.
         drift_share: share of the pixels away from the change that differ at all, 0..1.
     """
 
     seam: float
+    straight: float
     seam_rise: float
     halo: float
     smooth_ring: float
@@ -60,6 +61,7 @@ def measure_blending(pair: Pair) -> Blending:
     soft, flat = _texture(pair)
     return Blending(
         seam=seam,
+        straight=_straight(border),
         seam_rise=_seam_rise(pair, border),
         halo=_halo(pair),
         smooth_ring=_smooth_ring(pair),
@@ -69,27 +71,55 @@ def measure_blending(pair: Pair) -> Blending:
         too_soft=soft,
         flat=flat * seam,
         blocking=_blocking(pair),
-        drift=float(pair.outside_difference.mean()) if pair.outside_difference.size else 0.0,
+        drift=_drift(pair),
         drift_share=float((pair.outside_difference > 0).mean()) if pair.outside_difference.size else 0.0,
     )
+
+
+def _drift(pair: Pair) -> float:
+    """Change that 60 % of all blocks of the object, or of its background, reach: 0 for any local change."""
+    height, width = pair.change.shape
+    block = max(4, round(min(height, width) / 24))
+    size = (max(1, width // block), max(1, height // block))
+    level = cv2.resize(pair.change, size, interpolation=cv2.INTER_AREA) * float(np.median(pair.scene.jnd))
+    share = cv2.resize(pair.scene.foreground.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    parts = [level[where] for where in (share > 0.9, share < 0.1) if np.count_nonzero(where) >= 16]
+    return max((float(np.quantile(part, 0.4)) for part in parts), default=0.0)
 
 
 def _seam(pair: Pair) -> tuple[float, Mask]:
     """Share of the outline with a visible one-pixel step, and the outline.
 
-    A lens of sigma 0.5 px or more spreads a step over three pixels, so the outermost changed pixel carries at most a
-    third of the change behind it. Where the outline follows the object's own edge nothing can be said.
+    A lens of sigma s spills a share f = Phi(-0.5 / s) of a step onto the next pixel. A step counts where that spill would be
+    visible and is missing: the outermost changed pixel carries most of the change behind it. Where the outline follows
+    the object's own edge nothing can be said.
     """
     support = pair.support & dilate(pair.mask, 3)
     border = support & ~erode(support, 1)
     border &= erode(pair.foreground, 2) | ~dilate(pair.foreground, 2)
     if not border.any():
         return 0.0, border
-    behind = cv2.dilate(pair.difference, np.ones((5, 5), np.uint8))[border]
-    step = pair.difference[border]
-    visible = np.clip((pair.visibility[border] - 1.0) / 1.5, 0.0, 1.0)
-    sudden = np.clip((step / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
-    return float((visible * sudden).mean()), border
+    sigma = max(0.5, pair.scene.blur_sigma_px)
+    spill = 0.5 * (1.0 - _error_function(0.5 / (sigma * np.sqrt(2.0))))
+    behind = cv2.dilate(pair.visibility, np.ones((5, 5), np.uint8))[border]
+    missed = np.clip((spill * behind - 0.6) / 0.6, 0.0, 1.0)
+    sudden = np.clip((pair.visibility[border] / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
+    return float((missed * sudden).mean()), border
+
+
+def _straight(border: Mask) -> float:
+    """Share of the outline that runs in straight pieces of at least 8 px and a twelfth of its length, 0..1."""
+    outlines, _ = cv2.findContours(border.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    straight = whole = 0.0
+    for outline in outlines:
+        length = float(cv2.arcLength(outline, True))
+        if length < 16.0:
+            continue
+        corners = cv2.approxPolyDP(outline, 0.8, True)[:, 0].astype(np.float64)
+        pieces = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
+        whole += length
+        straight += float(pieces[pieces >= max(8.0, length / 12.0)].sum())
+    return min(1.0, straight / whole) if whole else 0.0
 
 
 def _seam_rise(pair: Pair, border: Mask) -> float:
@@ -121,26 +151,23 @@ def _steepness(lightness: Field) -> Field:
 
 
 def _halo(pair: Pair) -> float:
-    """Share of directions around the core in which the change has the opposite sign and can be seen."""
-    core = pair.core
-    mean = pair.shift[core].mean(axis=0)
-    size = float(np.linalg.norm(mean))
-    if size < 1e-3:
-        return 0.0
-    along = (pair.shift @ (mean / size)) / pair.scene.jnd[pair.window]
-    reach = max(3, min(10, round(0.2 * float(np.sqrt(np.count_nonzero(core))) + 2)))
-    ring = dilate(core, reach) & ~dilate(core, 1)
-    rows, columns = np.nonzero(ring)
-    if rows.size == 0:
-        return 0.0
-    core_rows, core_columns = np.nonzero(core)
-    sector = ((np.arctan2(rows - core_rows.mean(), columns - core_columns.mean()) / (2 * np.pi) + 0.5) * SECTORS).astype(
-        int
-    ) % SECTORS
-    opposite = np.bincount(sector, weights=along[ring] < -0.8, minlength=SECTORS)
-    present = np.bincount(sector, minlength=SECTORS)
-    share = opposite[present > 0] / present[present > 0]
-    return float(np.clip(share / 0.4, 0.0, 1.0).mean())
+    """How completely one sign of the change is ringed by the other: share of the rim of the inner one, 0..1.
+
+    The sign is that along the direction of CIELAB in which the change varies most, so coloured rings count too.
+    """
+    inside = pair.shift[pair.mask]
+    direction = np.linalg.eigh(inside.T @ inside)[1][:, -1]
+    along = (pair.shift @ direction) / pair.scene.jnd[pair.window]
+    halves = (along > 0.6, along < -0.6)
+    shares: list[float] = []
+    for inner, outer in (halves, halves[::-1]):
+        # Specks inside a grainy change are no core.
+        core = cv2.morphologyEx(inner.view(np.uint8), cv2.MORPH_OPEN, CROSS).view(bool)
+        if np.count_nonzero(core) < 6:
+            continue
+        rim = dilate(core, 3) & ~dilate(core, 1)
+        shares.append(float(outer[rim].mean()) if rim.any() else 0.0)
+    return max(shares, default=0.0)
 
 
 def _smooth_ring(pair: Pair) -> float:
@@ -156,18 +183,11 @@ def _spread(values: NDArray[np.float32]) -> float:
     return float(np.median(np.abs(values))) / 0.6745 if values.size else 0.0
 
 
-def _inside(pair: Pair) -> Mask:
-    """Changed pixels away from the outline where the change is large enough to leave some."""
-    inner = erode(pair.mask, 2)
-    return inner if np.count_nonzero(inner) >= 24 else pair.mask
-
-
 def _noise(pair: Pair) -> tuple[float, float]:
     """Doublings of fine grain gained and lost, against the normal photo here and at the same brightness elsewhere."""
     lightness = pair.after[..., 0]
-    inside = _inside(pair)
-    usable = inside & (lightness > 6.0) & (lightness < 97.0)
-    if np.count_nonzero(usable) < 12:
+    usable = erode(pair.mask, 1) & (lightness > 6.0) & (lightness < 97.0)
+    if np.count_nonzero(usable) < 24:
         return 0.0, 0.0
     here = _spread(fine_grain(lightness)[usable])
     before = _spread(fine_grain(pair.before[..., 0])[usable])

@@ -138,7 +138,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "wrong_shape",
         "quality",
-        lambda m: m.placing.elongation_miss + m.placing.tone_miss + m.likeness.excess,
+        lambda m: m.placing.elongation_miss + m.placing.tone_miss + 0.15 * m.likeness.excess,
         _describe_shape,
         _shape_advice,
     ),
@@ -152,7 +152,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "hard_cut",
         "quality",
-        lambda m: m.blending.seam,
+        lambda m: m.blending.seam * (0.6 + 0.4 * m.blending.straight),
         lambda m: (
             f"{100 * m.blending.seam:.0f} % of its outline starts with a visible step within one pixel, "
             f"{2**m.blending.seam_rise:.1f} times as steep as the photo elsewhere"
@@ -164,7 +164,7 @@ FAULTS: tuple[Fault, ...] = (
         "quality",
         lambda m: max(m.blending.halo, 0.4 * m.blending.smooth_ring),
         lambda m: (
-            f"a ring of the opposite sign surrounds it in {100 * m.blending.halo:.0f} % of all directions"
+            f"a ring of the opposite sign covers {100 * m.blending.halo:.0f} % of its rim"
             if m.blending.halo >= 0.4 * m.blending.smooth_ring
             else f"a ring around it has lost fine grain by a factor of {2**m.blending.smooth_ring:.1f}"
         ),
@@ -225,10 +225,10 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "background_drift",
-        "location",
+        "quality",
         lambda m: m.blending.drift,
         lambda m: (
-            f"{100 * m.blending.drift_share:.0f} % of the other pixels changed, by {m.blending.drift:.2f} CIEDE2000 on average"
+            f"{100 * m.blending.drift_share:.0f} % of all other pixels changed, typically by {m.blending.drift:.2f} CIEDE2000"
         ),
         _always("Edit only the defect and leave every other pixel as it is; try another seed.", RESAMPLE_SEED),
     ),

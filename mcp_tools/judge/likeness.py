@@ -37,7 +37,9 @@ class Likeness:
 def compare_looks(descriptor: Sequence[float], asked: Sequence[Mechanism], looks: Mapping[Mechanism, Look]) -> Likeness:
     """Distances are negative log likelihoods of a normal distribution with independent numbers, far tails cut off."""
     wanted = [_distance(descriptor, looks[name]) for name in asked if name in looks]
-    others = [(_distance(descriptor, look), name) for name, look in looks.items() if name not in asked]
+    others: list[tuple[float, Mechanism]] = [
+        (_distance(descriptor, look), name) for name, look in looks.items() if name not in asked
+    ]
     if not wanted or not others:
         return Likeness(0.0, None)
     distance, nearest = min(others, key=lambda entry: entry[0])

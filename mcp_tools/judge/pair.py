@@ -17,7 +17,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 
-__all__ = ["Component", "Pair", "dilate", "erode", "fine_grain"]
+__all__ = ["CROSS", "Component", "Pair", "dilate", "erode", "fine_grain"]
 
 CROSS = np.ones((3, 3), np.uint8)
 MARGIN_PX = 16
@@ -143,12 +143,6 @@ class Pair:
     def support(self) -> Mask:
         """Pixels of the window that belong to the edit: changed by more than the drift of the frame."""
         return self.difference > self.floor
-
-    @cached_property
-    def core(self) -> Mask:
-        """The strong half of the visible change."""
-        strong = self.visibility > 0.5 * float(np.quantile(self.visibility[self.mask], 0.9))
-        return strong & self.mask
 
     @cached_property
     def foreground(self) -> Mask:

@@ -1,9 +1,10 @@
 """From amounts of faults to the two scores and the review: a small monotone additive model, stored as readable JSON.
 
     seriousness of a fault   g = (amount - harmless) / (gross - harmless), limited to 0..1.5
-    location, quality        5 * sigmoid(base - sum of weight * g), each with its own base and weights >= 0
+    location, quality        5 * sigmoid(base - sum of weight * g^2), each with its own base and weights >= 0
 
-More of any fault never raises a score. `calibration.py` fits the numbers; `calibration.json` holds them:
+The square keeps many small blemishes from adding up to a fault. More of any fault never raises a score.
+`calibration.py` fits the numbers; `calibration.json` holds them:
 
     {"base": {"location": .., "quality": ..},
      "faults": {"<name>": {"harmless": .., "gross": .., "location": weight, "quality": weight}, ...},
@@ -91,8 +92,8 @@ def read_calibration(path: Path = SHIPPED_CALIBRATION) -> Calibration:
 def score(measured: Measured, calibration: Calibration) -> Scores:
     """Location and quality, 0..5 each."""
     serious = {fault.name: calibration.faults[fault.name].seriousness(fault.amount(measured)) for fault in FAULTS}
-    lost_location = sum(calibration.faults[name].location * amount for name, amount in serious.items())
-    lost_quality = sum(calibration.faults[name].quality * amount for name, amount in serious.items())
+    lost_location = sum(calibration.faults[name].location * g**2 for name, g in serious.items())
+    lost_quality = sum(calibration.faults[name].quality * g**2 for name, g in serious.items())
     return Scores(
         5.0 / (1.0 + float(np.exp(lost_location - calibration.base_location))),
         5.0 / (1.0 + float(np.exp(lost_quality - calibration.base_quality))),

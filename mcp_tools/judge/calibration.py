@@ -1,0 +1,146 @@
+"""Refit the judge: `python -m anomalyagent.mcp_tools.judge.calibration --normals [ITEM=]DIR --real [ITEM=]DIR --out FILE`.
+
+Cases are the ladder of known faults on generated photos and on your normal photos, and real defects beside their clean
+twins. Prints the area under the ROC curve of every fault on sets that the fit has not seen (one held out at a time), then
+writes the fit on all of them.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from anomalyagent.errors import AnomalyAgentError, ToolInputError
+from anomalyagent.knowledge.cards import Card, load_cards
+from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.judge.cases import Case, generated_cases, ladder_cases, read_normals, real_cases
+from anomalyagent.mcp_tools.judge.fitting import Record, Report, fit_calibration, verify
+from anomalyagent.mcp_tools.judge.measuring import measure
+from anomalyagent.mcp_tools.judge.pair import Pair
+from anomalyagent.mcp_tools.judge.scoring import Calibration
+
+__all__ = ["calibrate", "main", "measure_cases", "write_calibration"]
+
+
+def measure_cases(cases: Iterator[Case]) -> list[Record]:
+    """Measure each case; those without any visible change are left out, their scores are 0 by definition."""
+    records: list[Record] = []
+    for case in cases:
+        pair = Pair.compare(case.normal, case.anomaly)
+        if pair is None:
+            continue
+        measured = measure(pair, case.expected, {})
+        mechanism = case.drawn or measured.placing.variant.mechanism
+        records.append(Record(case.group, case.label, case.strength, mechanism, measured))
+    return records
+
+
+def calibrate(records: Sequence[Record]) -> tuple[Calibration, dict[str, Report]]:
+    """The fit on all records, and for each group the report of a fit that has not seen it."""
+    groups = sorted({record.group for record in records})
+    reports: dict[str, Report] = {}
+    for group in groups if len(groups) > 1 else []:
+        seen = fit_calibration([record for record in records if record.group != group])
+        reports[group] = verify([record for record in records if record.group == group], seen)
+    return fit_calibration(records), reports
+
+
+def write_calibration(path: Path, calibration: Calibration, reports: dict[str, Report]) -> None:
+    """Write the readable JSON that `scoring.read_calibration` reads."""
+    stored = {
+        "base": {"location": calibration.base_location, "quality": calibration.base_quality},
+        "faults": {name: scale._asdict() for name, scale in calibration.faults.items()},
+        "looks": {name: {"mean": look.mean, "spread": look.spread} for name, look in calibration.looks.items()},
+        "report": {group: _without_nan(report) for group, report in reports.items()},
+    }
+    path.write_text(_compact(json.dumps(stored, indent=1)) + "\n", encoding="utf-8")
+
+
+def _without_nan(report: Report) -> dict[str, object]:
+    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in report._asdict().items()}
+
+
+def _compact(text: str) -> str:
+    """Innermost lists and objects on one line each."""
+    lines: list[str] = []
+    buffer: list[str] = []
+    for line in text.splitlines():
+        opens, closes = line.rstrip().endswith(("{", "[")), line.strip().rstrip(",") in ("}", "]")
+        if opens:
+            lines.extend(buffer)
+            buffer = [line]
+        elif closes and buffer:
+            lines.append(buffer[0] + ", ".join(part.strip().rstrip(",") for part in buffer[1:]) + line.strip())
+            buffer = []
+        elif buffer:
+            buffer.append(line)
+        else:
+            lines.append(line)
+    return "\n".join([*lines, *buffer])
+
+
+def _named_folder(text: str) -> tuple[str, Path]:
+    item, found, folder = text.rpartition("=")
+    path = Path(folder)
+    return (item, path) if found else (path.resolve().name, path)
+
+
+def _print_reports(reports: dict[str, Report]) -> None:
+    groups = list(reports)
+    out = sys.stdout
+    out.write(
+        "AUC against good examples, and share of strong faults that are named; each set judged by a fit on the others\n\n"
+    )
+    out.write(f"{'fault':20s}" + "".join(f"{group[:18]:>20s}" for group in groups) + "\n")
+    for fault in sorted({fault for report in reports.values() for fault in report.auc}):
+        cells = [
+            f"{report.auc[fault]:.3f}  {100 * report.named[fault]:3.0f} %" if fault in report.auc else "-"
+            for report in reports.values()
+        ]
+        out.write(f"{fault:20s}" + "".join(f"{cell:>20s}" for cell in cells) + "\n")
+    out.write(f"{'good ones pass':20s}" + "".join(f"{100 * report.good_passed:18.0f} %" for report in reports.values()) + "\n")
+    out.write(f"{'real ones pass':20s}" + "".join(f"{100 * report.real_passed:18.0f} %" for report in reports.values()) + "\n")
+
+
+def _collect(arguments: argparse.Namespace, cards: Sequence[Card]) -> list[Record]:
+    records = measure_cases(generated_cases(cards, arguments.generated, arguments.seed)) if arguments.generated else []
+    normals: dict[str, list[Photo]] = {}
+    for number, (item, folder) in enumerate(_named_folder(text) for text in arguments.normals):
+        normals[item] = read_normals(folder, arguments.count, arguments.side)
+        records += measure_cases(ladder_cases(item, item, normals[item], cards, arguments.seed + 100 + number))
+    for item, folder in (_named_folder(text) for text in arguments.real):
+        known = normals.get(item, [])
+        records += measure_cases(real_cases(item, item, folder, known, cards, arguments.count, arguments.side, arguments.seed))
+    return records
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m anomalyagent.mcp_tools.judge.calibration", description=__doc__)
+    parser.add_argument("--normals", nargs="*", default=[], metavar="[ITEM=]DIR", help="folders with normal photos")
+    parser.add_argument("--real", nargs="*", default=[], metavar="[ITEM=]DIR", help="data sets with real defects, MVTec layout")
+    parser.add_argument("--out", type=Path, required=True, help="calibration file to write")
+    parser.add_argument("--generated", type=int, default=8, help="generated photos of each specimen (0: none)")
+    parser.add_argument("--count", type=int, default=40, help="photos of each folder and real defects of each type")
+    parser.add_argument("--side", type=int, default=256, help="longer side to which photos are reduced, pixels")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        records = _collect(options, load_cards())
+        if not records:
+            raise ToolInputError("nothing to calibrate on. Give --normals or a positive --generated.")
+        calibration, reports = calibrate(records)
+    except AnomalyAgentError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    _print_reports(reports)
+    write_calibration(options.out, calibration, reports)
+    sys.stdout.write(f"\n{len(records)} cases; wrote {options.out}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

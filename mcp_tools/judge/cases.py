@@ -1,0 +1,133 @@
+"""Labelled cases for the calibration: good and spoilt examples on normal photos, and real defects beside their clean twins.
+
+Folders are in MVTec layout (`train/good`, `test/<type>`, `ground_truth/<type>/<stem>_mask.png`), or hold plain photos.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.errors import ToolInputError
+from anomalyagent.knowledge.cards import Card, find_card
+from anomalyagent.knowledge.spec import Mechanism
+from anomalyagent.knowledge.words import mechanism_of
+from anomalyagent.mcp_tools.imaging.compositing import composite_visible
+from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array, read_mask, read_photo
+from anomalyagent.mcp_tools.judge.expectation import Expectation, expect
+from anomalyagent.mcp_tools.judge.ladder import SPOILERS, draw_good, spoil
+from anomalyagent.mcp_tools.judge.specimens import SPECIMENS, make_specimen
+from anomalyagent.mcp_tools.judge.twins import make_clean_twin
+
+__all__ = ["GOOD", "REAL", "Case", "generated_cases", "ladder_cases", "read_normals", "real_cases"]
+
+GOOD = "good"
+REAL = "real"
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One pair to be judged.
+
+    Attributes:
+        group: the set that it comes from; whole groups are held out.
+        label: `good`, `real`, or the name of the fault.
+        strength: of the fault, 0..1.
+        normal, anomaly: the photos.
+        expected: what was asked for.
+        drawn: mechanism that drew a good example; None when nobody knows.
+    """
+
+    group: str
+    label: str
+    strength: float
+    normal: Photo
+    anomaly: Photo
+    expected: Expectation
+    drawn: Mechanism | None = None
+
+
+def _at_most(native: NDArray[Any], side_px: int) -> NDArray[Any]:
+    """The array with its longer side reduced to `side_px`."""
+    factor = side_px / max(native.shape[:2])
+    if factor >= 1.0:
+        return native
+    size = (max(1, round(native.shape[1] * factor)), max(1, round(native.shape[0] * factor)))
+    return np.asarray(cv2.resize(native, size, interpolation=cv2.INTER_AREA))
+
+
+def _read(path: Path, side_px: int) -> Photo:
+    return photo_from_array(_at_most(read_photo(path).native, side_px))
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def read_normals(folder: Path, count: int, side_px: int) -> list[Photo]:
+    """At most `count` photos of a folder (of its `train/good` in MVTec layout), evenly spread, longer side at most `side_px`.
+
+    Raises:
+        ToolInputError: there is no photo.
+    """
+    good = folder / "train" / "good"
+    paths = _images(good if good.is_dir() else folder) if folder.is_dir() else []
+    if not paths:
+        raise ToolInputError(f"no photos in {folder}. Give a folder with photos, or one in MVTec layout.")
+    picks = np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int))
+    return [_read(paths[i], side_px) for i in picks]
+
+
+def ladder_cases(group: str, item: str, normals: Sequence[Photo], cards: Sequence[Card], seed: int) -> Iterator[Case]:
+    """For each normal photo a good example, and every fault that can be made of it at a random strength."""
+    for index, normal in enumerate(normals):
+        rng = np.random.default_rng([seed, index])
+        good = next((found for _ in range(4) if (found := draw_good(normal, item, cards, rng)) is not None), None)
+        if good is None:
+            continue
+        # As the type is asked for: another item's card must not explain it away.
+        expected = expect(good.card, good.spec.mechanism)
+        yield Case(group, GOOD, 0.0, normal, good.photo, expected, good.spec.mechanism)
+        for name in SPOILERS:
+            strength = float(rng.uniform(0.25, 1.0))
+            spoilt = spoil(name, good, strength, rng)
+            if spoilt is not None:
+                yield Case(group, name, strength, normal, spoilt, expected)
+
+
+def generated_cases(cards: Sequence[Card], count: int, seed: int, size_px: int = 256) -> Iterator[Case]:
+    """The ladder on `count` generated photos of each specimen."""
+    for number, item in enumerate(SPECIMENS):
+        normals = [make_specimen(item, np.random.default_rng([seed, number, i]), size_px) for i in range(count)]
+        yield from ladder_cases("generated", item, normals, cards, seed + number)
+
+
+def real_cases(
+    group: str, item: str, folder: Path, normals: Sequence[Photo], cards: Sequence[Card], count: int, side_px: int, seed: int
+) -> Iterator[Case]:
+    """At most `count` real defects of each type beside their clean twins.
+
+    Raises:
+        ToolInputError: the folder has no `ground_truth`.
+    """
+    truth = folder / "ground_truth"
+    if not truth.is_dir():
+        raise ToolInputError(f"{folder} has no folder ground_truth. Give a data set in MVTec layout.")
+    for kind in sorted(path.name for path in truth.iterdir() if path.is_dir()):
+        paths = _images(folder / "test" / kind)
+        rng = np.random.default_rng([seed, len(paths)])
+        card = find_card(cards, item, kind)
+        guess = mechanism_of(kind, item)
+        expected = expect(card, guess.mechanism if guess.confidence > 0 else None)
+        for i in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)):
+            defect = _read(paths[i], side_px)
+            mask = _at_most(read_mask(truth / kind / f"{paths[i].stem}_mask.png").astype(np.uint8) * 255, side_px) > 127
+            twin = make_clean_twin(defect, mask, list(normals), rng) if mask.any() else None
+            if twin is not None:
+                # As a generator would hand it over: what cannot be seen is the normal photo.
+                yield Case(group, REAL, 0.0, twin, composite_visible(twin, defect.rgb)[0], expected)

@@ -1,0 +1,210 @@
+"""Fits the judge's model to labelled cases: looks of mechanisms, scales of faults, weights of the two scores.
+
+The weights are those of two logistic regressions with soft targets and weights >= 0, so the model stays monotone. A score
+is also allowed to lose a little by faults that belong to the other one: an image that fails must fail in the sum.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.knowledge.spec import Mechanism
+from anomalyagent.mcp_tools.judge.cases import GOOD, REAL
+from anomalyagent.mcp_tools.judge.findings import FAULTS
+from anomalyagent.mcp_tools.judge.likeness import Look, compare_looks
+from anomalyagent.mcp_tools.judge.measuring import Measured
+from anomalyagent.mcp_tools.judge.scoring import Calibration, FaultScale, score
+
+__all__ = ["Record", "Report", "area_under_curve", "fit_calibration", "total_score", "verify"]
+
+Floats = NDArray[np.float64]
+
+LEAST_GROSS: dict[str, float] = {
+    "too_faint": 3.0,
+    "too_strong": 1.0,
+    "oversized": 1.5,
+    "undersized": 1.5,
+    "off_object": 0.4,
+    "wrong_zone": 0.6,
+    "wrong_shape": 1.2,
+    "fragmented": 1.0,
+    "hard_cut": 0.2,
+    "halo": 0.4,
+    "noise_mismatch": 1.0,
+    "sharpness_mismatch": 1.0,
+    "flat_interior": 0.2,
+    "compression": 0.6,
+    "wrong_light": 0.15,
+    "implausible_color": 6.0,
+    "background_drift": 0.4,
+}
+"""A fault below this amount is never called gross, however the cases lie."""
+HARMLESS_QUANTILE = 0.9
+STRONG = 0.5
+"""Strength from which a spoilt case must be told from good ones."""
+STIFFNESS = 0.0003
+MIN_LOOKS = 6
+
+
+@dataclass(frozen=True)
+class Record:
+    """A measured case; looks are compared anew for every fit."""
+
+    group: str
+    label: str
+    strength: float
+    mechanism: Mechanism
+    measured: Measured
+
+    def with_looks(self, looks: Mapping[Mechanism, Look]) -> Measured:
+        """The measurements compared with these looks."""
+        likeness = compare_looks(self.measured.appearance.descriptor, self.measured.expected.mechanisms, looks)
+        return replace(self.measured, likeness=likeness)
+
+    @property
+    def is_good(self) -> bool:
+        """Drawn well, or real."""
+        return self.label in (GOOD, REAL)
+
+
+class Report(NamedTuple):
+    """How a calibration does on a group.
+
+    Attributes:
+        auc: for each fault, the probability that a good example scores higher than a spoilt one.
+        named: share of the strongly spoilt cases of each fault for which its own finding is reported.
+        good_passed, real_passed: share that passes; nan without cases.
+    """
+
+    auc: dict[str, float]
+    named: dict[str, float]
+    good_passed: float
+    real_passed: float
+
+
+def fit_calibration(records: Sequence[Record]) -> Calibration:
+    """Fit looks, scales and weights; deterministic."""
+    looks = _fit_looks(records)
+    amounts = np.array([[fault.amount(record.with_looks(looks)) for fault in FAULTS] for record in records])
+    scales = [_fit_scale(records, amounts[:, i], fault.name) for i, fault in enumerate(FAULTS)]
+    serious = np.array([[scale.seriousness(value) for scale, value in zip(scales, row, strict=True)] for row in amounts])
+    weights = _case_weights(records)
+    base_l, cost_l = _fit_logistic(serious**2, np.array([_target(record, "location") for record in records]), weights)
+    base_q, cost_q = _fit_logistic(serious**2, np.array([_target(record, "quality") for record in records]), weights)
+    faults = {
+        fault.name: FaultScale(round(scale.harmless, 4), round(scale.gross, 4), round(float(loc), 3), round(float(qual), 3))
+        for fault, scale, loc, qual in zip(FAULTS, scales, cost_l, cost_q, strict=True)
+    }
+    return Calibration(round(base_l, 3), round(base_q, 3), faults, looks)
+
+
+def _fit_looks(records: Sequence[Record]) -> dict[Mechanism, Look]:
+    """Mean and spread of the descriptor of good examples, groups counting alike; narrow spreads are widened."""
+    vectors: dict[Mechanism, list[tuple[float, ...]]] = defaultdict(list)
+    for record in records:
+        if record.is_good:
+            vectors[record.mechanism].append(record.measured.appearance.descriptor)
+    everything = np.array([vector for found in vectors.values() for vector in found])
+    overall = everything.std(axis=0)
+    looks: dict[Mechanism, Look] = {}
+    for mechanism in sorted(vectors):
+        found = np.array(vectors[mechanism])
+        if len(found) < MIN_LOOKS:
+            continue
+        spread = np.sqrt((found.var(axis=0) * len(found) + overall**2 * 4.0) / (len(found) + 4.0))
+        spread = np.maximum(spread, 0.35 * overall)
+        looks[mechanism] = Look(
+            tuple(round(float(x), 4) for x in np.median(found, axis=0)), tuple(round(float(x), 4) for x in spread)
+        )
+    return looks
+
+
+def _fit_scale(records: Sequence[Record], amounts: Floats, name: str) -> FaultScale:
+    """Harmless: what nine tenths of the good examples stay below, in every group. Gross: what half the spoilt ones reach."""
+    harmless = 0.0
+    for group, label in sorted({(record.group, record.label) for record in records if record.is_good}):
+        found = [a for a, r in zip(amounts, records, strict=True) if r.group == group and r.label == label]
+        if len(found) >= 5:
+            harmless = max(harmless, float(np.quantile(found, HARMLESS_QUANTILE)))
+    spoilt = [a for a, r in zip(amounts, records, strict=True) if r.label == name and r.strength >= STRONG]
+    gross = float(np.median(spoilt)) if len(spoilt) >= 5 else 0.0
+    # Where good ones overlap with spoilt ones, the scale starts lower and the weight decides.
+    harmless = min(harmless, 0.5 * max(gross, LEAST_GROSS[name]))
+    return FaultScale(harmless, max(gross, harmless + 0.5 * LEAST_GROSS[name], LEAST_GROSS[name]), 0.0, 0.0)
+
+
+def _case_weights(records: Sequence[Record]) -> Floats:
+    """Each fault counts alike, good examples as much as half of all faults, real ones as much as the drawn ones."""
+    counts: dict[str, int] = defaultdict(int)
+    for record in records:
+        counts[record.label] += 1
+    faults = sum(1 for label in counts if label not in (GOOD, REAL))
+    share = {label: 0.35 * faults if label in (GOOD, REAL) else 1.0 for label in counts}
+    return np.array([share[record.label] / counts[record.label] for record in records])
+
+
+def _target(record: Record, about: str) -> float:
+    """Wished score 0..1."""
+    if record.is_good:
+        return 0.93
+    own = next((fault.about for fault in FAULTS if fault.name == record.label), "quality")
+    lowest = 0.08 if own == about else 0.4
+    return 0.93 - (0.93 - lowest) * min(1.0, record.strength / 0.4)
+
+
+def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats) -> tuple[float, Floats]:
+    """(base, costs >= 0) of target = sigmoid(base - inputs @ costs) by weighted cross-entropy."""
+    from scipy.optimize import minimize  # slow to import, needed for fitting only
+
+    total = weights.sum()
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        logit = parameters[0] - inputs @ parameters[1:]
+        error = weights * (1.0 / (1.0 + np.exp(-logit)) - targets)
+        value = (weights * (np.logaddexp(0.0, logit) - targets * logit)).sum() / total + STIFFNESS * (parameters[1:] ** 2).sum()
+        slope = np.concatenate([[error.sum()], -(inputs.T @ error)]) / total
+        slope[1:] += 2.0 * STIFFNESS * parameters[1:]
+        return float(value), slope
+
+    start = np.concatenate([[2.5], np.full(inputs.shape[1], 0.5)])
+    bounds = [(2.0, 4.0)] + [(0.0, 8.0)] * inputs.shape[1]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    return float(found[0]), found[1:]
+
+
+def total_score(record: Record, calibration: Calibration) -> float:
+    """Sum of both scores, 0..10."""
+    scores = score(record.with_looks(calibration.looks), calibration)
+    return scores.location + scores.quality
+
+
+def area_under_curve(high: Sequence[float], low: Sequence[float]) -> float:
+    """Probability that one of `high` exceeds one of `low`, ties count half; nan when one is empty."""
+    if not high or not low:
+        return float("nan")
+    difference = np.array(high)[:, None] - np.array(low)[None, :]
+    return float((difference > 0).mean() + 0.5 * (difference == 0).mean())
+
+
+def verify(records: Sequence[Record], calibration: Calibration, threshold: float = 5.0) -> Report:
+    """Measure a calibration on records that it was (or was not) fitted on."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    named: dict[str, list[bool]] = defaultdict(list)
+    reported: Callable[[Record], dict[str, float]] = lambda r: score(r.with_looks(calibration.looks), calibration).seriousness  # noqa: E731
+    for record in records:
+        if record.is_good or record.strength >= STRONG:
+            scores[record.label].append(total_score(record, calibration))
+            if not record.is_good:
+                named[record.label].append(reported(record)[record.label] >= 0.25)
+    good, real = scores.get(GOOD, []), scores.get(REAL, [])
+    faults = sorted(label for label in scores if label not in (GOOD, REAL))
+    return Report(
+        auc={label: round(area_under_curve(good, scores[label]), 3) for label in faults},
+        named={label: round(float(np.mean(named[label])), 3) for label in faults},
+        good_passed=round(float(np.mean([value > threshold for value in good])), 3) if good else float("nan"),
+        real_passed=round(float(np.mean([value > threshold for value in real])), 3) if real else float("nan"),
+    )
