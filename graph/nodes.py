@@ -160,7 +160,7 @@ class Nodes:
         cost = sum(turn.cost_usd for turn in turns)
         if cost > limits.trajectory_cost_usd:
             return f"the cost limit of {limits.trajectory_cost_usd:g} USD was reached ({cost:.4f} USD spent)."
-        failures = read_progress(turns).failures
+        failures = len(read_progress(turns).failed)
         if failures >= MOST_FAILURES:
             last = next(turn.observation.error for turn in reversed(turns) if turn.observation and turn.observation.error)
             return f"{failures} tool calls in a row failed, the last one with: {last}"
@@ -194,7 +194,7 @@ def conclude(progress: Progress, stop: str | None) -> tuple[Outcome, str]:
         score = max(one.score for one in progress.rounds if one.number == answer.final_image_index)
         return "accepted", f"image {answer.final_image_index} passed with {score:.2f} of 10."
     best = progress.best
-    if progress.failures or best is None or best.evaluation is None:
+    if progress.failed or best is None or best.evaluation is None:
         return "failed", f"tool calls kept failing: {answer.synthesis_logic}"
     findings = ", ".join(finding.name for finding in best.evaluation.findings[:2]) or "no finding was named"
     return "rejected", f"no image passed in {len(progress.rounds)} rounds; the best has {best.score:.2f} of 10 ({findings})."

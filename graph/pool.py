@@ -132,7 +132,12 @@ class ProcessPool:
             sys.executable, "-m", "anomalyagent.graph.worker", stdin=PIPE, stdout=PIPE, limit=MOST_ANSWER_BYTES, **apart
         )
         self._all.add(process)
-        answer = await self._ask(process, self._setup.model_dump_json())
+        try:
+            answer = await self._ask(process, self._setup.model_dump_json())
+        except _DiedError as died:
+            raise RunError(
+                f"a worker process could not start (exit code {died}); what it said is above. Try with 1 job."
+            ) from died
         if "ready" not in answer:
             kind = getattr(errors, str(answer.get("type")), RunError)
             raise kind(str(answer.get("error")))

@@ -54,12 +54,12 @@ class Mask:
 
 @dataclass
 class Progress:
-    """See module docstring. `failures`: tool calls that failed in a row, up to now."""
+    """See module docstring. `failed`: tools whose calls failed since the last one that succeeded, in order."""
 
     prompt: PromptResult | None = None
     rounds: list[Round] = field(default_factory=list[Round])
     masks: list[Mask] = field(default_factory=list[Mask])
-    failures: int = 0
+    failed: list[str] = field(default_factory=list[str])
     answer: Answer | None = None
 
     @property
@@ -95,9 +95,9 @@ def read_progress(turns: Sequence[Turn]) -> Progress:
             progress.answer = turn.action
         elif turn.legal and isinstance(turn.action, ToolCall) and turn.observation is not None:
             if turn.observation.error is not None:
-                progress.failures += 1
+                progress.failed.append(turn.action.name)
                 continue
-            progress.failures = 0
+            progress.failed.clear()
             _add_result(progress, turn.action, turn.observation.structured or {}, turn.observation.images)
     return progress
 

@@ -181,7 +181,7 @@ def _outlined(rgb: RGB, mask: Mask) -> RGB:
     shape = (cover > 0.05).astype(np.uint8)  # thin defects vanish at half cover
     canvas[shape > 0] = small[shape > 0]
     contours, _ = cv2.findContours(cv2.dilate(shape, np.ones((3, 3), np.uint8)), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(canvas, contours, -1, OUTLINE_RGB, 1, cv2.LINE_AA)
+    cv2.drawContours(canvas, contours, -1, OUTLINE_RGB, 2, cv2.LINE_AA)
     return canvas
 
 

@@ -228,7 +228,7 @@ def _check_answer(view: View, answer: Answer) -> str | None:
         if mask is None:
             return f"Image {number} has no mask yet: call mask_gen first."
         return None
-    if progress.failures:
+    if progress.failed:
         return None
     last = progress.last
     if any(one.passed for one in progress.rounds):

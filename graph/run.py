@@ -56,7 +56,9 @@ __all__ = ["Request", "synthesize"]
 MOST_AUTO_TYPES = 8
 """Types that `auto` chooses for an item that no card names."""
 MOST_OUTAGES = 8
-"""Tasks in a row that failed because a tool server, the policy or a process broke; then the run stops."""
+"""The run stops after this many failed tasks in a row: broken tools or processes at any time, anything at its start."""
+MOST_NAME_CHARACTERS = 200
+"""Of an item and of an anomaly type, as the tools take them."""
 SUMMARY_INTERVAL_S = 5.0
 _OWN_FILES = (RUN_FILE, "run.lock", "trajectories", "images", "dataset", "rejected", REPORT_FILE, CHECKPOINTS)
 
@@ -300,7 +302,8 @@ class _Session:
                 wanted=tasks.count,
             )
         )
-        self._outages = self._outages + 1 if _is_outage(trajectory) else 0
+        at_start = trajectory.outcome == "failed" and not self._tally.any_worked
+        self._outages = self._outages + 1 if at_start or _is_outage(trajectory) else 0
         if self._outages >= MOST_OUTAGES:
             raise RunError(
                 f"{self._outages} tasks in a row failed, the last one so: {trajectory.reason} "
@@ -373,6 +376,11 @@ def _plan(request: Request, settings: Settings, tell: Callable[[Event], None]) -
         types = list(dict.fromkeys(request.anomaly_types))
     if not types or any(not name.strip() for name in types):
         raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
+    too_long = next((name for name in [request.item, *types] if len(name) > MOST_NAME_CHARACTERS), None)
+    if too_long is not None:
+        raise RunError(
+            f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
+        )
     return [TypePlan(name, folder, request.count) for name, folder in zip(types, choose_folders(types), strict=True)]
 
 

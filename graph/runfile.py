@@ -146,6 +146,11 @@ class Tally:
         reason, reasons = _short_reason(trajectory), self._reasons[kind]
         reasons[reason if reason in reasons or len(reasons) < MOST_REASONS else "other"] += 1
 
+    @property
+    def any_worked(self) -> bool:
+        """A trajectory came to an accepted or rejected image."""
+        return any(one.accepted or one.rejected for one in self._types)
+
     def types(self, given_up: Sequence[bool]) -> list[TypeSummary]:
         """The figures of each type."""
         result: list[TypeSummary] = []

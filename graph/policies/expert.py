@@ -49,7 +49,7 @@ class ExpertPolicy:
         if view.turns and not view.turns[-1].legal:
             raise PolicyError(f"the rules refused an action of the expert policy: {view.turns[-1].action}")
         progress = view.progress
-        if progress.failures >= MOST_FAILURES:
+        if len(progress.failed) >= MOST_FAILURES:
             return _give_up(view)
         if progress.prompt is None:
             return _call(
@@ -121,8 +121,8 @@ def _adjusted(value: Any, adjust: Adjustment) -> Any:
 def _first_image(view: View, progress: Progress) -> Decision:
     assert progress.prompt is not None
     spec, prompt = progress.prompt.spec, progress.prompt.prompt
-    if progress.failures:
-        spec = _easier(spec, view)
+    if "image_gen" in progress.failed:
+        spec = _easier(spec, progress)
         prompt = render_prompt(spec, view.task.item_name, view.task.anomaly_type)
         thought = f"That could not be drawn. I try another place and {100 * spec.area_fraction:.2f} % of the object's area."
     else:
@@ -146,8 +146,8 @@ def _refined_image(view: View, progress: Progress, evaluation: QualityResult) ->
             inside = clamp_to_priors(spec, found.cards[0].variants)
             kept = {name: getattr(spec, name) for name in fields if name != "center" or spec.zone == inside.zone}
             spec = inside if "mechanism" in kept else inside.model_copy(update=kept)
-    if progress.failures:
-        spec = _easier(spec, view)
+    if "image_gen" in progress.failed:
+        spec = _easier(spec, progress)
     changed = [
         f"{name} {_show(getattr(before, name))} -> {_show(getattr(spec, name))}"
         for name in DefectSpec.model_fields
@@ -169,8 +169,8 @@ def _drawn(one: Round) -> DefectSpec:
     return parse_prompt(str(one.arguments["prompt"]), DefectSpec.model_validate(given) if given else None)
 
 
-def _easier(spec: DefectSpec, view: View) -> DefectSpec:
-    scale = GROWTH_AFTER_FAILURE**view.progress.failures
+def _easier(spec: DefectSpec, progress: Progress) -> DefectSpec:
+    scale = GROWTH_AFTER_FAILURE ** progress.failed.count("image_gen")
     return spec.model_copy(update={"center": None, "area_fraction": min(0.7, spec.area_fraction * scale)})
 
 
@@ -216,14 +216,14 @@ def _give_up(view: View) -> Decision:
         status="failure",
         final_image_index=best.number if best else None,
         mask_generated=mask is not None,
-        synthesis_logic=f"{view.progress.failures} tool calls in a row failed, the last one with {error}",
+        synthesis_logic=f"{len(view.progress.failed)} tool calls in a row failed, the last one with {error}",
     )
-    return Decision(f"{view.progress.failures} calls in a row failed. I stop here.", answer)
+    return Decision(f"{len(view.progress.failed)} calls in a row failed. I stop here.", answer)
 
 
 def _knowledge_may_help(progress: Progress, evaluation: QualityResult) -> bool:
     """Once in a trajectory: the score is far off, the place wrong, no finding says what to change, or no card was used yet."""
-    if progress.knowledge or progress.prompt is None:
+    if progress.knowledge or progress.prompt is None or "knowledge_retrieval" in progress.failed:
         return False
     return (
         progress.prompt.knowledge_card is None

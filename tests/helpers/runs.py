@@ -11,12 +11,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import psutil
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.events import Event
 from anomalyagent.graph.run import Request, synthesize
+
+
+class Death(NamedTuple):
+    """How a run was killed: while it was alive, and with which children."""
+
+    alive: bool
+    children: list[psutil.Process]
+
 
 TESTS = Path(__file__).parents[1]
 TYPES = ("scratch", "dent")
@@ -45,8 +55,8 @@ def start(arguments: Sequence[str]) -> "subprocess.Popen[str]":
     )
 
 
-def run_killed(arguments: Sequence[str], rng: np.random.Generator, most_events: int, most_delay_s: float) -> bool:
-    """Start a run and kill -9 it after a random number of events and a random delay; False when it ended before that."""
+def run_killed(arguments: Sequence[str], rng: np.random.Generator, most_events: int, most_delay_s: float) -> Death:
+    """Start a run and kill -9 it after a random number of events and a random delay."""
     process = start(arguments)
     assert process.stdout is not None
     for _ in range(int(rng.integers(1, most_events + 1))):
@@ -54,10 +64,11 @@ def run_killed(arguments: Sequence[str], rng: np.random.Generator, most_events: 
             break
     time.sleep(float(rng.uniform(0, most_delay_s)))  # the moment of death is what is drawn at random
     alive = process.poll() is None
+    children = psutil.Process(process.pid).children(recursive=True) if alive else []
     process.kill()
     process.stdout.close()
     process.wait()
-    return alive
+    return Death(alive, children)
 
 
 def kill_and_resume(
@@ -71,7 +82,7 @@ def kill_and_resume(
     rng = np.random.default_rng(seed)
     killed = 0
     for _ in range(kills):
-        if not run_killed(arguments, rng, most_events, most_delay_s):
+        if not run_killed(arguments, rng, most_events, most_delay_s).alive:
             break
         killed += 1
     process = start(arguments)

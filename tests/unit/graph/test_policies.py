@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.conversations import SPEC, Conversation, call_image
+from helpers.conversations import SPEC, Conversation, call_image, call_knowledge
 
 from anomalyagent.configs.schema import PolicySettings
 from anomalyagent.errors import PolicyError
@@ -69,7 +69,7 @@ async def test_the_expert_asks_for_knowledge_once_when_the_score_is_far_off() ->
 
 
 async def test_knowledge_brings_the_spec_inside_its_ranges_but_keeps_what_a_finding_asked_for() -> None:
-    priors = Priors(area_fraction=(0.02, 0.05), elongation=(20, 60), severity=(3, 8))
+    priors = Priors.model_validate({"area_fraction": (0.02, 0.05), "elongation": (20, 60), "severity": (3, 8)})
     card = CardHit(
         id="a",
         item="nut",
@@ -164,3 +164,8 @@ async def test_the_script_can_be_a_file_and_names_the_task(tmp_path: Path) -> No
 def test_a_script_that_cannot_be_played_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(PolicyError, match="script"):
         ScriptedPolicy(options)
+
+
+async def test_the_expert_goes_on_without_knowledge_that_cannot_be_had() -> None:
+    talk = Conversation().prompt().image().judge(1.0, [FAINT]).failing(call_knowledge())
+    assert (await next_call(talk)).name == "image_gen"
