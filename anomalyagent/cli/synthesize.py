@@ -45,10 +45,15 @@ def command(
     """
     from anomalyagent.configs.loading import load_settings
     from anomalyagent.graph.run import Request, synthesize
+    from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+    from anomalyagent.mcp_tools.registry import create_backend
 
     if "auto" in anomaly_type and len(anomaly_type) > 1:
         raise typer.BadParameter("'auto' chooses the types; do not name others beside it.", param_hint="--anomaly-type")
     settings = load_settings(config, [*(sets or ()), *([f"seed={seed}"] if seed is not None else [])])
+    for tool in TOOL_NAMES:
+        if getattr(settings.tools, tool).server is None:
+            create_backend(tool, settings)  # a missing one is told before anything is made
     request = Request(
         normals=normals,
         item=item,

@@ -113,7 +113,7 @@ def area_light(location: tuple[float, float, float], power: float, size: float) 
     lamp.data.energy = power
     lamp.data.size = size
     direction = np.array([0.0, 0.0, 0.0]) - np.array(location)
-    lamp.rotation_euler = (math.acos(-direction[2] / np.linalg.norm(direction)), 0.0, math.atan2(direction[0], -direction[1]))
+    lamp.rotation_euler = (math.acos(-direction[2] / np.linalg.norm(direction)), 0.0, math.atan2(-direction[0], direction[1]))
 
 
 def camera(height: float, view: float) -> None:
@@ -190,8 +190,8 @@ def metal_nut(rng: random.Random) -> None:
             obj.rotation_euler.z = angle
             obj.location.x, obj.location.y = shift
     azimuth = rng.gauss(2.3, 0.08)
-    area_light((3.2 * math.cos(azimuth), 3.2 * math.sin(azimuth), 3.4), 230 * rng.uniform(0.92, 1.08), 1.6)
-    area_light((-1.5, -3.0, 4.5), 160, 3.0)
+    area_light((3.2 * math.cos(azimuth), 3.2 * math.sin(azimuth), 3.4), 165 * rng.uniform(0.92, 1.08), 1.6)
+    area_light((-1.5, -3.0, 4.5), 110, 3.0)
     world(0.5)
     camera(9.0, 3.7)
 
@@ -234,14 +234,14 @@ def tablet(rng: random.Random) -> None:
     body.rotation_euler.z = rng.uniform(0, math.tau)
     body.location.x, body.location.y = rng.uniform(-0.12, 0.12), rng.uniform(-0.12, 0.12)
     azimuth = rng.gauss(2.4, 0.1)
-    area_light((4 * math.cos(azimuth), 4 * math.sin(azimuth), 1.9), 620 * rng.uniform(0.93, 1.07), 1.2)
+    area_light((4 * math.cos(azimuth), 4 * math.sin(azimuth), 1.9), 185 * rng.uniform(0.93, 1.07), 1.2)
     world(0.3)
     camera(9.0, 3.6)
 
 
 def leather(rng: random.Random) -> None:
     hide, bsdf = material("hide", (0.16, 0.075, 0.035), 0.0, 0.5)
-    cells = add_noise_bump(hide, bsdf, (13, 13, 13), 1.0, rng.uniform(0, 100), kind="voronoi", distance=0.16)
+    cells = add_noise_bump(hide, bsdf, (13, 13, 13), 1.0, rng.uniform(0, 100), kind="voronoi", distance=0.05)
     color_from(hide, bsdf, cells, "Distance", (0.21, 0.1, 0.048), (0.09, 0.04, 0.02), 0.15, 0.75)
     tree = hide.node_tree
     fine = tree.nodes.new("ShaderNodeTexNoise")
@@ -264,7 +264,7 @@ def leather(rng: random.Random) -> None:
     tree.links.new(warp.outputs[0], cells.inputs["Vector"])
     plane(14, hide)
     azimuth = rng.gauss(2.3, 0.1)
-    area_light((6 * math.cos(azimuth), 6 * math.sin(azimuth), 2.4), 3600 * rng.uniform(0.92, 1.08), 2.0)
+    area_light((6 * math.cos(azimuth), 6 * math.sin(azimuth), 3.4), 620 * rng.uniform(0.92, 1.08), 2.0)
     world(0.35)
     camera(9.0, 4.0)
 
