@@ -7,16 +7,9 @@ from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words_grammar import BE, DETERMINERS, LOCATING, OF_SUBSTANCE
 from anomalyagent.knowledge.words_lexer import Hit, find_terms, plain, word_set
 from anomalyagent.knowledge.words_page import Page
-from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM
+from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM, PART_TERMS
 
 __all__ = ["choose_mechanism", "note_other_defects"]
-
-_PART_TERMS: Final = word_set(
-    """label logo text letter lettering barcode thread string tape sticker hole seam groove notch ridge stamp engraving print
-    printing imprint marking wool cotton yarn wire lead teeth sand wave color film bristle filament open float bore gum
-    lap fold extra short ink legend"""
-)
-"""Terms that are also names of sound parts: "the label has a scratch"."""
 
 _PRINT_FAULTS: Final = word_set(
     """fade fading smear smudge blot shifted displaced misaligned misplaced distorted distortion deformed crooked rotated
@@ -41,7 +34,7 @@ def choose_mechanism(page: Page, quoted: list[str], default: DefectSpec | None) 
     if best is not None and best.strong:
         following = next((hit for hit in hits if hit.start > best.end and not page.text[best.end : hit.start].strip()), None)
         # "oily scratch", "label tear": the head noun comes last, unless it is a part ("missing label")
-        if following is not None and following.strong and following.term not in _PART_TERMS and best.mechanism != "missing":
+        if following is not None and following.strong and following.term not in PART_TERMS and best.mechanism != "missing":
             best = following
         printed = next((h for h in hits if h.mechanism == "print" and _same_clause(page, h, best)), None)
         if printed is not None and (best.term in _PRINT_FAULTS or best.term in ("upside down", "turned over")):
@@ -73,7 +66,7 @@ def _score(page: Page, hit: Hit) -> float:
     score = 0.0 if hit.strong else -4.0
     # the defect is named first, what follows describes it
     score -= 0.75 * len(re.findall(r"[.;!?\n]", page.text[page.hits[0].start : hit.start]))
-    if hit.term in _PART_TERMS:
+    if hit.term in PART_TERMS:
         score -= 0.5
     clause = re.split(r"[.;:!?\n]", page.text[: hit.start])[-1]
     before = re.findall(r"[\w']+|,|~+", clause)
@@ -94,7 +87,7 @@ def _score(page: Page, hit: Hit) -> float:
             break
         phrase.append(word)
     following = re.match(r"\s*(is|are|has|have|with|shows?)\b", page.text[hit.end :])
-    if following is not None and hit.term in _PART_TERMS:
+    if following is not None and hit.term in PART_TERMS:
         score -= 1.0
     return score
 

@@ -49,6 +49,10 @@ def plain(text: str) -> str:
 
 _IRREGULAR: Final = {
     "pilling": "pilling",
+    "marking": "marking",
+    "markings": "marking",
+    "opening": "opening",
+    "openings": "opening",
     "severed": "severed",
     "severe": "severe",
     "severely": "severe",
@@ -142,19 +146,20 @@ def find_terms(text: str) -> list[Hit]:
 _COMMON: Final = word_set(
     """about above across adjust after again against along also another appear apply approximately around background batch
     bearing because become before being below beneath beside better between bitter blend board border bottle bottom brace
-    bracket butter cable camera capsule carpet carried carry casing catch ceramic change chart chase circuit clean clear
-    close closer coating colored contrast corner could course cover coverage crash create crisp defect degrees detail
-    difference direction each either entire every exactly facet faucet field finish first flat floor flow flower fresh
-    gasket glass glossy grain green ground hatch hazel horse house housing image inner insert inside into item just keep
-    label large latch latter leather leave letter level light lighting local locket look made make match matter metal
-    metallic model more natural near normal nothing object only other outer over package packaging paint panel part parting
-    paste patch pattern pedal percent phone photo picture pill pixel place plain plane plastic plating please pocket point
-    portion position preserve print product profile quality realistic really region resist rest roughly rubber sample scene
-    screw seamless seamlessly shade shadow shaft shape share sharp sheet shelf shell shift should side silicon since sized
-    slice slightly small smooth socket some sound sport sports stage stand start state steel still stock stone store stream
-    strictly style such surface table taste teach texture than that their then there these they thing this those ticket tile
-    toothbrush touch tough trace track transistor treat trick unchanged under until upper using wafer washer watch water
-    where which while white whole with within without wood would zipper"""
+    bracket brained butter cable calling calls camera capsule carpet carried carry casing catch ceramic change chart chase
+    circuit clean clear close closer coating colored contrast corner could course cover coverage crash create crisp defect
+    degrees detail difference direction drained each either entire every exactly facet falling faucet field filled filling
+    finish first flat floor flow flower fresh gasket glass glossy grain grained granted green ground hatch hazel horse house
+    housing image inner insert inside into item just keep label large latch latter leather leave letter level light lighting
+    local locket look made make match matter metal metallic model more natural near normal nothing object only other outer
+    over package packaging paint panel part parting paste patch pattern pedal percent phone photo picture pill pixel place
+    plain plane planned plastic plating please pocket point portion position preserve print product profile pulled quality
+    realistic really region resist rest rolled rolling roughly rubber sample scaled scanned scene screw seamless seamlessly
+    selling shade shadow shaft shape share sharp sheet shelf shell shells shift should side silicon since sized slice
+    slightly small smells smooth socket some sound spelling sport sports stage stand start state steel still stock stone
+    store strained stream strictly style such surface table taste teach telling texture than that their then there these
+    they thing this those ticket tile toothbrush touch tough trace track trained transistor treat trick unchanged under
+    until upper using wafer washer watch water wells where which while white whole with within without wood would zipper"""
 )
 """Ordinary words that look like misspelt terms."""
 
@@ -214,9 +219,9 @@ def mend_typos(text: str) -> tuple[str, list[str]]:
 
 
 def nearest_term(word: str) -> tuple[str, Mechanism, float] | None:
-    """The single-word term most like `word`, its mechanism and the likeness 0..1; None below 0.72."""
+    """The single-word term most like `word`, its mechanism and the likeness 0..1; None below 0.8."""
     singles = _single_terms()
-    found = process.extractOne(word, list(singles), scorer=OSA.normalized_similarity, score_cutoff=0.72)
+    found = process.extractOne(word, list(singles), scorer=OSA.normalized_similarity, score_cutoff=0.8)
     return None if found is None else (found[0], singles[found[0]], float(found[1]))
 
 

@@ -11,7 +11,17 @@ from typing import NamedTuple
 
 from anomalyagent.knowledge.spec import Mechanism
 
-__all__ = ["DEFAULT_MECHANISM", "GENERIC_TERMS", "ITEM_RULES", "SOUND_TERMS", "TERMS", "TYPICAL", "WEAK_TERMS", "Typical"]
+__all__ = [
+    "DEFAULT_MECHANISM",
+    "GENERIC_TERMS",
+    "ITEM_RULES",
+    "PART_TERMS",
+    "SOUND_TERMS",
+    "TERMS",
+    "TYPICAL",
+    "WEAK_TERMS",
+    "Typical",
+]
 
 DEFAULT_MECHANISM: Mechanism = "stain"
 """For words that name no defect known here: any material can be stained, and a stain needs no knowledge of the part."""
@@ -45,30 +55,30 @@ TYPICAL: dict[Mechanism, Typical] = {
 
 TERMS: dict[Mechanism, tuple[str, ...]] = {
     "scratch": (
-        "scratch", "scrape", "score", "score mark", "scoring", "gouge", "graze", "hairline scratch", "swirl mark",
-        "tool mark", "drag mark", "draw mark", "drawing line", "guide mark", "claw mark", "groove", "furrow", "rake mark",
-        "scuff line", "scrape mark", "die line", "die mark", "handling mark", "sleek", "galling", "scoremark", "keying",
-        "nail mark", "chatter mark", "roll mark", "machining mark", "grinding mark", "deep line", "plow mark",
+        "scratch", "scrape", "score mark", "scoring", "gouge", "graze", "hairline scratch", "swirl mark", "tool mark",
+        "drag mark", "draw mark", "drawing line", "guide mark", "claw mark", "groove", "furrow", "rake mark", "scuff line",
+        "scrape mark", "die line", "die mark", "handling mark", "sleek", "galling", "scoremark", "keying", "nail mark",
+        "chatter mark", "roll mark", "machining mark", "grinding mark", "deep line", "plow mark",
     ),
     "crack": (
         "crack", "fissure", "fracture", "craze", "crazing", "hairline crack", "hairline", "split", "cleavage", "rupture",
         "hot tear", "cold shut", "cold lap", "stress crack", "fatigue crack", "weld crack", "quench crack",
         "shrinkage crack", "star crack", "crows foot", "microcrack", "micro crack", "seam", "lap", "cobweb", "spider web",
-        "check", "shake", "bursting", "burst", "alligatoring", "mud crack", "knit line", "weld line", "delamination crack",
-        "break line", "conchoidal crack",
+        "bursting", "burst", "alligatoring", "mud crack", "knit line", "weld line", "delamination crack", "break line",
+        "conchoidal crack",
     ),
     "dent": (
-        "dent", "ding", "dimple", "indent", "indentation", "depression", "impression", "bump", "bulge", "buckle",
-        "sink mark", "sink", "squeeze", "squash", "crush", "press mark", "pressure mark", "imprint mark", "crease", "fold",
-        "wrinkle", "hammer mark", "waviness", "wave", "orange peel", "pucker", "rumple", "crumple", "compressed",
+        "dent", "impact damage", "ding", "dimple", "indent", "indentation", "depression", "impression", "bump", "bulge",
+        "buckle", "sink mark", "sink", "squeeze", "squash", "crush", "press mark", "pressure mark", "imprint mark", "crease",
+        "fold", "wrinkle", "hammer mark", "waviness", "orange peel", "pucker", "rumple", "crumple", "compressed",
         "concavity", "hollow", "impact mark", "blow mark", "ejector mark", "swelling", "blister", "pimple", "ridge",
-        "kiss mark", "knock", "crinkle", "push mark", "dished",
+        "kiss mark", "crinkle", "push mark", "dished",
     ),
     "hole": (
-        "hole", "pinhole", "pin hole", "pit", "pitting", "pockmark", "pock mark", "pock", "puncture", "perforation", "poke",
-        "prick", "blowhole", "blow hole", "gas hole", "gas pore", "pore", "porosity", "cavity", "void", "bubble",
-        "air bubble", "gas bubble", "crater", "cratering", "fish eye", "fisheye", "worm hole", "wormhole", "borehole",
-        "pierce", "pricked", "shrinkage cavity", "shrinkage", "sand hole", "missing hole fill", "solder void", "drill hole",
+        "hole", "honeycomb", "pinhole", "pin hole", "pit", "pitting", "pockmark", "pock mark", "pock", "puncture",
+        "perforation", "poke", "prick", "blowhole", "blow hole", "gas hole", "gas pore", "pore", "porosity", "cavity",
+        "void", "bubble", "air bubble", "gas bubble", "crater", "cratering", "fish eye", "fisheye", "worm hole", "wormhole",
+        "borehole", "pierce", "pricked", "shrinkage cavity", "shrinkage", "sand hole", "missing hole fill", "solder void",
         "insect hole", "pitted surface", "seed bubble", "bore", "moth hole", "burn through", "bullet hole", "stab",
         "nail hole",
     ),
@@ -84,37 +94,35 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "coffee", "ink stain", "ink blot", "blot", "smear", "smudge", "splash", "spill", "drip", "droplet", "leak",
         "leakage", "seep", "drool", "wet", "damp", "fingerprint", "finger print", "finger mark", "thumbprint", "grime",
         "soil", "blotch", "fog", "haze", "film", "lubricant", "coolant", "wine", "flux residue", "drying mark", "tide mark",
-        "splatter", "spatter mark", "gray stroke", "stroke", "rust", "rust stain", "rust spot", "corrosion", "corroded",
-        "soot", "ink",
+        "splatter", "spatter mark", "gray stroke", "stroke", "color spot", "black spot", "white spot", "dark spot",
+        "bright spot", "rust", "rust stain", "rust spot", "corrosion", "corroded", "soot", "ink",
     ),
     "discoloration": (
-        "discoloration", "discolor", "color", "color change", "color spot", "off color", "tarnish", "fade", "fading",
-        "bleach", "yellowing", "browning", "blackening", "darkening", "oxidation", "oxide", "oxidized", "patina", "burn",
-        "burn mark", "burnt", "scorch", "scorch mark", "char", "heat tint", "heat mark", "bruise", "blush", "whitening",
-        "stress whitening", "bloom", "mottling", "mottle", "shade variation", "shading", "streak", "streaking",
+        "discoloration", "rot", "mura", "hot spot", "discolor", "color", "color change", "off color", "tarnish", "fade",
+        "fading", "bleach", "yellowing", "browning", "blackening", "darkening", "oxidation", "oxide", "oxidized", "patina",
+        "burn", "burn mark", "burnt", "scorch", "scorch mark", "char", "heat tint", "heat mark", "bruise", "blush",
+        "whitening", "stress whitening", "bloom", "mottling", "mottle", "shade variation", "shading", "streak", "streaking",
         "color streak", "tint", "tinge", "mildew", "mold growth", "sapstain", "wrong color", "temper color", "efflorescence",
-        "overheated", "uneven color", "gloss variation", "dull spot", "sunburn", "ripening spot", "black spot", "white spot",
-        "dark spot", "bright spot", "different color spot", "same color spot", "jaundice", "albino", "toasted", "overbaked",
-        "metamerism",
+        "overheated", "uneven color", "gloss variation", "dull spot", "sunburn", "ripening spot", "jaundice", "albino",
+        "toasted", "overbaked", "metamerism",
     ),
     "contamination": (
         "contamination", "contaminant", "contaminate", "dirt", "dust", "debris", "particle", "foreign particle",
         "foreign body", "foreign object", "foreign matter", "foreign material", "speck", "speckle", "inclusion", "slag",
         "slag inclusion", "sand inclusion", "swarf", "metal chip", "metal shaving", "shaving", "filing", "crumb", "grit",
         "residue", "glue", "glue strip", "adhesive", "resin", "epoxy", "wax", "paint drop", "solder ball", "solder bridge",
-        "solder splash", "solder bridging", "bridging", "excess solder", "short", "short circuit", "spurious copper", "spur",
-        "burr", "flash", "flashing", "spatter", "weld spatter", "scale", "rolled in scale", "mill scale", "deposit",
-        "encrustation", "limescale", "lump", "glob", "extra material", "excess material", "metal contamination", "insect",
-        "fly", "bug", "mud", "sand", "powder", "gum", "chewing gum", "sticker", "tape", "lint ball", "black dot", "dross",
-        "whisker", "tin whisker", "nodule", "stuck together", "overflow", "gel particle", "ash", "pollution", "sawdust",
-        "foreign", "excess glue", "melted wax", "extra", "bird dropping", "plastic flake", "barnacle",
-        "nonmetallic inclusion",
+        "solder splash", "solder bridging", "bridging", "excess solder", "short circuit", "spurious copper", "spur", "burr",
+        "flash", "flashing", "spatter", "weld spatter", "scale", "rolled in scale", "mill scale", "deposit", "encrustation",
+        "limescale", "lump", "glob", "extra material", "excess material", "metal contamination", "insect", "fly", "bug",
+        "mud", "sand", "powder", "gum", "chewing gum", "sticker", "tape", "lint ball", "black dot", "dross", "whisker",
+        "tin whisker", "nodule", "stuck together", "overflow", "gel particle", "ash", "pollution", "sawdust", "foreign",
+        "excess glue", "melted wax", "bird dropping", "plastic flake", "barnacle", "nonmetallic inclusion",
     ),
     "fibre": (
         "fiber", "thread", "hair", "lint", "fuzz", "yarn", "filament", "string", "strand", "loose thread", "thread end",
-        "pulled thread", "pull", "snag", "pilling", "pill ball", "nep", "slub", "fluff", "bristle", "eyelash", "cotton",
-        "wool", "loose fiber", "stray fiber", "loose yarn", "fabric fiber", "whiskering", "floating thread", "float",
-        "coarse end", "thick yarn", "double pick", "hairy", "tow",
+        "pulled thread", "snag", "pilling", "pill ball", "nep", "slub", "fluff", "bristle", "eyelash", "cotton", "wool",
+        "loose fiber", "stray fiber", "loose yarn", "fabric fiber", "floating thread", "coarse end", "thick yarn",
+        "double pick", "hairy", "tow",
     ),
     "abrasion": (
         "abrasion", "abrade", "scuff", "scuff mark", "scuffing", "wear", "worn", "worn out", "worn area", "rub", "rub mark",
@@ -126,7 +134,7 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
     ),
     "cut": (
         "cut", "incision", "slit", "slash", "slice", "tear", "torn", "rip", "ripped", "gash", "knife mark", "knife cut",
-        "blade mark", "laceration", "cut lead", "cut wire", "open circuit", "open trace", "open", "cut insulation",
+        "blade mark", "laceration", "cut lead", "cut wire", "open circuit", "open trace", "cut insulation",
         "cut inner insulation", "cut outer insulation", "severed", "undercut", "fray", "frayed", "fraying", "ladder",
         "run in fabric", "broken wire", "broken trace", "broken thread", "broken yarn", "scissor cut", "hacked", "sawn",
         "nicked insulation", "rent",
@@ -134,17 +142,17 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
     "bend": (
         "bend", "bent", "bent lead", "bent pin", "bent wire", "bow", "bowed", "warp", "warped", "warpage", "twist",
         "twisted", "deform", "deformation", "deformed", "distort", "distortion", "distorted", "kink", "kinked", "curl",
-        "curled", "curved", "crooked", "skewed", "lean", "tilt part", "buckled", "out of shape", "misshapen", "sag",
-        "sagging", "coplanarity", "lifted", "lifted lead", "lead lift", "squeezed teeth", "split teeth", "bent teeth",
-        "bent leg", "flexed", "mangled", "stretched", "out of round", "ovality",
+        "curled", "curved", "crooked", "skewed", "lean", "tilt part", "out of shape", "misshapen", "sag", "sagging",
+        "coplanarity", "lifted", "lifted lead", "lead lift", "squeezed teeth", "split teeth", "bent teeth", "bent leg",
+        "flexed", "mangled", "stretched", "out of round", "ovality",
     ),
     "missing": (
-        "missing", "absent", "absence", "lack", "lost", "omitted", "incomplete", "short shot", "short fill", "underfill",
-        "unfilled", "not present", "removed", "remove", "missing part", "missing pin", "missing component", "missing screw",
-        "missing hole", "missing cable", "missing wire", "missing teeth", "missing tooth", "missing yarn", "missing pick",
-        "broken pick", "missing end", "empty slot", "insufficient solder", "no solder", "insufficient", "skipped stitch",
-        "dropped stitch", "bald spot", "missing corner", "corner missing", "broken teeth", "fallen off", "detached",
-        "come off", "misrun", "no fill", "unplated", "lacking", "gone",
+        "missing", "broken end", "interruption", "absent", "absence", "lack", "lost", "omitted", "incomplete", "short shot",
+        "short fill", "underfill", "unfilled", "not present", "removed", "remove", "missing part", "missing pin",
+        "missing component", "missing screw", "missing hole", "missing cable", "missing wire", "missing teeth",
+        "missing tooth", "missing yarn", "missing pick", "broken pick", "missing end", "empty slot", "insufficient solder",
+        "no solder", "insufficient", "skipped stitch", "dropped stitch", "bald spot", "missing corner", "corner missing",
+        "broken teeth", "fallen off", "detached", "come off", "misrun", "unplated", "lacking", "gone",
     ),
     "swap": (
         "swap", "swapped", "flip", "flipped", "misplaced", "misplacement", "misaligned", "misalignment", "displaced",
@@ -166,6 +174,16 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
 
 WEAK_TERMS: dict[str, Mechanism] = {
     "mark": "scratch",
+    "score": "scratch",
+    "check": "crack",
+    "shake": "crack",
+    "wave": "dent",
+    "knock": "dent",
+    "short": "contamination",
+    "extra": "contamination",
+    "open": "cut",
+    "float": "fibre",
+    "pull": "fibre",
     "line": "scratch",
     "spot": "stain",
     "patch": "discoloration",
@@ -206,6 +224,16 @@ SOUND_TERMS: tuple[str, ...] = (
     "worm gear", "shading of the photo", "punch hole", "print line",
 )  # fmt: skip
 """Names of sound things that contain a term; they name no defect."""
+
+PART_TERMS: frozenset[str] = frozenset(
+    {
+        "label", "logo", "text", "letter", "lettering", "barcode", "thread", "string", "tape", "sticker", "hole", "seam",
+        "groove", "notch", "ridge", "stamp", "engraving", "print", "printing", "imprint", "marking", "wool", "cotton",
+        "yarn", "sand", "color", "film", "bristle", "filament", "bore", "gum", "lap", "fold", "ink", "legend", "wax", "glue",
+        "resin", "oil", "powder", "adhesive", "epoxy",
+    }
+)  # fmt: skip
+"""Terms that are also names of sound parts and materials: "the label has a scratch", "chunk of wax missing"."""
 
 GENERIC_TERMS: frozenset[str] = frozenset(
     {

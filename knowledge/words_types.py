@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.knowledge.words_lexer import find_terms, mend_typos, nearest_term, plain, stem
-from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM, GENERIC_TERMS, ITEM_RULES
+from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM, GENERIC_TERMS, ITEM_RULES, PART_TERMS
 
 __all__ = ["MechanismGuess", "mechanism_of"]
 
@@ -58,7 +58,8 @@ def _by_terms(text: str) -> MechanismGuess:
     hits = find_terms(text)
     strong = [hit for hit in hits if hit.strong]
     if strong:
-        best = max(strong, key=lambda hit: len(hit.term.split()))
+        # the longest phrase; a defect before a part ("chunk of wax missing")
+        best = max(strong, key=lambda hit: (hit.term not in PART_TERMS, len(hit.term.split())))
         whole = best.start == 0 and best.end == len(text)
         return MechanismGuess(best.mechanism, (1.0 if best.term == plain(best.mechanism) else 0.95) if whole else 0.8)
     return MechanismGuess(hits[0].mechanism, 0.5) if hits else MechanismGuess(DEFAULT_MECHANISM, 0.0)
