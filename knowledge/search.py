@@ -15,6 +15,7 @@ import numpy.typing as npt
 from anomalyagent.knowledge.card_models import Card
 from anomalyagent.knowledge.lexical import Lexicon
 from anomalyagent.knowledge.lookup import find_card, guess_material, match_item, rank_match
+from anomalyagent.knowledge.text import stems_of
 
 __all__ = ["Hit", "KnowledgeSearch", "Match", "Retrieval", "VectorSearch", "Weights", "card_text"]
 
@@ -80,7 +81,7 @@ class KnowledgeSearch:
 
     def search(self, question: str, top_k: int = 5) -> list[Hit]:
         """Cards that answer a free question, best first; at most `top_k`, empty for a question without words."""
-        if not question.strip():
+        if not stems_of(question):
             return []
         return self._top(self._scores(question, question, question), top_k)
 
@@ -103,14 +104,17 @@ class KnowledgeSearch:
         same_item = match_item(self.cards, item_name) if item_name.strip() else []
         listed = bool(same_item) and not same_item[0].is_general
         if item_name.strip() and not listed:
-            notes.append(self._favour_material(scores, item_name))
+            same_item, note = self._material_cards(item_name, same_item)
+            notes.append(note)
         for card in same_item:
             scores[self._number[card.id]] += SAME_ITEM
-        found = find_card(self.cards, item_name, anomaly_type) if item_name.strip() and anomaly_type.strip() else None
+        found = find_card(same_item, same_item[0].item, anomaly_type) if same_item and anomaly_type.strip() else None
+        if found is None and listed and anomaly_type.strip():
+            found = find_card(self.cards, item_name, anomaly_type)
         exact = found is not None and not found.is_general and _is_equal(found, item_name, anomaly_type)
         if found is not None:
             scores[self._number[found.id]] += SAME_TYPE
-        elif anomaly_type.strip() and listed:
+        if listed and anomaly_type.strip() and (found is None or found.is_general):
             known = ", ".join(card.anomaly_type for card in same_item)
             notes.append(
                 f"'{anomaly_type}' is not listed for {same_item[0].item} (listed: {known}); these are the nearest cards."
@@ -119,17 +123,13 @@ class KnowledgeSearch:
         match = "exact" if exact else "near" if listed and hits and not hits[0].card.is_general else "general"
         return Retrieval(match, hits, " ".join(notes))
 
-    def _favour_material(self, scores: npt.NDArray[np.float64], item_name: str) -> str:
-        material = guess_material(self.cards, item_name)
+    def _material_cards(self, item_name: str, found: list[Card]) -> tuple[list[Card], str]:
+        material = found[0].item if found else guess_material(self.cards, item_name)
         if material is None:
-            for number, card in enumerate(self.cards):
-                if card.is_generic:
-                    scores[number] += SAME_ITEM
-            return f"The item '{item_name}' is not listed and its material is unknown; cards for any material come first."
-        for number, card in enumerate(self.cards):
-            if card.is_general and card.item == material:
-                scores[number] += SAME_ITEM
-        return f"The item '{item_name}' is not listed; cards of its material ({material}) are used."
+            note = f"The item '{item_name}' is not listed and its material is unknown; cards for any material come first."
+            return [card for card in self.cards if card.is_generic], note
+        note = f"The item '{item_name}' is not listed; cards of its material ({material}) are used."
+        return [card for card in self.cards if card.is_general and card.item == material], note
 
     def _scores(self, text: str, item_text: str, type_text: str) -> npt.NDArray[np.float64]:
         weights = self.weights

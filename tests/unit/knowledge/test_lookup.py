@@ -1,0 +1,72 @@
+"""Cards by the names that people use for items and types."""
+
+import pytest
+
+from anomalyagent.knowledge.cards import Card, find_card, guess_material, load_cards, match_item, types_for_item
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
+    return load_cards(with_user_folder=False, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "card_id"),
+    [
+        ("metal_nut", "bent", "mvtec/metal_nut/bent"),
+        ("Metal Nuts", "BENT", "mvtec/metal_nut/bent"),
+        ("hex nut", "scuff", "mvtec/metal_nut/scratch"),
+        ("a glass bottle", "broken-small", "mvtec/bottle/broken_small"),
+        ("MagneticTile", "fissures", "magnetic_tile/crack"),
+        ("old green glass bottle", "contamination", "mvtec/bottle/contamination"),
+        ("zip", "missing tooth", "mvtec/zipper/broken_teeth"),
+        ("capsule", "scratch", "mvtec/capsule/scratch"),
+        ("capsules", "scratch", "visa/capsules/scratch"),
+        ("wood", "scratch", "mvtec/wood/scratch"),
+        ("wood", "dent", "material/wood/dent"),
+        ("circuit board", "mouse bites", "pcb/mouse_bite"),
+        ("carpet", "deep hole", "mvtec/carpet/hole"),
+        ("tile", "crack on the glaze", "mvtec/tile/crack"),
+    ],
+)
+def test_names_and_aliases_find_their_card(cards: list[Card], item: str, kind: str, card_id: str) -> None:
+    found = find_card(cards, item, kind)
+    assert found is not None
+    assert found.id == card_id
+
+
+def test_an_unknown_item_or_type_finds_no_card(cards: list[Card]) -> None:
+    assert find_card(cards, "zeppelin", "scratch") is None
+    assert find_card(cards, "bottle", "sunburn") is None
+    assert find_card(cards, "", "") is None
+
+
+@pytest.mark.parametrize(
+    ("item", "material"),
+    [("brass candlestick", "metal"), ("leather handbag strap", "leather"), ("steel pipe clamp", "metal"), ("zeppelin", None)],
+)
+def test_the_material_is_guessed_from_the_words_of_an_item(cards: list[Card], item: str, material: str | None) -> None:
+    assert guess_material(cards, item) == material
+
+
+def test_types_of_a_listed_item_are_its_own(cards: list[Card]) -> None:
+    assert [card.anomaly_type for card in types_for_item(cards, "bottles")] == ["broken_large", "broken_small", "contamination"]
+    assert {card.item for card in types_for_item(cards, "zipper")} == {"zipper"}
+
+
+def test_types_of_an_unknown_item_come_from_its_material(cards: list[Card]) -> None:
+    assert {card.item for card in types_for_item(cards, "brass candlestick")} == {"metal"}
+    assert {card.item for card in types_for_item(cards, "zeppelin", material="textile")} == {"textile"}
+    assert {card.item for card in types_for_item(cards, "zeppelin")} == {"any"}
+
+
+def test_types_come_most_frequent_first_and_once(cards: list[Card]) -> None:
+    for item in ("casting", "zeppelin", "metal"):
+        found = types_for_item(cards, item)
+        assert [card.frequency for card in found] == sorted((card.frequency for card in found), reverse=True)
+        assert len({card.anomaly_type for card in found}) == len(found)
+
+
+def test_items_do_not_mix(cards: list[Card]) -> None:
+    assert {card.item for card in match_item(cards, "pcb")} == {"pcb"}
+    assert match_item(cards, "zeppelin") == []
