@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from anomalyagent.errors import ToolInputError
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
-from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_difference, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.color import JND_REACH_PX, ciede2000, just_noticeable_difference, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = ["box_of_difference", "differs", "mask_of_change", "mask_of_visibility", "visible_change"]
 
-_REACH_PX = 16
 _LOW, _HIGH = 0.6, 1.0  # JND: a group must reach the upper, and extends down to the lower
 _MIN_SUM = 4.0  # JND x pixels: a single pixel must be strong to be seen, many may be faint (Ricco's law)
 
@@ -41,8 +40,8 @@ def visible_change(before: Photo, after: Photo) -> Field:
     box = box_of_difference(old, new)
     if box is None:
         return field
-    # the JND looks at most _REACH_PX around a pixel, so a window gives the same as the whole photo
-    window = tuple(slice(max(0, side.start - _REACH_PX), side.stop + _REACH_PX) for side in box)
+    # the JND looks at most JND_REACH_PX around a pixel, so a window gives the same as the whole photo
+    window = tuple(slice(max(0, side.start - JND_REACH_PX), side.stop + JND_REACH_PX) for side in box)
     old, new = old[window], new[window]
     lab_old = lab_from_rgb(old)
     changed = differs(old, new)

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab
 
-__all__ = ["ciede2000", "just_noticeable_difference", "lab_from_rgb", "luminance"]
+__all__ = ["JND_REACH_PX", "ciede2000", "just_noticeable_difference", "lab_from_rgb", "luminance"]
+
+JND_REACH_PX = 16
+"""How far around a pixel its just-noticeable difference depends on, at most."""
 
 _POW7 = np.float32(25.0**7)
 
@@ -94,8 +97,9 @@ def just_noticeable_difference(lightness: Field) -> Field:
     # luminance adaptation: shadows hide most, highlights a little (Chou & Li, figure 2, in L units)
     base = 1.8 + 1.4 * np.clip((25.0 - around) / 25.0, 0.0, 1.0) ** 2 + 0.5 * np.clip((around - 80.0) / 20.0, 0.0, 1.0) ** 2
     # texture masking: local contrast, but a lone edge hides nothing beside it, so the smallest value around counts
-    mean = cv2.blur(lightness, (5, 5), borderType=cv2.BORDER_REFLECT)
-    power = cv2.blur(lightness * lightness, (5, 5), borderType=cv2.BORDER_REFLECT)
-    contrast = np.sqrt(np.maximum(power - mean * mean, 0.0))
+    exact = lightness.astype(np.float64)  # the difference of two squares loses too much in 32 bits
+    mean = cv2.blur(exact, (5, 5), borderType=cv2.BORDER_REFLECT)
+    power = cv2.blur(exact * exact, (5, 5), borderType=cv2.BORDER_REFLECT)
+    contrast = np.sqrt(np.maximum(power - mean * mean, 0.0)).astype(np.float32)
     texture = cv2.blur(cv2.erode(contrast, np.ones((5, 5), np.uint8)), (5, 5), borderType=cv2.BORDER_REFLECT)
     return (base + np.minimum(0.35 * texture, 5.0)).astype(np.float32)

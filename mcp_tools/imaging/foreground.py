@@ -9,6 +9,7 @@
 4. The outline is drawn again at the photo's own resolution.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -86,13 +87,8 @@ def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
 
 def _distance_from_border(lab: Lab, pull: float) -> tuple[Field, float]:
     """Colour distance of every pixel from a quadratic colour surface fitted to the border, and the spread of the border."""
-    height, width = lab.shape[:2]
-    ring = max(2, round(0.025 * min(height, width)))
-    x, y = np.linspace(-1.0, 1.0, width, dtype=np.float32), np.linspace(-1.0, 1.0, height, dtype=np.float32)
-    grid_x, grid_y = np.broadcast_to(x, (height, width)), np.broadcast_to(y[:, None], (height, width))
-    border = np.ones((height, width), np.bool_)
-    border[ring:-ring, ring:-ring] = False
-    terms, target = _terms(grid_x[border], grid_y[border]), lab[border]
+    everywhere, border = _terms(*lab.shape[:2])
+    terms, target = everywhere[border], lab.reshape(-1, 3)[border]
     # start from the most frequent border colour, so that an object reaching the border does not pull the fit
     coefficients = np.zeros((terms.shape[1], 3), np.float32)
     coefficients[0] = _most_frequent(target)
@@ -105,8 +101,8 @@ def _distance_from_border(lab: Lab, pull: float) -> tuple[Field, float]:
         normal = (terms * weight[:, None]).T @ terms + stiffness * weight.sum()
         coefficients = np.linalg.solve(normal, terms.T @ (target * weight[:, None])).astype(np.float32)
         off = _length(target - terms @ coefficients)
-    expected = _terms(grid_x.ravel(), grid_y.ravel()) @ coefficients
-    distance = _length(lab - expected.reshape(lab.shape).astype(np.float32))
+    expected = np.asarray(everywhere @ coefficients, np.float32)
+    distance = _length(lab - expected.reshape(lab.shape))
     return distance, 1.4826 * float(np.median(off[weight >= np.median(weight)]))
 
 
@@ -124,8 +120,16 @@ def _median_color(colors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.median(_sample(colors), axis=0).astype(np.float32)
 
 
-def _terms(x: Field, y: Field) -> NDArray[np.float32]:
-    return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=1)
+@lru_cache(maxsize=16)
+def _terms(height: int, width: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Terms of a quadratic surface at every pixel, (H * W, 6), and the flat indices of about a thousand border pixels."""
+    y, x = np.meshgrid(np.linspace(-1.0, 1.0, height), np.linspace(-1.0, 1.0, width), indexing="ij")
+    terms = np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1).reshape(-1, 6).astype(np.float32)
+    ring = max(2, round(0.025 * min(height, width)))
+    inside = np.zeros((height, width), np.bool_)
+    inside[ring:-ring, ring:-ring] = True
+    border = np.flatnonzero(~inside)
+    return terms, border[:: max(1, len(border) // 1000)]
 
 
 def _most_frequent(colors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -212,3 +212,10 @@ def test_scenes_are_shared_and_their_number_is_bounded(monkeypatch: pytest.Monke
     assert scene_of(photo_from_array(photos[-1].native.copy())) is scenes[-1]
     assert scene_of(photos[0]) is not scenes[0]
     assert len(scene_module._scenes) <= 3  # pyright: ignore[reportPrivateUsage]
+
+
+def test_windows_measure_the_same_as_the_whole_photo() -> None:
+    scene = Scene(photograph("nut", "white")[0])
+    for window in ((slice(0, 50), slice(60, 200)), (slice(90, 130), slice(20, 90))):
+        assert np.allclose(scene.lab_in(window), scene.lab[window], atol=1e-3)
+        assert np.allclose(scene.jnd_in(window), scene.jnd[window], atol=1e-3)
