@@ -13,8 +13,9 @@ from anomalyagent.knowledge.words_values import CHANGES, COLOR_WEIGHTS, COLORS, 
 __all__ = ["read_adjectives", "read_changes", "read_color"]
 
 _AMBIGUOUS: Final = word_set(
-    """light soft clear fine bold strong wide broad long short thick thin visible little clearly marked bright shiny cloudy
-    milky gold cream tan olive minor medium weak serious"""
+    """slight slightly lightly heavily light soft clear fine bold strong
+    wide broad long short thick thin visible little clearly marked bright shiny
+    cloudy milky gold cream tan olive minor medium weak serious"""
 )
 """These are only read where they clearly describe the defect: "soft light", "fine grain", "clear plastic"."""
 

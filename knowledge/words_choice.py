@@ -17,6 +17,7 @@ _PRINT_FAULTS: Final = word_set(
 )
 """What a print can be: "the logo is smeared" is a print fault, "the label is scratched" is a scratch."""
 
+_AMOUNTS: Final = word_set("droplet drip splash film smear streak splatter string strand lump deposit residue")
 _MAKE: Final = re.compile(
     r"\b(?:add|make|create|draw|put|insert|introduce|generate|apply|place|simulate|render|paint|show|give)\b"
 )
@@ -36,6 +37,11 @@ def choose_mechanism(page: Page, quoted: list[str], default: DefectSpec | None) 
         # "oily scratch", "label tear": the head noun comes last, unless it is a part ("missing label")
         if following is not None and following.strong and following.term not in PART_TERMS and best.mechanism != "missing":
             best = following
+        if best.term in _AMOUNTS:  # "a droplet of glue" is about glue
+            substance = next(
+                (h for h in hits if h.strong and page.text[best.end : h.start].strip() == "of" and h.start > best.end), None
+            )
+            best = substance or best
         printed = next((h for h in hits if h.mechanism == "print" and _same_clause(page, h, best)), None)
         if printed is not None and (best.term in _PRINT_FAULTS or best.term in ("upside down", "turned over")):
             best = printed

@@ -27,6 +27,7 @@ BE: Final = word_set(
 _STOPS: Final = (
     LOCATING | DETERMINERS | BE | word_set("these those with or but has have should must where which as it while")
 ) - {"one"}
+_DEFINITE: Final = word_set("the its their")
 _ABOUT_IT: Final = word_set("it them rather quite fairly make very only more")
 _WORDS: Final = re.compile(r"[\w']+|~+|[.;:!?(]")
 
@@ -59,8 +60,10 @@ def describes_defect(page: Page, start: int, end: int) -> bool:
 
 
 def describes_part(page: Page, start: int) -> bool:
-    """Whether an adjective at `start` belongs to the object: "on the small bottle"."""
+    """Whether an adjective at `start` belongs to the object: "on the small bottle", "the black background"."""
     before = re.findall(r"[\w']+|[,.;:!?~]", page.text[:start])[-3:]
     if any(a in LOCATING and b in DETERMINERS for a, b in pairwise(before)):
+        return True
+    if before and before[-1] in _DEFINITE:
         return True
     return bool(before) and before[-1] in LOCATING and before[-1] not in OF_SUBSTANCE

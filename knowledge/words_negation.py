@@ -22,7 +22,9 @@ _KEPT: Final = re.compile(
 )
 _UNCHANGED: Final = re.compile(
     r"(?:(?<=[,.;:!?\n])|\bwhile\b|\bwith\b|\band\b|\bbut\b|^)(?:(?![,.;:!?\n]|\bwhile\b|\bwith\b|\band\b|\bbut\b).)*"
-    r"\b(?:unchanged|untouched|intact|unaltered|unaffected|identical|as (?:it|they) (?:is|are|was|were))\b"
+    r"\b(?:unchanged|untouched|intact|unaltered|unaffected|identical|"
+    r"(?:must|should|shall) (?:remain|stay)(?!\s+(?:visible|faint|subtle|small))|"
+    r"as (?:it|they) (?:is|are|was|were))\b"
 )
 _DENIED: Final = re.compile(
     r"\b(?:no(?!\s+(?:more|bigger|larger|wider|longer|less|smaller|stronger|fewer|solder)\b)|none|without|"

@@ -24,12 +24,12 @@ _TIMES_VISIBLE: Final = re.compile(
     rf"{NUMBER}\s*(?:times|x)\s+(?:the |what is )?{_THRESHOLD}|{NUMBER}\s*jnds?\b|"
     rf"\b(?:severity|strength){_IS}{_ABOUT}{NUMBER}(?!\s*%)"
 )
-_SPAN: Final = r"of (?:the |its )?(?:\w+ )?(?:width|length|height|diameter)"
+_SPAN: Final = r"of (?:the |its )?(?:\w+ )?(?:width|length|height|diameter|radius)"
 _PERCENT: Final = re.compile(
     rf"(\b(?:opacity|transparency|alpha|contrast|blend(?:ing)?){_IS}{_ABOUT})?(?:{NUMBER}\s*%?\s*(?:-|–|to)\s*)?{NUMBER}\s*"
     rf"(?:%|percent\b|per cent\b)(\s*(?:darker|lighter|brighter|transparent|opaque|opacity|{_SPAN}))?"
 )
-_AREA: Final = re.compile(rf"\barea(?: fraction)?{_IS}{_ABOUT}(0?\.\d{{1,9}})\b")
+_AREA: Final = re.compile(rf"\barea(?: fraction)?{_IS}{_ABOUT}(0?\.\d{{1,9}})(?![\d\s]*(?:%|per))")
 _SIGNED: Final = r"([+-]?\d{1,4}(?:[.,]\d{1,6})?)"
 _DEGREES: Final = re.compile(
     rf"{_SIGNED}\s*(?:°|degrees?\b|deg\b)(?!\s*(?:c|f|celsius)\b)(?:\s*(counter ?clockwise|anti ?clockwise|clockwise))?"
@@ -116,7 +116,7 @@ def read_area(page: Page, values: dict[str, Any]) -> None:
         if kind:
             page.notes.append(f"'{said}' was taken as its length, {values['elongation']:g} times its width")
         return
-    pattern = rf"({phrases(FRACTIONS).pattern})\s+(?:of\s+)?(?:the|its|this)\s+(?:(width|length|height|diameter)|\w+)"
+    pattern = rf"({phrases(FRACTIONS).pattern})\s+(?:of\s+)?(?:the|its|this)\s+(?:(width|length|height|diameter|radius)|\w+)"
     if (match := re.search(pattern, page.text)) and not describes_part(page, match.start()):
         page.blank(match.start(), match.end())
         share = FRACTIONS[squeeze(match.group(1))]

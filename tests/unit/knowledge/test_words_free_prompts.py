@@ -210,6 +210,18 @@ PROMPTS: list[tuple[str, dict[str, Any]]] = [
         "severe pitting corrosion over 30% of the surface",
         {"mechanism": "stain", "area_in": (0.29, 0.31), "severity_in": (16, 30)},
     ),
+    ("a small puncture at the lower left, with slightly raised rim", {"mechanism": "hole", "severity": 16.0}),
+    ("A piece of the rim is broken off. The black background must remain.", {"mechanism": "chip", "tone": None}),
+    (
+        "the scratch must be clearly visible, severity about 12 JND, area 0.8 %",
+        {"mechanism": "scratch", "area_in": (0.008, 0.008)},
+    ),
+    (
+        "crack at 10 o'clock towards the center, roughly a third of the radius long",
+        {"mechanism": "crack", "area_in": (0.0005, 0.02)},
+    ),
+    ("a translucent droplet of glue", {"mechanism": "contamination"}),
+    ("several (4-6) tiny pits clustered in the top-left region", {"mechanism": "hole", "count": 5, "u_in": (0.1, 0.4)}),
 ]
 
 ODDITIES = ["99999999999999999999 %", "0 %", "-0", "(1,1)", '"', "'", "~~", "\n"]
