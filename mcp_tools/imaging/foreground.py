@@ -80,7 +80,11 @@ def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
         mask = _fill_holes(mask, None)
     elif mask.any():
         mask = _fill_holes(mask, distance < max(2.0 * spread, 0.35 * threshold, 2.0))
-    if not _MIN_SHARE <= float(mask.mean()) <= 1.0 - _MIN_SHARE:
+    share = float(mask.mean())
+    if not _MIN_SHARE <= share <= 1.0 - _MIN_SHARE:
+        return None
+    center, frame = _share_of_center_and_frame(mask)
+    if share < 0.15 and center == 0.0 and frame > 0.0:  # nobody photographs a small part at the rim of the picture
         return None
     return mask
 
@@ -157,10 +161,15 @@ def _keep_main_parts(mask: _SmallMask) -> _SmallMask:
 
 def _lies_along_border(mask: _SmallMask) -> bool:
     """True when the candidate is rather the background: it touches the frame and leaves the centre free."""
+    center, frame = _share_of_center_and_frame(mask)
+    return center < 0.15 and frame > max(0.1, 2.0 * center)
+
+
+def _share_of_center_and_frame(mask: _SmallMask) -> tuple[float, float]:
     height, width = mask.shape
-    center = float(mask[height // 3 : height - height // 3, width // 3 : width - width // 3].mean())
+    center = mask[height // 3 : height - height // 3, width // 3 : width - width // 3]
     frame = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    return center < 0.15 and float(frame.mean()) > max(0.1, 2.0 * center)
+    return float(center.mean()), float(frame.mean())
 
 
 def _fill_holes(mask: _SmallMask, like_background: Mask | None) -> _SmallMask:
