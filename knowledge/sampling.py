@@ -11,7 +11,7 @@ import numpy as np
 
 from anomalyagent.knowledge.cards import Card, Priors, Variant
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism, Zone
-from anomalyagent.knowledge.words_terms import TYPICAL
+from anomalyagent.knowledge.words.terms import TYPICAL
 
 __all__ = ["clamp_to_priors", "sample_spec", "sample_typical"]
 

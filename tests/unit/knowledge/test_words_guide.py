@@ -7,17 +7,17 @@ import pytest
 
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge.words import mechanism_of, parse_prompt
-from anomalyagent.knowledge.words_guide import fill_page
-from anomalyagent.knowledge.words_lexer import mend_typos, plain
-from anomalyagent.knowledge.words_terms import TERMS
-from anomalyagent.knowledge.words_values import COLORS, DIRECTIONS, NUMBERS, SEVERITIES, SHAPES_FIXED, SIZES
+from anomalyagent.knowledge.words.guide import fill_page
+from anomalyagent.knowledge.words.lexer import mend_typos, plain
+from anomalyagent.knowledge.words.terms import TERMS
+from anomalyagent.knowledge.words.values import COLORS, DIRECTIONS, NUMBERS, SEVERITIES, SHAPES_FIXED, SIZES
 
 PAGE = Path(__file__).parents[3] / "docs" / "prompts.md"
 
 
 def test_the_table_of_the_page_is_the_codes_own() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert fill_page(page) == page, "run: python -m anomalyagent.knowledge.words_guide docs/prompts.md"
+    assert fill_page(page) == page, "run: python -m anomalyagent.knowledge.words.guide docs/prompts.md"
 
 
 def test_a_page_without_marks_is_refused() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from anomalyagent.knowledge.spec import MECHANISMS
 from anomalyagent.knowledge.words import mechanism_of
-from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM, TERMS, TYPICAL
+from anomalyagent.knowledge.words.terms import DEFAULT_MECHANISM, TERMS, TYPICAL
 
 TERMS_OF_THE_TRADE: dict[str, list[str]] = {
     "scratch": [

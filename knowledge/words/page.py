@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from anomalyagent.knowledge.spec import Mechanism
-from anomalyagent.knowledge.words_lexer import Hit
+from anomalyagent.knowledge.words.lexer import Hit
 
 __all__ = ["NUMBER", "Page", "phrases", "squeeze", "to_float"]
 

@@ -4,8 +4,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from anomalyagent.knowledge.spec import Mechanism
-from anomalyagent.knowledge.words_lexer import find_terms, mend_typos, nearest_term, plain, stem
-from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM, GENERIC_TERMS, ITEM_RULES, PART_TERMS
+from anomalyagent.knowledge.words.lexer import find_terms, mend_typos, nearest_term, plain, stem
+from anomalyagent.knowledge.words.terms import DEFAULT_MECHANISM, GENERIC_TERMS, ITEM_RULES, PART_TERMS
 
 __all__ = ["MechanismGuess", "mechanism_of"]
 

@@ -4,10 +4,10 @@ import math
 import re
 from typing import Final
 
-from anomalyagent.knowledge.words_lexer import find_terms
-from anomalyagent.knowledge.words_page import NUMBER, Page, to_float
-from anomalyagent.knowledge.words_terms import GENERIC_TERMS
-from anomalyagent.knowledge.words_values import NUMBERS, PLACES, Place
+from anomalyagent.knowledge.words.lexer import find_terms
+from anomalyagent.knowledge.words.page import NUMBER, Page, to_float
+from anomalyagent.knowledge.words.terms import GENERIC_TERMS
+from anomalyagent.knowledge.words.values import NUMBERS, PLACES, Place
 
 __all__ = ["read_place"]
 

@@ -1,4 +1,4 @@
-"""Reads a DefectSpec out of an English editing prompt, written by a person, a language model or `words_writer`.
+"""Reads a DefectSpec out of an English editing prompt, written by a person, a language model or `writer`.
 
 Steps: plain form and typos; what must be absent or stay unchanged is cut away; the mechanism is chosen among the terms found;
 then direction, place, shape, strength, colour, size and number. What is read is blanked, so nothing is read twice.
@@ -8,11 +8,11 @@ import re
 from typing import Any, Final, NamedTuple
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.knowledge.words_adjectives import read_adjectives, read_changes, read_color
-from anomalyagent.knowledge.words_choice import choose_mechanism, note_other_defects
-from anomalyagent.knowledge.words_lexer import find_terms, mend_typos, plain
-from anomalyagent.knowledge.words_negation import cut_what_is_denied
-from anomalyagent.knowledge.words_numbers import (
+from anomalyagent.knowledge.words.adjectives import read_adjectives, read_changes, read_color
+from anomalyagent.knowledge.words.choice import choose_mechanism, note_other_defects
+from anomalyagent.knowledge.words.lexer import find_terms, mend_typos, plain
+from anomalyagent.knowledge.words.negation import cut_what_is_denied
+from anomalyagent.knowledge.words.numbers import (
     read_area,
     read_count,
     read_direction,
@@ -20,9 +20,9 @@ from anomalyagent.knowledge.words_numbers import (
     read_lengths,
     read_severity_number,
 )
-from anomalyagent.knowledge.words_page import Page
-from anomalyagent.knowledge.words_places import read_place
-from anomalyagent.knowledge.words_terms import TYPICAL
+from anomalyagent.knowledge.words.page import Page
+from anomalyagent.knowledge.words.places import read_place
+from anomalyagent.knowledge.words.terms import TYPICAL
 
 __all__ = ["MAX_PROMPT_CHARS", "PromptReading", "read_prompt"]
 
@@ -55,7 +55,7 @@ def read_prompt(text: str, default: DefectSpec | None = None) -> PromptReading:
     Args:
         text: English, free form. Texts in quotes are names and are only used when nothing else names a defect.
         default: spec whose values stay where the text says nothing. When the text names another mechanism, only its
-            place and seed stay, the rest is typical of the mechanism (`words_terms.TYPICAL`).
+            place and seed stay, the rest is typical of the mechanism (`terms.TYPICAL`).
     """
     notes: list[str] = []
     if len(text) > MAX_PROMPT_CHARS:

@@ -4,9 +4,9 @@ import re
 from itertools import pairwise
 from typing import Final
 
-from anomalyagent.knowledge.words_lexer import word_set
-from anomalyagent.knowledge.words_page import Page
-from anomalyagent.knowledge.words_terms import GENERIC_TERMS
+from anomalyagent.knowledge.words.lexer import word_set
+from anomalyagent.knowledge.words.page import Page
+from anomalyagent.knowledge.words.terms import GENERIC_TERMS
 
 __all__ = ["BE", "DETERMINERS", "LOCATING", "OF_SUBSTANCE", "describes_defect", "describes_part", "names_defect_after"]
 

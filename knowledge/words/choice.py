@@ -4,10 +4,10 @@ import re
 from typing import Final
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
-from anomalyagent.knowledge.words_grammar import BE, DETERMINERS, LOCATING, OF_SUBSTANCE
-from anomalyagent.knowledge.words_lexer import Hit, find_terms, plain, word_set
-from anomalyagent.knowledge.words_page import Page
-from anomalyagent.knowledge.words_terms import DEFAULT_MECHANISM, PART_TERMS
+from anomalyagent.knowledge.words.grammar import BE, DETERMINERS, LOCATING, OF_SUBSTANCE
+from anomalyagent.knowledge.words.lexer import Hit, find_terms, plain, word_set
+from anomalyagent.knowledge.words.page import Page
+from anomalyagent.knowledge.words.terms import DEFAULT_MECHANISM, PART_TERMS
 
 __all__ = ["choose_mechanism", "note_other_defects"]
 

@@ -1,4 +1,4 @@
-"""DefectSpec <-> English, and anomaly type names -> mechanism. The public face of the `words_*` modules.
+"""DefectSpec <-> English, and anomaly type names -> mechanism. The public face of this package.
 
     render_prompt(spec, item, type) -> str      an editing prompt as in the paper (section on prompt generation)
     parse_prompt(text, default)     -> spec     reads it back, and reads what people and language models write
@@ -10,9 +10,9 @@ orientation 0.51 degrees (modulo 180); colour 0.51 in each of L, a, b. The seed 
 """
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.knowledge.words_reader import PromptReading, read_prompt
-from anomalyagent.knowledge.words_types import MechanismGuess, mechanism_of
-from anomalyagent.knowledge.words_writer import render_prompt
+from anomalyagent.knowledge.words.reader import PromptReading, read_prompt
+from anomalyagent.knowledge.words.types import MechanismGuess, mechanism_of
+from anomalyagent.knowledge.words.writer import render_prompt
 
 __all__ = ["MechanismGuess", "PromptReading", "mechanism_of", "parse_prompt", "read_prompt", "render_prompt"]
 

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism, Zone
-from anomalyagent.knowledge.words_lexer import find_terms, plain
-from anomalyagent.knowledge.words_reader import read_prompt
+from anomalyagent.knowledge.words.lexer import find_terms, plain
+from anomalyagent.knowledge.words.reader import read_prompt
 
 __all__ = ["render_prompt"]
 

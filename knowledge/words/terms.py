@@ -1,7 +1,7 @@
 """Which words name which mechanism: the industrial vocabulary, as one table for each kind of word.
 
 Terms are written in the singular, American spelling, words separated by one blank; the lexer brings what people write to
-that form (`knowledge.words_lexer`). A phrase wins over the words in it ("solder bridge" over "bridge").
+that form (`knowledge.words.lexer`). A phrase wins over the words in it ("solder bridge" over "bridge").
 
 Source: terms of general use in surface inspection, casting, moulding, sheet metal, electronics, textile, glass and
 pharmaceutical inspection.

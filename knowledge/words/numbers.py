@@ -5,10 +5,10 @@ import re
 from typing import Any, Final
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.knowledge.words_grammar import describes_part, names_defect_after
-from anomalyagent.knowledge.words_lexer import Hit, word_set
-from anomalyagent.knowledge.words_page import NUMBER, Page, phrases, squeeze, to_float
-from anomalyagent.knowledge.words_values import DIRECTIONS, FRACTIONS, NUMBERS, SHAPES_FIXED
+from anomalyagent.knowledge.words.grammar import describes_part, names_defect_after
+from anomalyagent.knowledge.words.lexer import Hit, word_set
+from anomalyagent.knowledge.words.page import NUMBER, Page, phrases, squeeze, to_float
+from anomalyagent.knowledge.words.values import DIRECTIONS, FRACTIONS, NUMBERS, SHAPES_FIXED
 
 __all__ = ["read_area", "read_count", "read_direction", "read_elongation", "read_lengths", "read_severity_number"]
 

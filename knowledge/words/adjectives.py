@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from anomalyagent.knowledge.words_grammar import describes_defect, describes_part
-from anomalyagent.knowledge.words_lexer import Hit, word_set
-from anomalyagent.knowledge.words_page import Page, phrases, squeeze
-from anomalyagent.knowledge.words_terms import Typical
-from anomalyagent.knowledge.words_values import CHANGES, COLOR_WEIGHTS, COLORS, IMPLIED_COLORS, SEVERITIES, SHAPES, SIZES
+from anomalyagent.knowledge.words.grammar import describes_defect, describes_part
+from anomalyagent.knowledge.words.lexer import Hit, word_set
+from anomalyagent.knowledge.words.page import Page, phrases, squeeze
+from anomalyagent.knowledge.words.terms import Typical
+from anomalyagent.knowledge.words.values import CHANGES, COLOR_WEIGHTS, COLORS, IMPLIED_COLORS, SEVERITIES, SHAPES, SIZES
 
 __all__ = ["read_adjectives", "read_changes", "read_color"]
 

@@ -1,6 +1,6 @@
 """The words table of `docs/prompts.md`, made from the tables that the reader uses.
 
-python -m anomalyagent.knowledge.words_guide docs/prompts.md      writes the table between the page's two marks
+python -m anomalyagent.knowledge.words.guide docs/prompts.md      writes the table between the page's two marks
 """
 
 import sys
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from anomalyagent.errors import KnowledgeError
-from anomalyagent.knowledge.words_terms import TERMS, TYPICAL
-from anomalyagent.knowledge.words_values import (
+from anomalyagent.knowledge.words.terms import TERMS, TYPICAL
+from anomalyagent.knowledge.words.values import (
     CHANGES,
     COLORS,
     DIRECTIONS,
@@ -26,7 +26,7 @@ from anomalyagent.knowledge.words_values import (
 
 __all__ = ["fill_page", "words_table"]
 
-_START: Final = "<!-- words: start (made by anomalyagent.knowledge.words_guide) -->"
+_START: Final = "<!-- words: start (made by anomalyagent.knowledge.words.guide) -->"
 _END: Final = "<!-- words: end -->"
 
 

@@ -9,8 +9,8 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from anomalyagent.knowledge.spec import MECHANISMS, Mechanism
-from anomalyagent.knowledge.words_terms import GENERIC_TERMS, ITEM_RULES, SOUND_TERMS, TERMS, WEAK_TERMS
-from anomalyagent.knowledge.words_values import CHANGES, COLORS, DIRECTIONS, NUMBERS, SEVERITIES, SHAPES, SIZES
+from anomalyagent.knowledge.words.terms import GENERIC_TERMS, ITEM_RULES, SOUND_TERMS, TERMS, WEAK_TERMS
+from anomalyagent.knowledge.words.values import CHANGES, COLORS, DIRECTIONS, NUMBERS, SEVERITIES, SHAPES, SIZES
 
 __all__ = ["Hit", "find_terms", "mend_typos", "nearest_term", "plain", "stem", "word_set"]
 
