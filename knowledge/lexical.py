@@ -58,7 +58,7 @@ class Lexicon:
         found = process.extractOne(stem, self._words, scorer=fuzz.ratio, score_cutoff=86)
         return found[0] if found is not None else stem
 
-    def bm25(self, text: str, concept_weight: float = 0.8) -> Scores:
+    def bm25(self, text: str, concept_weight: float = 1.0) -> Scores:
         """BM25 of words and concepts."""
         scores = np.zeros(len(self.cards))
         stems = self.stems(text)

@@ -37,14 +37,14 @@ class VectorSearch(Protocol):
 class Weights:
     """Shares of the parts of a score; tuned on questions of our own, see the retrieval benchmark."""
 
-    words: float = 0.22
-    vectors: float = 0.10
-    item: float = 0.30
+    words: float = 0.10
+    vectors: float = 0.08
+    item: float = 0.26
     type: float = 0.14
-    lexical: float = 0.24
+    lexical: float = 0.42
     general: float = 0.05
-    rank_constant: float = 6.0
-    candidates: int = 60
+    rank_constant: float = 8.0
+    candidates: int = 40
 
 
 class Hit(NamedTuple):

@@ -50,9 +50,9 @@ CONCEPTS: dict[str, str] = {
     "oil": "oil, grease, lubricant, fat, oily, greasy, engine oil, machine oil, lube, slick, petroleum",
     "liquid": ("water, wet, liquid, moisture, damp, droplet, puddle, spill, rain, fluid, drop, soggy, coffee, drink, soak"),
     "color": (
-        "colour, discolor, discoloration, fade, tint, hue, dye, pigment, tarnish, red, blue, green, yellow, "
-        "purple, pink, orange, ink, paint, coloured, crayon, violet, stained with color, hued, off colour, "
-        "turquoise, brown, felt tip, dark patch"
+        "black mark, violet blotch, colour, discolor, discoloration, fade, tint, hue, dye, pigment, tarnish, red, "
+        "blue, green, yellow, purple, pink, orange, ink, paint, coloured, crayon, violet, stained with color, "
+        "hued, off colour, turquoise, brown, felt tip, dark patch"
     ),
     "shade": (
         "shade, tone, brightness, uneven, blotchy, cloud, mottle, patch, lighter area, darker area, dark area, "
@@ -118,9 +118,9 @@ CONCEPTS: dict[str, str] = {
         "great, considerable, gross, wide, badly, heavily, catastrophic, significant, good part"
     ),
     "many": (
-        "several, multiple, both, more one, combination, combine, mix, at once, various, same time, simultaneous, "
-        "together, plus, two defect, different defect, two fault, different fault, all kind, two problem, and "
-        "also, different problem, kinds of damage"
+        "several, multiple, both, more one, combination, combine, also have, along with, in addition, "
+        "accompanied, mix, at once, various, same time, simultaneous, together, plus, two defect, different "
+        "defect, two fault, different fault, all kind, two problem, and also, different problem, kinds of damage"
     ),
     "melt": "melt, molten, fuse, liquefy, soften, heat",
     "leak": "leak, ooze, seep, run out, drip, spill, escape, weep, come out",
