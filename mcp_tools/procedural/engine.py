@@ -33,7 +33,7 @@ _MIN_AREA_PX = 6.0
 _VISIBLE_JND = 0.6  # lower threshold of `imaging.change`
 _MIN_STRENGTH = 1.6  # below it nothing would be left of the mask
 _GAIN_RANGE = (0.02, 4.0)  # beyond, soft borders would turn hard: what cannot be stronger stays as it is
-_MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination"})
+_MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
 
 class Rendered(NamedTuple):

@@ -107,7 +107,7 @@ def find_hollow(scene: Scene) -> Hollow | None:
     cv2.fillConvexPoly(inside, hull, 1)
     compact = float(stats[main, cv2.CC_STAT_AREA]) / max(float(inside.sum()), 1.0)
     # The filter saw structure up to two pixels inside the rim.
-    inside = cv2.dilate(inside, np.ones((3, 3), np.uint8), iterations=2).astype(np.bool_)
+    inside = cv2.dilate(inside, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))).astype(np.bool_)
     around = cv2.dilate(inside.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(np.bool_) & ~inside
     step = abs(float(np.median(lightness[inside]) - lightness[around].mean()))
     if not (_AREA[0] < share < _AREA[1] and compact > 0.8 and step > _MIN_STEP_L) or not solid[around].mean() > 0.8:

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import median_background
@@ -63,26 +64,38 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         angle_rad=seat.angle_rad,
         lobes=0.28,
         roughness=float(rng.uniform(0.02, 0.09)),
-        across_px=_across(site, seat),
+        across_px=_across(site, seat, extent.length_px),
     )
-    cover = np.clip(distance + 0.5, 0.0, 1.0)
+    solid = site.scene.foreground[site.window.slices]
+    cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
-        cover = cover * (1.0 - seat.hollow.cover(site.window))
+        cover *= 1.0 - seat.hollow.cover(site.window)
     if not (cover > 0.5).any():
         return None
     near = measure_surroundings(site, inside=cover > 0.5)
     paint = _fracture(site, spec, seat, near, distance, rng)
     behind = median_background(site.scene)
+    notched = False
     if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
-        paint = _open_notch(site, elongation, seat, paint, behind, rng)
-    return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover.astype(np.float32))
+        # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
+        notched = float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd
+    if notched and behind is not None:
+        through = _opening(site, elongation, seat, rng) * _with_outline(solid, site.scene.blur_sigma_px)
+        paint = (paint + through[..., None] * (behind - paint)).astype(np.float32)
+        cover = np.maximum(cover, through)
+    return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched)
 
 
-def _across(site: Site, seat: Seat) -> Field | None:
+def _across(site: Site, seat: Seat, length_px: float) -> Field | None:
     """Distance from the edge, so that a long break follows its curve; None inside a surface."""
-    if seat.hollow is not None:
-        return seat.hollow.depth(site.window)
-    return site.scene.depth_px[site.window.slices] if seat.on_outline else None
+    if not seat.on_outline and seat.hollow is None:
+        return None
+    depth = site.scene.depth_px[site.window.slices] if seat.hollow is None else seat.hollow.depth(site.window)
+    # The opposite side of a ring is as near to the edge: it is kept out by how far it lies behind the seat.
+    x, y = pixel_grid(site.window)
+    across = (y - seat.center_xy[1]) * np.cos(seat.angle_rad) - (x - seat.center_xy[0]) * np.sin(seat.angle_rad)
+    behind = np.abs(across) - 0.4 * length_px
+    return np.where(behind > 0, np.abs(depth) + 2.0 * behind, depth).astype(np.float32)
 
 
 def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator) -> RGB:
@@ -110,7 +123,7 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     # The old surface's slow shading stays, its texture is gone.
     blur = 2 * int(max(0.5 * radius, 2.0)) + 1
     patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
-    slow = cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT)
+    slow = cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
     fresh = float(rng.normal(-0.1, 0.3) if glossy else rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
     if spec.color_shift is not None:
@@ -131,7 +144,24 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
-    return rgb_of(lab)
+    return rgb_of(_subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))
+
+
+def _subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> Lab:
+    """The fracture with its contrast taken back towards the surface's slow shading where it would exceed the wanted change.
+
+    A faint break is an opaque surface of nearly the same tone, not a transparent one: the old texture must not shine through.
+    """
+
+    def change(share: float) -> float:
+        mixed = slow[inside] + np.float32(share) * (lab[inside] - slow[inside])
+        return float(np.percentile(ciede2000(mixed.astype(np.float32), patch[inside]), 80))
+
+    if not inside.any():
+        return lab
+    full, none = change(1.0), change(0.0)
+    share = float(np.clip((1.1 * wanted - none) / max(full - none, 1e-3), 0.1, 1.0)) if full > none else 1.0
+    return (slow + np.float32(share) * (lab - slow)).astype(np.float32)
 
 
 def _gloss_of(scene: Scene) -> _Gloss:
@@ -158,8 +188,8 @@ def _flashes(site: Site, seat: Seat, radius: float, grain: Field, away: Field, r
     return np.clip(mirror + splinters, 0.0, 1.0).astype(np.float32)
 
 
-def _open_notch(site: Site, elongation: float, seat: Seat, paint: RGB, behind: np.ndarray, rng: np.random.Generator) -> RGB:
-    """The outer part of the break goes right through: what lies behind the object shows."""
+def _opening(site: Site, elongation: float, seat: Seat, rng: np.random.Generator) -> Field:
+    """(h, w) 0..1: the outer part of the break, which goes right through."""
     notch = blob_distance(
         site.window,
         seat.center_xy,
@@ -170,5 +200,11 @@ def _open_notch(site: Site, elongation: float, seat: Seat, paint: RGB, behind: n
         lobes=0.25,
         roughness=0.1,
     )
-    through = np.clip(notch + 0.5, 0.0, 1.0)[..., None]
-    return (paint + through * (behind - paint)).astype(np.float32)
+    return np.clip(notch + 0.5, 0.0, 1.0).astype(np.float32)
+
+
+def _with_outline(solid: Mask, blur_sigma_px: float) -> Field:
+    """The object and the pixels beside it that its blurred outline still tints, 0..1: no trace of it may hang over a notch."""
+    size = 2 * int(np.ceil(2.0 + 2.0 * blur_sigma_px)) + 1
+    grown = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
+    return grown.astype(np.float32)

@@ -15,7 +15,14 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone
 from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import extent_of
-from anomalyagent.mcp_tools.procedural.shapes import Branch, branching_paths, fractal_noise, path_profile, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import (
+    Branch,
+    branching_paths,
+    fractal_noise,
+    path_profile,
+    smooth_step,
+    trace_stroke,
+)
 
 __all__ = ["render"]
 
@@ -86,7 +93,10 @@ def _gap(site: Site, arm: Branch, width_px: float, soft: float, rng: np.random.G
     half = (0.5 * width_px * np.interp(stroke.along, at, taper) * np.clip(ragged, 0.4, 1.8)).astype(np.float32)
     # Where it closes up, less light is lost.
     open_ = np.clip(0.75 + 0.3 * path_profile(_KNOTS, rng, knots=6), 0.25, 1.0) * np.clip(0.4 + taper, 0.0, 1.0)
-    dark = stroke.coverage(0.75 * half) * np.interp(stroke.along, at, open_).astype(np.float32)
+    # Broken lips slope into the gap: the darkness sets in over part of the width.
+    slope_px = np.maximum(1.3, 0.9 * half)
+    depth = smooth_step(((half - stroke.distance) / slope_px + 0.5).astype(np.float32)) * np.minimum(half / 0.6, 1.0)
+    dark = (depth * np.interp(stroke.along, at, open_)).astype(np.float32)
     reach = np.maximum(half * (1.0 + 1.6 * soft), 0.7) + 0.5
     worn = np.clip(1.0 - stroke.distance / reach, 0.0, 1.0)
     lip_at = (stroke.distance - half) / np.maximum(0.8 * half, 0.8)

@@ -28,7 +28,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if min(site.window.shape) < 4:
         return None
     length, width = extent_of(site.scene, site.area_px, max(spec.elongation, 6.0))
-    bundle = 1 if width < 3.0 else int(rng.choice([1, 1, 2, 3, 5]))
+    bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
     bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2]))
     spine = spline_path(site.center_xy, length, site.angle_rad, rng, bend=bend, wobble=0.012)
     height = np.zeros(site.window.shape, np.float32)
@@ -41,9 +41,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         groove, core = _groove(site, path, half, rng)
         height += groove
         bare = np.maximum(bare, core)
-    if width > 4.0:  # streaks that the roughness of the tool leaves along a wide groove
-        streaks = grain_noise(site.window.shape, 12.0 * width, max(1.2, 0.25 * width), site.angle_rad, rng)
-        bare *= np.clip(1.0 + 0.3 * streaks, 0.3, 1.6)
+    if width > 2.5:  # streaks that the roughness of the tool leaves along a wide groove
+        streaks = grain_noise(site.window.shape, 12.0 * width, max(1.0, 0.2 * width), site.angle_rad, rng)
+        bare *= np.clip(1.0 + 0.35 * streaks, 0.25, 1.7)
     tone = bare_tone(measure_surroundings(site), spec, rng, chance_lighter=0.75)
     return Edit(
         window=site.window,
