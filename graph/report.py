@@ -33,7 +33,7 @@ FEWEST_SAMPLES = 24
 MOST_PIXELS = 240 * 512 * 512
 """Of all samples shown together: larger photos, fewer samples, so that the sheet is made in seconds."""
 THUMB_PX = 232
-WEBP_QUALITY = 82
+JPEG_QUALITY = 85
 CLOSE_UP_SHARE = 0.35
 """Close-ups show at most this share of the photo's longer side, or the whole defect."""
 OUTLINE_RGB = (1.0, 0.23, 0.45)
@@ -186,7 +186,7 @@ def _outlined(rgb: RGB, mask: Mask) -> RGB:
 
 
 def _picture(rgb: RGB) -> str:
-    """A WebP data URI."""
+    """A JPEG data URI (WebP would be a third smaller, but ten times slower to make)."""
     bgr = np.rint(np.clip(rgb[..., ::-1], 0.0, 1.0) * 255.0).astype(np.uint8)
-    _, data = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY])
-    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    _, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_a_run_makes_a_data_set_in_mvtec_layout_and_says_how_it_went(normals: Pa
     assert [type(event) for event in events if isinstance(event, Planned)] == [Planned]
     finished = [event for event in events if isinstance(event, TaskFinished)]
     assert len(finished) == sum(isinstance(event, TaskStarted) for event in events) == summary.accepted + summary.rejected
-    assert "data:image/webp" in (out / "report.html").read_text()
+    assert "data:image/jpeg" in (out / "report.html").read_text()
 
 
 def test_every_pixel_outside_the_mask_is_the_normal_photo(normals: Path, tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ def test_rejected_images_are_kept_on_request_outside_the_data_set(normals: Path,
     wanted = request(normals, tmp_path / "run", types=["scratch"], count=2)
     tree = run_settings(share=0.2).model_dump()
     tree["limits"]["rounds"] = 1
-    summary = synthesize(Request(**{**vars(wanted), "keep_rejected": True}), Settings.model_validate(tree))
+    summary = synthesize(replace(wanted, keep_rejected=True), Settings.model_validate(tree))
     kept = list((tmp_path / "run" / "rejected" / "metal_nut" / "scratch").glob("*.png"))
     assert summary.rejected > 0
     assert len(kept) == 2 * summary.rejected
@@ -325,6 +326,6 @@ def test_unusable_requests_are_refused(normals: Path, tmp_path: Path) -> None:
 
 def test_the_number_of_rounds_can_be_given_with_the_request(normals: Path, tmp_path: Path) -> None:
     wanted = request(normals, tmp_path / "run", types=["scratch"], count=2)
-    summary = synthesize(Request(**{**vars(wanted), "max_rounds": 1}), run_settings())
+    summary = synthesize(replace(wanted, max_rounds=1), run_settings())
     assert summary.rounds_mean == 1.0
     assert HERE in (tmp_path / "run" / "run.json").read_text()
