@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
-from anomalyagent.mcp_tools.judge.pair import CROSS, Pair, dilate, erode, fine_grain
+from anomalyagent.mcp_tools.judge.pair import CROSS, Pair, coarse_grain, dilate, erode, fine_grain
 
 __all__ = ["Blending", "measure_blending"]
 
@@ -192,7 +192,10 @@ def _noise(pair: Pair) -> tuple[float, float]:
     here = _spread(fine_grain(lightness)[usable])
     before = _spread(fine_grain(pair.before[..., 0])[usable])
     alike = _grain_at_brightness(pair, float(np.median(lightness[usable])))
-    gain = np.log2((here + QUANTISATION) / (max(before, alike) + QUANTISATION))
+    # Texture and edges that came through the lens weigh more at the coarser scale; only what they cannot explain is noise.
+    coarse = _spread(coarse_grain(lightness)[usable])
+    white = float(np.sqrt(max(0.0, here**2 - 0.5 * coarse**2)))
+    gain = np.log2((white + QUANTISATION) / (max(before, alike) + QUANTISATION))
     loss = np.log2((min(before, alike) + QUANTISATION) / (here + QUANTISATION))
     return max(0.0, float(gain)), max(0.0, float(loss))
 

@@ -19,7 +19,7 @@ from anomalyagent.knowledge.words import mechanism_of
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array, read_mask, read_photo
 from anomalyagent.mcp_tools.judge.expectation import Expectation, expect
-from anomalyagent.mcp_tools.judge.ladder import SPOILERS, draw_good, spoil
+from anomalyagent.mcp_tools.judge.ladder import SPOILERS, draw_dent, draw_good, spoil
 from anomalyagent.mcp_tools.judge.specimens import SPECIMENS, make_specimen
 from anomalyagent.mcp_tools.judge.twins import make_clean_twin
 
@@ -96,8 +96,15 @@ def ladder_cases(group: str, item: str, normals: Sequence[Photo], cards: Sequenc
         for name in SPOILERS:
             strength = float(rng.uniform(0.25, 1.0))
             spoilt = spoil(name, good, strength, rng)
-            if spoilt is not None:
+            if spoilt is not None and name != "wrong_light":
                 yield Case(group, name, strength, normal, spoilt, expected)
+        dent = draw_dent(normal, cards, rng)
+        strength = float(rng.uniform(0.25, 1.0))
+        turned = spoil("wrong_light", dent, strength, rng) if dent is not None else None
+        if dent is not None and turned is not None:
+            asked = expect(dent.card, "dent")
+            yield Case(group, GOOD, 0.0, normal, dent.photo, asked, "dent")
+            yield Case(group, "wrong_light", strength, normal, turned, asked)
 
 
 def generated_cases(cards: Sequence[Card], count: int, seed: int, size_px: int = 256) -> Iterator[Case]:

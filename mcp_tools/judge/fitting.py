@@ -116,7 +116,7 @@ def _fit_looks(records: Sequence[Record]) -> dict[Mechanism, Look]:
         if len(found) < MIN_LOOKS:
             continue
         spread = np.sqrt((found.var(axis=0) * len(found) + overall**2 * 4.0) / (len(found) + 4.0))
-        spread = np.maximum(spread, 0.35 * overall)
+        spread = np.maximum(spread, np.maximum(0.35 * overall, 0.03))
         looks[mechanism] = Look(
             tuple(round(float(x), 4) for x in np.median(found, axis=0)), tuple(round(float(x), 4) for x in spread)
         )
@@ -124,14 +124,14 @@ def _fit_looks(records: Sequence[Record]) -> dict[Mechanism, Look]:
 
 
 def _fit_scale(records: Sequence[Record], amounts: Floats, name: str) -> FaultScale:
-    """Harmless: what nine tenths of the good examples stay below, in every group. Gross: what half the spoilt ones reach."""
+    """Harmless: what nine tenths of the good examples stay below, in every group. Gross: what most spoilt ones reach."""
     harmless = 0.0
     for group, label in sorted({(record.group, record.label) for record in records if record.is_good}):
         found = [a for a, r in zip(amounts, records, strict=True) if r.group == group and r.label == label]
         if len(found) >= 5:
             harmless = max(harmless, float(np.quantile(found, HARMLESS_QUANTILE)))
     spoilt = [a for a, r in zip(amounts, records, strict=True) if r.label == name and r.strength >= STRONG]
-    gross = float(np.median(spoilt)) if len(spoilt) >= 5 else 0.0
+    gross = float(np.quantile(spoilt, 0.3)) if len(spoilt) >= 5 else 0.0
     # Where good ones overlap with spoilt ones, the scale starts lower and the weight decides.
     harmless = min(harmless, 0.5 * max(gross, LEAST_GROSS[name]))
     return FaultScale(harmless, max(gross, harmless + 0.5 * LEAST_GROSS[name], LEAST_GROSS[name]), 0.0, 0.0)

@@ -20,12 +20,12 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.change import visible_change
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
-from anomalyagent.mcp_tools.judge.expectation import COMPACT, CONCAVE, FOREIGN, THIN
+from anomalyagent.mcp_tools.judge.expectation import COMPACT, FOREIGN, THIN
 from anomalyagent.mcp_tools.judge.pair import dilate, erode
 from anomalyagent.mcp_tools.judge.placing import allowed_mask
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 
-__all__ = ["SPOILERS", "Good", "draw_good", "spoil"]
+__all__ = ["SPOILERS", "Good", "draw_dent", "draw_good", "spoil"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,18 @@ def draw_good(normal: Photo, item: str, cards: Sequence[Card], rng: np.random.Ge
     return _render(scene_of(normal), spec.model_copy(update={"severity": max(5.0, spec.severity)}), card)
 
 
+def draw_dent(normal: Photo, cards: Sequence[Card], rng: np.random.Generator) -> Good | None:
+    """A dent, whatever the item, for judging its light; None when none can be drawn."""
+    card = next(card for card in cards if card.is_general and card.mechanism == "dent")
+    spec = DefectSpec(
+        mechanism="dent",
+        area_fraction=float(np.exp(rng.uniform(np.log(0.004), np.log(0.03)))),
+        severity=float(rng.uniform(6.0, 16.0)),
+        seed=int(rng.integers(2**31)),
+    )
+    return _render(scene_of(normal), spec, card)
+
+
 def _render(scene: Scene, spec: DefectSpec, card: Card) -> Good | None:
     try:
         drawn = render_defect(scene, spec)
@@ -91,11 +103,12 @@ def _random_shape(good: Good, rng: np.random.Generator) -> Mask | None:
     aspect = float(np.exp(rng.uniform(-0.8, 0.8)))
     wide, tall = int(np.sqrt(area * aspect)) + 4, int(np.sqrt(area / aspect)) + 4
     places = np.argwhere(good.scene.foreground)
-    shape = np.zeros(good.mask.shape, np.uint8)
+    height, width = good.mask.shape
+    shape = np.zeros((height, width), np.uint8)
     for _ in range(20):
         row, column = (int(value) for value in places[int(rng.integers(len(places)))])
         y, x = row - tall // 2, column - wide // 2
-        if y < 0 or x < 0 or y + tall > shape.shape[0] or x + wide > shape.shape[1]:
+        if y < 0 or x < 0 or y + tall > height or x + wide > width:
             continue
         if good.scene.foreground[y : y + tall, x : x + wide].mean() < 0.97:
             continue
@@ -231,18 +244,14 @@ def _soften(good: Good, strength: float, _rng: np.random.Generator) -> Photo | N
 
 
 def _turn_light(good: Good, strength: float, rng: np.random.Generator) -> Photo | None:
-    """Relief lit from the opposite side, where that makes a difference."""
+    """A dent lit from about the opposite side."""
     azimuth, elevation = good.scene.light
-    if good.spec.mechanism not in CONCAVE or np.cos(elevation) < 0.3:
+    if good.spec.mechanism != "dent" or np.cos(elevation) < 0.3:
         return None
     twisted = Scene(good.scene.photo)
     twisted.__dict__["light"] = (azimuth + np.pi * (1.0 + 0.3 * (1.0 - strength) * float(rng.uniform(-1.0, 1.0))), elevation)
     drawn = _render(twisted, good.spec, good.card)
-    again = _render(good.scene, good.spec, good.card)
-    if drawn is None or again is None:
-        return None
-    differs = np.abs(drawn.photo.rgb - again.photo.rgb)[again.mask].mean()
-    return drawn.photo if differs > 0.4 * np.abs(again.change)[again.mask].mean() else None
+    return drawn.photo if drawn is not None else None
 
 
 def replace_mechanism(spec: DefectSpec, mechanism: Mechanism) -> DefectSpec:

@@ -17,7 +17,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 
-__all__ = ["CROSS", "Component", "Pair", "dilate", "erode", "fine_grain"]
+__all__ = ["CROSS", "Component", "Pair", "coarse_grain", "dilate", "erode", "fine_grain"]
 
 CROSS = np.ones((3, 3), np.uint8)
 MARGIN_PX = 16
@@ -40,6 +40,13 @@ def fine_grain(lightness: Field) -> Field:
     """
     kernel = np.array([[0.5, -0.5], [-0.5, 0.5]], np.float32)
     return np.asarray(cv2.filter2D(lightness, -1, kernel, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def coarse_grain(lightness: Field) -> Field:
+    """The same differences of 2 x 2 means, two pixels apart: half as large for white noise, larger for texture and edges."""
+    kernel = np.array([[0.5, 0.0, -0.5], [0.0, 0.0, 0.0], [-0.5, 0.0, 0.5]], np.float32)
+    means = cv2.blur(lightness, (2, 2), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(cv2.filter2D(means, -1, kernel, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 @dataclass(frozen=True)

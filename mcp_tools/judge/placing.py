@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from anomalyagent.knowledge.cards import Variant
@@ -50,7 +51,16 @@ def allowed_mask(scene: Scene, zones: tuple[Zone, ...]) -> Mask:
     allowed = np.zeros(scene.foreground.shape, bool)
     for zone in zones:
         allowed |= scene.zone_mask(zone)
+    if "edge" in zones:
+        allowed |= _inner_edges(scene)
     return dilate(allowed, max(1, round(0.05 * np.sqrt(scene.object_area_px)))) & scene.foreground
+
+
+def _inner_edges(scene: Scene) -> Mask:
+    """Rims inside the object (of a hole, a mouth, a step): where the smoothed photo is steepest."""
+    smooth = cv2.GaussianBlur(scene.luma, (0, 0), max(1.0, 0.01 * float(np.sqrt(scene.object_area_px))))
+    steep = cv2.magnitude(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    return np.asarray(steep > 0.4 * float(np.quantile(steep[scene.foreground], 0.98)), np.bool_)
 
 
 def measure_placing(pair: Pair, expected: Expectation) -> Placing:
