@@ -13,7 +13,7 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.warp import feather
 
-__all__ = ["CutOut", "cut_out", "edit_of", "fill_behind"]
+__all__ = ["CutOut", "cut_out", "edit_of", "fill_behind", "put_down"]
 
 
 class CutOut(NamedTuple):
@@ -51,6 +51,15 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     return CutOut(window, rgb, ground, seat, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
 
 
+def put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
+    """The edit that clears `place` and shows a moved part there: (h, w, 3) pixels and (h, w) matte over its window."""
+    cleared = place.rgb + (place.ground - place.rgb) * place.seat[..., None]
+    paint = cleared + (moved - cleared) * matte[..., None]
+    return edit_of(
+        place.window, paint.astype(np.float32), np.where((place.seat > 0.01) | (matte > 0.01), 1.0, 0.0).astype(np.float32)
+    )
+
+
 def edit_of(window: Window, paint: RGB, cover: Field) -> Edit:
     """The edit that shows photographed pixels where `cover` (0..1) is above 0."""
     return Edit(
@@ -82,4 +91,5 @@ def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
     plain &= ~cv2.dilate((~plain & ~hole).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     if np.count_nonzero(plain & ~hole) < 0.1 * hole.size:
         return fill_from_surroundings(rgb, hole, rng)
-    return fill_from_surroundings(rgb, hole | ~plain, rng)
+    filled = fill_from_surroundings(rgb, hole | ~plain, rng)
+    return np.where(hole[..., None], filled, rgb).astype(np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
-from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
@@ -45,9 +45,7 @@ def _bend_part(site: Site, spec: DefectSpec, part: Component, rng: np.random.Gen
     root = part.root_xy[0] - lifted.window.x0, part.root_xy[1] - lifted.window.y0
     kink = float(rng.choice([0.0, 0.3, 0.75]))
     maps = bend_map(lifted.window.shape, root, part.angle_rad, part.length_px, lean, kink)
-    matte = sample_cover(lifted.matte, *maps)
-    paint = lifted.ground + (sample(lifted.rgb, *maps) - lifted.ground) * matte[..., None]
-    return edit_of(lifted.window, paint.astype(np.float32), np.maximum(lifted.seat, matte))
+    return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
 
 
 def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:

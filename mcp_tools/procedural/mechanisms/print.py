@@ -114,9 +114,13 @@ def _reprint(site: Site, spec: DefectSpec, marks: _Marks, rng: np.random.Generat
     inside = smooth_step(region / max(0.15 * size, 2.0))
     stroke = max(2.0 * float(cv2.distanceTransform((old > 0.5).astype(np.uint8), cv2.DIST_L2, 3).max()), 2.0)
     strength = float(np.clip(spec.severity / 8.0, 0.35, 1.5))
-    kind = _FAULTS[int(rng.integers(len(_FAULTS)))]
-    new = _fault(kind, old, inside, stroke, strength, rng)
-    new = old + (np.clip(new, 0.0, 1.0) - old) * (1.0 if kind == "shift" else inside)
+    new = old
+    for index in rng.permutation(len(_FAULTS)):  # a fault that does not show here is replaced by another kind
+        kind = _FAULTS[int(index)]
+        faulty = np.clip(_fault(kind, old, inside, stroke, strength, rng), 0.0, 1.0)
+        new = (old + (faulty - old) * (1.0 if kind == "shift" else inside)).astype(np.float32)
+        if np.abs(new - old).sum() > 0.1 * site.area_px:
+            break
     paint = marks.ground + (marks.ink - marks.ground) * new[..., None]
     # grain of the print itself stays where its ink stays
     rgb = site.scene.photo.rgb[marks.window.slices]
@@ -165,14 +169,15 @@ def _fault(kind: str, old: Field, inside: Field, stroke: float, strength: float,
         feathered = wet + 0.25 * fractal_noise(old.shape, max(0.5 * stroke, 2.0), rng, octaves=3) * wet * (1.0 - wet) * 4.0
         return np.maximum(old, feathered)
     new = old.copy()
-    ys, xs = np.nonzero((old > 0.4) & (inside > 0.4))
+    beside = cv2.dilate(old, np.ones((3, 3), np.uint8), iterations=max(1, round(0.4 * stroke))) > 0.4
+    ys, xs = np.nonzero(beside & (old < 0.4) & (inside > 0.3))
     if len(xs) == 0:
-        ys, xs = np.nonzero(old > 0.4)
+        return new
     window = Window(0, 0, old.shape[0], old.shape[1])
     for _ in range(int(rng.integers(1, 5))):
         at = int(rng.integers(len(xs)))
         area = (stroke * float(rng.uniform(0.4, 1.4)) * min(strength, 1.2)) ** 2
-        center = float(xs[at] + rng.normal(0, stroke)), float(ys[at] + rng.normal(0, stroke))
+        center = float(xs[at]), float(ys[at])
         new = np.maximum(new, np.clip(blob_distance(window, center, area, rng, lobes=0.2, roughness=0.1) + 0.5, 0.0, 1.0))
     return new
 

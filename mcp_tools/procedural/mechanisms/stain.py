@@ -126,7 +126,7 @@ def _thickness(kind: str, site: Site, wet: Field, rng: np.random.Generator, radi
     depth = max(float(wet.max()), 1.0)
     soft = {"ring": 0.08, "run": 0.15, "splash": 0.1, "oil": 0.3}.get(kind, float(rng.uniform(0.1, 0.7))) * depth
     body = smooth_step(wet / max(soft, 1.2))
-    cloud = fractal_noise(shape, max(radius * 0.7, 3.0), rng, octaves=4, gain=0.6)
+    cloud = fractal_noise(shape, max(radius * 0.7, 3.0), rng, octaves=3, gain=0.5)
     y = np.linspace(-1.0, 1.0, shape[0], dtype=np.float32)[:, None]
     inner = 0.72 + 0.16 * cloud + (0.12 * y if kind in ("run", "ring") else 0.0)
     if kind in ("ring", "run", "splash") or rng.random() < 0.3:

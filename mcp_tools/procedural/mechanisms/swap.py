@@ -7,10 +7,10 @@ surface is turned, mirrored or brought from elsewhere on the object. Pixels are 
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.procedural.components import Component, find_components
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, pixel_grid, smooth_step
@@ -63,7 +63,7 @@ def _exchange(site: Site, part: Component, parts: list[Component], rng: np.rando
     map_y = ((y - host.center_xy[1]) / zoom + guest.center_xy[1]).astype(np.float32)
     # light differs from place to place: the guest is shown in the light of the host
     light = np.median(host.ground, axis=(0, 1)) - np.median(guest.ground, axis=(0, 1))
-    return _put_down(host, sample(guest.rgb, map_x, map_y) + light.astype(np.float32), sample_cover(guest.matte, map_x, map_y))
+    return put_down(host, sample(guest.rgb, map_x, map_y) + light.astype(np.float32), sample_cover(guest.matte, map_x, map_y))
 
 
 def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
@@ -74,7 +74,7 @@ def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     angle = 0.0 if mirror else float(by_quarters if rng.random() < 0.6 else askew)
     lifted = cut_out(site, part, 0.25 * part.length_px, rng)
     maps = turn_map(lifted.window.shape, lifted.center_xy, angle, mirror)
-    return _put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
+    return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
 
 
 def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
@@ -86,13 +86,7 @@ def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     middle = lifted.center_xy[0] + dx, lifted.center_xy[1] + dy
     map_x, map_y = turn_map(lifted.window.shape, middle, float(rng.normal(0.0, 0.25)))
     maps = map_x - np.float32(dx), map_y - np.float32(dy)
-    return _put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
-
-
-def _put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
-    """A moved part on the ground of `place`."""
-    paint = place.ground + (moved - place.ground) * matte[..., None]
-    return edit_of(place.window, paint.astype(np.float32), np.maximum(place.seat, matte))
+    return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
 
 
 def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:

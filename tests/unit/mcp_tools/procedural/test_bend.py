@@ -1,0 +1,71 @@
+"""Bent leads keep their pixels and leave background behind; plain sheets get a crease; outlines are pushed."""
+
+import numpy as np
+from helpers.sites import comb, draw, plain_sheet, site_on
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.procedural.components import find_protrusions
+from anomalyagent.mcp_tools.procedural.mechanisms import bend
+from anomalyagent.mcp_tools.procedural.warp import bend_map, sample_cover
+
+SPEC = DefectSpec(mechanism="bend", severity=10.0)
+
+
+def test_leads_are_found_with_their_root_at_the_body() -> None:
+    site = site_on(comb(), (66, 90), 220)
+    leads = find_protrusions(site)
+    assert leads
+    for lead in leads:
+        assert abs(lead.root_xy[1] - 64) < 8
+        assert abs(np.cos(lead.angle_rad)) < 0.3  # they hang down
+        assert 30 < lead.length_px < 60
+
+
+def test_a_bent_lead_leaves_background_behind_and_keeps_its_colour() -> None:
+    site = site_on(comb(), (66, 90), 220)
+    moved = 0
+    for seed in range(6):
+        edit = bend.render(site, SPEC, np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.photographed
+        before, after = site.scene.photo.rgb, draw(site, edit)
+        lead_before, lead_after = (rgb[70:105, :, 2] < 0.5 for rgb in (before, after))
+        assert abs(int(lead_after.sum()) - int(lead_before.sum())) < 0.12 * lead_before.sum()
+        freed = lead_before & ~lead_after
+        moved += bool(freed.sum() > 20 and np.abs(after[70:105][freed] - 215 / 255).mean() < 0.08)
+    assert moved >= 5
+
+
+def test_an_unbent_map_changes_nothing_and_a_bent_one_turns_the_tip() -> None:
+    beam = np.zeros((60, 60), np.float32)
+    beam[10:50, 28:32] = 1.0
+    root, down = (29.5, 10.0), np.pi / 2
+    straight = sample_cover(beam, *bend_map((60, 60), root, down, 40.0, 0.0, 0.0))
+    assert np.abs(straight - beam).max() < 0.02
+    bent = sample_cover(beam, *bend_map((60, 60), root, down, 40.0, 0.6, 0.0))
+    assert abs(float(bent.sum()) - float(beam.sum())) < 0.1 * float(beam.sum())
+    rows, columns = np.nonzero(bent > 0.5)
+    tip, foot = columns[rows >= rows.max() - 3].mean(), columns[rows <= rows.min() + 3].mean()
+    assert abs(foot - 29.5) < 1.5
+    assert abs(tip - foot) > 6
+
+
+def test_a_plain_sheet_gets_a_crease_of_relief_only() -> None:
+    edit = bend.render(site_on(plain_sheet(), (64, 64), 500, reach=4.0), SPEC, np.random.default_rng(0))
+    assert edit is not None
+    assert edit.height is not None
+    assert edit.paint is None
+    assert not edit.strength_fixed
+
+
+def test_the_outline_of_a_body_is_pushed_without_new_colours() -> None:
+    photo = np.full((128, 128, 3), 225, np.uint8)
+    y, x = np.mgrid[:128, :128]
+    photo[np.hypot(x - 64, y - 64) < 45] = 70
+    site = site_on(photo, (107, 64), 300)
+    edit = bend.render(site, SPEC, np.random.default_rng(3))
+    assert edit is not None
+    after = draw(site, edit)
+    assert (np.abs(after - site.scene.photo.rgb).max(axis=2) > 0.2).sum() > 40
+    assert after.min() >= 69 / 255
+    assert after.max() <= 226 / 255

@@ -1,0 +1,54 @@
+"""Discoloration shifts the surface's own colour, softly; grey photos stay grey."""
+
+import numpy as np
+import pytest
+from helpers.sites import plain_sheet, site_on
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.procedural.mechanisms import discoloration
+
+
+def spec(**fields: object) -> DefectSpec:
+    return DefectSpec.model_validate({"mechanism": "discoloration", "severity": 8.0, **fields})
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_grey_photo_gets_no_colour(seed: int) -> None:
+    edit = discoloration.render(site_on(plain_sheet(), (64, 64), 1500), spec(), np.random.default_rng(seed))
+    assert edit is not None
+    assert edit.log_reflectance is not None
+    assert float(np.ptp(edit.log_reflectance, axis=2).max()) < 1e-5
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_most_of_the_border_of_a_cloud_is_soft(seed: int) -> None:
+    site = site_on(plain_sheet(grain=0.5), (64, 64), 1500)
+    edit = discoloration.render(site, spec(area_fraction=0.01), np.random.default_rng(seed))
+    assert edit is not None
+    assert edit.log_reflectance is not None
+    change = np.abs(edit.log_reflectance[..., 1])
+    steps = np.abs(np.diff(change, axis=0))[edit.support[1:]]
+    assert np.percentile(steps, 90) < 0.25 * np.percentile(change[edit.support], 99)
+
+
+def test_neutral_metal_can_show_temper_colours_and_a_grey_photo_cannot() -> None:
+    tinted = plain_sheet()
+    tinted[..., 2] = np.minimum(tinted[..., 2] + 8, 255)
+    spread: list[float] = []
+    for seed in range(30):
+        edit = discoloration.render(site_on(tinted, (64, 64), 1500), spec(), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.log_reflectance is not None
+        hue = edit.log_reflectance[..., 0] - edit.log_reflectance[..., 2]
+        spread.append(float(hue.max()) * float(-hue.min()))
+    assert max(spread) > 0.02  # red-yellow at one place and blue at another of the same spot
+
+
+def test_the_background_keeps_its_colour() -> None:
+    photo = np.full((128, 128, 3), 20, np.uint8)
+    photo[:, :64] = plain_sheet()[:, :64]
+    site = site_on(photo, (56, 64), 1500)
+    assert not site.scene.fills_frame
+    edit = discoloration.render(site, spec(), np.random.default_rng(1))
+    assert edit is not None
+    assert not (edit.support & ~site.scene.foreground[edit.window.slices]).any()

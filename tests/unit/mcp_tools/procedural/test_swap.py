@@ -1,0 +1,57 @@
+"""Swapped parts are photographed pixels in the wrong place, turn or colour; corners and gaps are no parts."""
+
+import numpy as np
+import pytest
+from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.procedural.components import find_components
+from anomalyagent.mcp_tools.procedural.mechanisms import swap
+
+SPEC = DefectSpec(mechanism="swap", severity=8.0)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_swap_can_be_seen_and_stays_in_its_window(seed: int) -> None:
+    site = site_on(labelled_sheet(), (64, 64), 280)
+    edit = swap.render(site, SPEC, np.random.default_rng(seed))
+    assert edit is not None
+    assert edit.strength_fixed
+    assert edit.photographed
+    change = np.abs(draw(site, edit) - site.scene.photo.rgb).max(axis=2)
+    assert (change > 0.05).sum() > 30
+    inside = np.zeros_like(change, bool)
+    inside[edit.window.slices] = True
+    assert change[~inside].max() == 0.0
+
+
+def test_printed_bars_are_found_as_parts() -> None:
+    parts = find_components(site_on(labelled_sheet(), (64, 64), 280))
+    assert 1 <= len(parts) <= 3
+    for part in parts:
+        assert 180 < part.area_px < 500
+        assert part.elongation > 1.8
+
+
+def test_a_corner_of_the_body_is_no_part() -> None:
+    for area in (100.0, 300.0, 900.0):
+        for part in find_components(site_on(comb(), (112, 20), area)):
+            assert not (np.hypot(part.center_xy[0] - 115, part.center_xy[1] - 16) < 10)
+
+
+def test_grey_photos_get_no_coloured_part() -> None:
+    grey = np.repeat(labelled_sheet().mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    for seed in range(8):
+        edit = swap.render(site_on(grey, (64, 64), 280), SPEC, np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.paint is not None
+        assert np.ptp(edit.paint, axis=2).max() < 0.01
+
+
+def test_a_sheet_that_looks_the_same_everywhere_cannot_be_swapped() -> None:
+    assert swap.render(site_on(np.full((96, 96, 3), 128, np.uint8), (48, 48), 300), SPEC, np.random.default_rng(0)) is None
+
+
+def test_a_brushed_sheet_shows_a_turned_piece() -> None:
+    site = site_on(plain_sheet(grain=14.0), (64, 64), 700)
+    assert any(swap.render(site, SPEC, np.random.default_rng(seed)) is not None for seed in range(4))
