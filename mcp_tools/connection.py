@@ -86,6 +86,7 @@ class Connection:
         self._client: Client | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
+        self._scope = anyio.CancelScope()
         self._stderr: TextIO | None = None
         self._opening = asyncio.Lock()
         self._suspect = False
@@ -100,7 +101,8 @@ class Connection:
         self._stop = asyncio.Event()
         self._suspect = False
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._owner = asyncio.create_task(self._own(ready, self._stop), name=f"mcp connection to {self.place}")
+        self._scope = anyio.CancelScope()
+        self._owner = asyncio.create_task(self._own(ready, self._stop, self._scope), name=f"mcp connection to {self.place}")
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 await ready
@@ -116,10 +118,8 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection; a server that we started ends."""
-        self._stop.set()
-        if self._owner is not None:
-            await asyncio.wait([self._owner])
-            self._owner = None
+        await self._abandon()
+        self._owner = None
         if self._stderr is not None:
             self._stderr.close()
             self._stderr = None
@@ -166,27 +166,25 @@ class Connection:
             detail = str(error).splitlines()[0]
             raise ToolCallError(f"{self.place} answered {tool} outside its contract: {detail}", kind="bad_result") from error
 
-    async def _own(self, ready: "asyncio.Future[None]", stop: asyncio.Event) -> None:
+    async def _own(self, ready: "asyncio.Future[None]", stop: asyncio.Event, scope: anyio.CancelScope) -> None:
         try:
-            async with self._opened() as client:
-                await self._check_contract(client)
-                self._client = client
-                if not ready.done():
-                    ready.set_result(None)
-                await stop.wait()
-                self._client = None
-        except BaseException as error:
+            with scope:
+                async with self._opened() as client:
+                    await self._check_contract(client)
+                    self._client = client
+                    if not ready.done():
+                        ready.set_result(None)
+                    await stop.wait()
+                    self._client = None
+        except Exception as error:
             self._client = None
-            if ready.done():  # it was open: the next call finds that it is gone
-                if isinstance(error, asyncio.CancelledError):
-                    raise
+            if ready.done():  # it was open, or nobody waits any more: the next call finds that it is gone
                 return
             cause = _innermost(error)
-            if isinstance(cause, ToolCallError):
-                ready.set_exception(cause)
-            else:
+            if not isinstance(cause, ToolCallError):
                 text = f"{self.place} cannot be reached: {_in_words(cause)}.{self._last_words()} {_CHECK}"
-                ready.set_exception(ToolCallError(text, kind="crashed"))
+                cause = ToolCallError(text, kind="crashed")
+            ready.set_exception(cause)
 
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[Client]:
@@ -255,13 +253,23 @@ class Connection:
                 await self.open()
 
     async def _abandon(self) -> None:
-        owner, self._client = self._owner, None
+        """Let the owner close the connection, and wait for it even when cancelled.
+
+        Only its own scope may cancel the owner, and only before it is open: asyncio's cancellation would break into the
+        transport's shutdown, which ends the server's process and takes a bounded time.
+        """
+        owner, was_open, self._client = self._owner, self._client is not None, None
         self._stop.set()
-        if owner is not None:
-            _, pending = await asyncio.wait([owner], timeout=PROBE_TIMEOUT_S)
-            if pending:
-                owner.cancel()
+        if not was_open:
+            self._scope.cancel()
+        cancelled: asyncio.CancelledError | None = None
+        while owner is not None and not owner.done():
+            try:
                 await asyncio.wait([owner])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     def _timed_out(self, tool: ToolName, timeout_s: float) -> ToolCallError:
         self._suspect = not isinstance(self.place, InProcess)

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers import misbehaving_server
 from helpers.tiny_backends import tiny_settings
@@ -105,3 +106,15 @@ async def test_a_server_that_never_speaks_is_given_up(tmp_path: Path, monkeypatc
         async with ToolClient(_settings("silent"), tmp_path):
             pass
     assert caught.value.kind == "timeout"
+
+
+async def test_a_close_that_is_cancelled_still_ends_the_server(tmp_path: Path) -> None:
+    make_workspace(tmp_path)
+    tools = await ToolClient(_settings("slow"), tmp_path).__aenter__()
+    assert psutil.Process().children()
+    closing = asyncio.create_task(tools.__aexit__(None, None, None))
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert not psutil.Process().children()
