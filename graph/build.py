@@ -73,16 +73,17 @@ async def run_trajectory(wired: Graph, thread_id: str, start: GraphState, most_t
     """
     config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 3 * most_turns + 10}
     with tracing_context(enabled=False):  # whatever the environment says, no trace of a run leaves the machine
+        if not isinstance(wired.checkpointer, BaseCheckpointSaver):
+            return cast("GraphState", await wired.ainvoke(start, config))
         first: GraphState | None = start
-        if isinstance(wired.checkpointer, BaseCheckpointSaver):
-            saved = await wired.aget_state(config)
-            values = cast("GraphState", saved.values)
-            if values and _failed(values):
-                await wired.checkpointer.adelete_thread(thread_id)
-            elif values and "outcome" in values:
-                return values
-            elif saved.next:
-                first = None
+        saved = await wired.aget_state(config)
+        values = cast("GraphState", saved.values)
+        if values and _failed(values):
+            await wired.checkpointer.adelete_thread(thread_id)
+        elif values and "outcome" in values:
+            return values
+        elif saved.next:
+            first = None
         return cast("GraphState", await wired.ainvoke(first, config, durability="sync"))
 
 

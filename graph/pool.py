@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self
 from anomalyagent import errors
 from anomalyagent.errors import AnomalyAgentError, RunError
 from anomalyagent.graph.trace import Task, Trajectory, read_trajectory, write_trajectory
-from anomalyagent.graph.worker import Worker, WorkerSetup, trajectory_path, versions
+from anomalyagent.graph.worker import Worker, WorkerSetup, failed_trajectory, trajectory_path
 
 __all__ = ["Maker", "ProcessPool", "SinglePool"]
 
@@ -104,7 +104,8 @@ class ProcessPool:
             except _DiedError as died:
                 self._warn(f"the process working on {task.id} died (exit code {died}), {_after(death)}.")
                 last = str(died)
-        failed = self._failed(task, last)
+        reason = f"its process died {MOST_DEATHS} times (exit code {last}); is there enough memory?"
+        failed = failed_trajectory(task, self._setup, reason)
         write_trajectory(failed, trajectory_path(self._setup.run_dir, task.id))
         return failed
 
@@ -156,23 +157,6 @@ class ProcessPool:
             raise _DiedError(await process.wait())
         result: dict[str, Any] = json.loads(answer)
         return result
-
-    def _failed(self, task: Task, exit_code: str) -> Trajectory:
-        return Trajectory(
-            id=task.id,
-            run_id=self._setup.run_id,
-            task=task,
-            policy=self._setup.settings.policy.name,
-            turns=[],
-            images=[],
-            outcome="failed",
-            reason=f"its process died {MOST_DEATHS} times (exit code {exit_code}); is there enough memory?",
-            rounds=0,
-            seconds=0.0,
-            cost_usd=0.0,
-            config_sha256=self._setup.config_sha256,
-            versions=versions(),
-        )
 
 
 def _after(death: int) -> str:

@@ -8,6 +8,7 @@ once, in the middle of a call if need be: what it was doing is resumed from its 
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import signal
 import sqlite3
@@ -28,9 +29,20 @@ from anomalyagent.graph.progress import read_progress
 from anomalyagent.graph.state import GraphState, initial_state, read_images, read_turns
 from anomalyagent.graph.trace import Task, Trajectory, write_trajectory
 
-__all__ = ["CHECKPOINTS", "Worker", "WorkerSetup", "main", "summarize_state", "trajectory_path", "versions"]
+__all__ = [
+    "CHECKPOINTS",
+    "Worker",
+    "WorkerSetup",
+    "failed_trajectory",
+    "main",
+    "summarize_state",
+    "trajectory_path",
+    "versions",
+]
 
 CHECKPOINTS = "checkpoints.sqlite"
+
+log = logging.getLogger("anomalyagent.graph")
 
 _SHAPING = ("numpy", "scipy", "opencv-python-headless", "scikit-image", "pillow")
 
@@ -106,6 +118,13 @@ class Worker:
                 f"the run folder {setup.run_dir} cannot be used any more: {error}. Make room or fix its permissions, then "
                 "give the same command again: the run continues where it stopped."
             ) from error
+        except AnomalyAgentError:
+            raise
+        except Exception as error:  # a fault of this program spoils one task, not the run; the log says where it is
+            log.exception("task %s ended in an unexpected error", task.id)
+            trajectory = failed_trajectory(task, setup, f"unexpected error: {type(error).__name__}: {error}")
+            write_trajectory(trajectory, trajectory_path(setup.run_dir, task.id))
+            return trajectory
         trajectory = summarize_state(state, setup, self._versions, seconds=time.perf_counter() - clock)
         write_trajectory(trajectory, trajectory_path(setup.run_dir, task.id))
         return trajectory
@@ -140,6 +159,25 @@ def summarize_state(state: GraphState, setup: WorkerSetup, made_with: dict[str, 
         cost_usd=sum(turn.cost_usd for turn in turns),
         config_sha256=setup.config_sha256,
         versions=made_with,
+    )
+
+
+def failed_trajectory(task: Task, setup: WorkerSetup, reason: str) -> Trajectory:
+    """The record of a task of which nothing else is left."""
+    return Trajectory(
+        id=task.id,
+        run_id=setup.run_id,
+        task=task,
+        policy=setup.settings.policy.name,
+        turns=[],
+        images=[],
+        outcome="failed",
+        reason=reason,
+        rounds=0,
+        seconds=0.0,
+        cost_usd=0.0,
+        config_sha256=setup.config_sha256,
+        versions=versions(),
     )
 
 
