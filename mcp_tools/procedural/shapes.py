@@ -125,7 +125,7 @@ def fractal_noise(
             grid, matrix, (width, height), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT
         )
         total += np.float32(amplitude) * layer
-        power += amplitude**2 * 0.62  # variance that cubic interpolation leaves of white noise, measured
+        power += amplitude**2 * 0.74  # variance that cubic interpolation leaves of white noise, measured
         amplitude *= gain
         scale /= 2.0
     return total / np.float32(np.sqrt(power))

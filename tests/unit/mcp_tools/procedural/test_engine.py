@@ -5,6 +5,7 @@ from functools import cache
 import cv2
 import numpy as np
 import pytest
+from helpers.photos import make_photo
 
 from anomalyagent.errors import BackendError
 from anomalyagent.knowledge.spec import MECHANISMS, DefectSpec, Mechanism
@@ -12,7 +13,6 @@ from anomalyagent.mcp_tools.imaging.change import mask_of_change, visible_change
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import Rendered, render_defect
-from helpers.photos import make_photo
 
 LONG: dict[Mechanism, float] = {"scratch": 25.0, "crack": 30.0, "cut": 12.0, "fibre": 30.0}
 SURFACE_MECHANISMS: tuple[Mechanism, ...] = ("scratch", "crack", "cut", "abrasion", "dent", "hole", "chip")
@@ -76,7 +76,9 @@ def test_the_visible_area_is_about_what_was_asked_for(mechanism: Mechanism, kind
 @pytest.mark.parametrize("mechanism", SURFACE_MECHANISMS)
 def test_a_higher_severity_is_a_stronger_change(mechanism: Mechanism) -> None:
     means = [
-        np.mean([strength(render_defect(scene(), spec_of(mechanism, severity=severity, seed=seed)), scene()) for seed in range(3)])
+        np.mean(
+            [strength(render_defect(scene(), spec_of(mechanism, severity=severity, seed=seed)), scene()) for seed in range(3)]
+        )
         for severity in (2.0, 6.0, 18.0)
     ]
     assert means[0] < means[1] < means[2]
@@ -115,7 +117,9 @@ def test_the_middle_of_a_defect_lies_in_its_zone(mechanism: Mechanism, zone: str
 @pytest.mark.parametrize("degrees", [0.0, 35.0, 90.0, -40.0])
 @pytest.mark.parametrize("mechanism", ["scratch", "crack", "cut", "fibre"])
 def test_elongated_defects_run_in_the_given_direction(mechanism: Mechanism, degrees: float) -> None:
-    made = render_defect(scene("surface", size=192), spec_of(mechanism, orientation_deg=degrees, center=(0.5, 0.5), severity=12.0))
+    made = render_defect(
+        scene("surface", size=192), spec_of(mechanism, orientation_deg=degrees, center=(0.5, 0.5), severity=12.0)
+    )
     rows, columns = np.nonzero(made.mask)
     _, vectors = np.linalg.eigh(np.cov(np.stack([columns, -rows])))
     found = np.rad2deg(np.arctan2(vectors[1, -1], vectors[0, -1]))
@@ -154,7 +158,10 @@ def test_a_grey_photo_stays_grey_in_colour_modes() -> None:
 
 
 def test_a_photo_without_any_room_for_change_is_refused_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anomalyagent.mcp_tools.procedural.mechanisms.hole.render", lambda *_: None)
+    def refuse(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr("anomalyagent.mcp_tools.procedural.mechanisms.hole.render", refuse)
     with pytest.raises(BackendError, match="no visible hole"):
         render_defect(scene(), spec_of("hole"))
 

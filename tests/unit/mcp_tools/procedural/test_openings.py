@@ -1,0 +1,71 @@
+"""Cracks, cuts and holes: openings that swallow light."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers.photos import make_photo
+
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import Rendered, render_defect
+
+SURFACE = Scene(photo_from_array(make_photo("surface", 0, 160)))
+
+
+def draw(mechanism: Mechanism, scene: Scene = SURFACE, **fields: object) -> Rendered:
+    given = {"mechanism": mechanism, "elongation": 25.0, "area_fraction": 0.008, "severity": 12.0, **fields}
+    return render_defect(scene, DefectSpec.model_validate(given))
+
+
+@pytest.mark.parametrize("mechanism", ["crack", "cut", "hole"])
+def test_openings_are_darker_than_the_surface(mechanism: Mechanism) -> None:
+    for seed in range(5):
+        made = draw(mechanism, elongation=2.0 if mechanism == "hole" else 25.0, seed=seed)
+        change = (made.photo.rgb - SURFACE.photo.rgb)[made.mask]
+        assert np.percentile(change, 25) < -0.05
+        assert change.mean() < 0
+
+
+def test_cracks_taper() -> None:
+    ratios: list[float] = []
+    for seed in range(6):
+        made = draw("crack", elongation=50.0, area_fraction=0.012, orientation_deg=0.0, center=(0.5, 0.5), seed=seed)
+        columns = np.flatnonzero(made.mask.any(axis=0))
+        widths = made.mask.sum(axis=0)[columns[0] : columns[-1] + 1]
+        tip = np.concatenate([widths[:3], widths[-3:]]).mean()
+        ratios.append(float(tip / np.percentile(widths, 90)))
+    assert np.median(ratios) < 0.7
+
+
+def test_no_two_cracks_look_the_same() -> None:
+    masks = [draw("crack", center=(0.5, 0.5), orientation_deg=90.0, seed=seed).mask for seed in range(5)]
+    overlaps = [(a & b).sum() / (a | b).sum() for i, a in enumerate(masks) for b in masks[:i]]
+    assert max(overlaps) < 0.8
+
+
+def test_a_round_hole_is_compact() -> None:
+    made = draw("hole", elongation=1.0, area_fraction=0.02, seed=1)
+    contours, _ = cv2.findContours(made.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contour = max(contours, key=cv2.contourArea)
+    hull = cv2.contourArea(cv2.convexHull(contour))
+    assert cv2.contourArea(contour) / hull > 0.8
+
+
+def test_some_holes_go_right_through_an_object_and_show_what_is_behind() -> None:
+    y, x = np.mgrid[:128, :128]
+    native = np.full((128, 128, 3), (30, 120, 40), np.uint8)  # green bench
+    native[np.hypot(x - 64, y - 64) < 50] = (170, 170, 172)
+    native = np.clip(native + np.random.default_rng(0).normal(0, 2, native.shape), 0, 255).astype(np.uint8)
+    scene = Scene(photo_from_array(native))
+    green = 0
+    for seed in range(25):
+        made = draw("hole", scene, elongation=1.2, area_fraction=0.04, severity=15.0, zone="interior", seed=seed)
+        inside = made.photo.rgb[cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7))).astype(bool)]
+        green += bool(np.median(inside[:, 1]) > 1.5 * np.median(inside[:, 0]))
+    assert 1 <= green <= 15
+
+
+def test_pinholes_are_drawn_down_to_a_few_pixels() -> None:
+    made = draw("hole", elongation=1.0, area_fraction=1e-5, count=3, severity=10.0)
+    assert 3 <= made.mask.sum() < 120

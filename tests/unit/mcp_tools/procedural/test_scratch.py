@@ -1,0 +1,51 @@
+"""Scratches: thin, bare, bundled."""
+
+import numpy as np
+from helpers.photos import make_photo
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import render_defect
+
+
+def scratch(native: np.ndarray, **fields: object) -> tuple[np.ndarray, np.ndarray, Scene]:
+    scene = Scene(photo_from_array(native))
+    spec = DefectSpec.model_validate(
+        {"mechanism": "scratch", "elongation": 30, "area_fraction": 0.008, "severity": 10, **fields}
+    )
+    made = render_defect(scene, spec)
+    return made.photo.rgb - scene.photo.rgb, made.mask, scene
+
+
+def test_scratches_in_dark_material_are_light() -> None:
+    dark = (make_photo("surface", 0, 128) * 0.3).astype(np.uint8)
+    lighter = [change[mask].mean() > 0 for change, mask, _ in (scratch(dark, seed=seed) for seed in range(8))]
+    assert np.mean(lighter) > 0.8
+
+
+def test_scratches_in_coloured_plastic_are_washed_out() -> None:
+    red = np.tile(np.array([150, 40, 30], np.uint8), (128, 128, 1))
+    red = np.clip(red + np.random.default_rng(0).normal(0, 2, red.shape), 0, 255).astype(np.uint8)
+    changes = [change[mask].mean(0) for change, mask, _ in (scratch(red, seed=seed) for seed in range(6))]
+    lighter = [change for change in changes if change.mean() > 0]
+    assert lighter
+    assert all(change[1] + change[2] > 2 * change[0] for change in lighter)
+
+
+def test_a_longer_elongation_makes_a_longer_scratch() -> None:
+    def length(elongation: float) -> float:
+        _, mask, _ = scratch(make_photo("surface", 1, 192), elongation=elongation, seed=2, area_fraction=0.006)
+        rows, columns = np.nonzero(mask)
+        return float(np.hypot(np.ptp(rows), np.ptp(columns)))
+
+    assert length(60.0) > 1.3 * length(12.0)
+
+
+def test_a_colour_shift_decides_between_light_and_dark() -> None:
+    native = make_photo("surface", 0, 128)
+    for seed in range(3):
+        dark, mask, _ = scratch(native, color_shift=(-25, 0, 0), seed=seed)
+        assert dark[mask].mean() < 0
+        light, mask, _ = scratch(native, color_shift=(25, 0, 0), seed=seed)
+        assert light[mask].mean() > 0

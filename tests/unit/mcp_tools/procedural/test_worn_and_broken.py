@@ -1,0 +1,93 @@
+"""Abrasion, dents and chips: changes of a patch of the surface."""
+
+import cv2
+import numpy as np
+from helpers.photos import make_photo
+
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import Rendered, render_defect
+from anomalyagent.mcp_tools.procedural.rims import find_hollow
+
+
+def draw(mechanism: Mechanism, scene: Scene, **fields: object) -> Rendered:
+    given = {"mechanism": mechanism, "elongation": 1.8, "area_fraction": 0.03, "severity": 10.0, **fields}
+    return render_defect(scene, DefectSpec.model_validate(given))
+
+
+def bottle(size: int = 192) -> Scene:
+    """A ring of structured dark glass around a smooth darker mouth, on a light ground."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:size, :size].astype(np.float32) / size - 0.5
+    radius = np.hypot(x, y)
+    photo = np.full((size, size), 235.0)
+    rings = 70 + 40 * np.sin(radius * 120) + 15 * cv2.GaussianBlur(rng.normal(0, 1, (size, size)), (0, 0), 1.2)
+    photo = np.where(radius < 0.44, rings, photo)
+    photo = np.where(radius < 0.22, 28.0, photo) + rng.normal(0, 1.0, (size, size))
+    native = np.repeat(np.clip(photo, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    return Scene(photo_from_array(native))
+
+
+def test_a_dent_has_a_bright_and_a_dark_flank() -> None:
+    scene = Scene(photo_from_array(make_photo("surface", 0, 160)))
+    for seed in range(4):
+        made = draw("dent", scene, seed=seed, elongation=1.2)
+        change = (made.photo.rgb - scene.photo.rgb).mean(2)[made.mask]
+        assert np.percentile(change, 8) < -0.01
+        assert np.percentile(change, 92) > 0.01
+
+
+def test_a_dent_has_no_hard_edge() -> None:
+    flat = np.full((160, 160), 140, np.uint8)
+    scene = Scene(photo_from_array(flat))
+    made = draw("dent", scene, area_fraction=0.06, elongation=1.2, severity=6.0)
+    change = made.photo.rgb[..., 0] - scene.photo.rgb[..., 0]
+    assert np.abs(np.diff(change, axis=0)).max() < 0.3 * np.ptp(change)
+
+
+def test_abrasion_has_fine_structure_along_its_direction() -> None:
+    scene = Scene(photo_from_array(np.full((192, 192), 110, np.uint8)))
+    made = draw("abrasion", scene, area_fraction=0.06, orientation_deg=0.0)
+    change = made.photo.rgb[..., 0] - scene.photo.rgb[..., 0]
+    along, across = np.abs(np.diff(change, axis=1)).sum(), np.abs(np.diff(change, axis=0)).sum()
+    assert across > 1.6 * along
+
+
+def test_a_chip_removes_the_texture_of_the_old_surface() -> None:
+    stripes = (120 + 60 * np.sign(np.sin(np.arange(192) * 0.9)))[None, :].repeat(192, 0)
+    scene = Scene(photo_from_array(stripes.astype(np.uint8)))
+    made = draw("chip", scene, zone="center", area_fraction=0.08, seed=2)
+    inside = cv2.erode(made.mask.astype(np.uint8), np.ones((9, 9))).astype(bool)
+    before = np.abs(np.diff(scene.photo.rgb[..., 0], axis=1))[inside[:, 1:]].mean()
+    after = np.abs(np.diff(made.photo.rgb[..., 0], axis=1))[inside[:, 1:]].mean()
+    assert after < 0.4 * before
+
+
+def test_a_chip_in_the_edge_zone_reaches_the_outline() -> None:
+    scene = Scene(photo_from_array(make_photo("part", 0, 160)))
+    for seed in range(4):
+        made = draw("chip", scene, zone="edge", seed=seed)
+        assert scene.depth_px[made.mask].min() <= 2.0
+
+
+def test_the_hollow_of_a_bottle_mouth_is_found_and_plain_photos_have_none() -> None:
+    hollow = find_hollow(bottle())
+    assert hollow is not None
+    center, ring = hollow.nearness(96, 96), hollow.nearness(96, 96 - 0.25 * 192)
+    assert center == 0.0
+    assert ring > 0.5
+    assert find_hollow(Scene(photo_from_array(make_photo("surface", 0, 160)))) is None
+    plain = np.full((128, 128, 3), 240, np.uint8)
+    cv2.circle(plain, (64, 64), 45, (120, 60, 40), -1)
+    assert find_hollow(Scene(photo_from_array(plain))) is None
+
+
+def test_chips_inside_an_object_sit_at_the_rim_of_its_hollow() -> None:
+    scene = bottle()
+    y, x = np.mgrid[:192, :192] / 192 - 0.5
+    radius = np.hypot(x, y)
+    for seed in range(4):
+        made = draw("chip", scene, zone="interior", area_fraction=0.03, severity=15.0, seed=seed)
+        assert abs(radius[made.mask].min() - 0.22) < 0.04
+        assert radius[made.mask].max() < 0.44
