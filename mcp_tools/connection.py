@@ -118,11 +118,13 @@ class Connection:
 
     async def close(self) -> None:
         """Close the connection; a server that we started ends."""
-        await self._abandon()
-        self._owner = None
-        if self._stderr is not None:
-            self._stderr.close()
-            self._stderr = None
+        try:
+            await self._abandon()
+        finally:
+            self._owner = None
+            if self._stderr is not None:
+                self._stderr.close()
+                self._stderr = None
 
     async def call(self, tool: ToolName, arguments: Mapping[str, object], timeout_s: float) -> CallToolResult:
         """The server's answer; after a crash it is connected to once more and the call repeated.
