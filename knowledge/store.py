@@ -11,7 +11,6 @@ check) is looked at before Chroma opens the folder, and cards must find themselv
 
 import json
 import logging
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["IndexState", "VectorStore", "inspect_index", "open_store"]
 
 COLLECTION = "cards"
-LAYOUT = 1
+LAYOUT = 2
 LOCK_TIMEOUT_S = 60.0
 PROBES = 8
 log = logging.getLogger(__name__)
@@ -245,12 +244,14 @@ def _build_memory(cards: Sequence[Card]) -> VectorStore:
 
 def _fill(client: "ClientAPI", cards: Sequence[Card], name: str = COLLECTION, where: str = "memory") -> VectorStore:
     embedder = _fit(cards)
-    # One flush at the end: all vectors in the index files, whose hashes then never change.
+    # One flush at the end: all vectors in the index files, whose hashes then never change. One thread and a search as
+    # wide as the index: the same cards give the same neighbours in the same order, whoever built it.
     size = max(len(cards), 2)
+    hnsw: Any = {"space": "cosine", "batch_size": size, "sync_threshold": size, "ef_search": max(size, 100), "num_threads": 1}
     collection = client.get_or_create_collection(
         name,
         embedding_function=_embedding_function(embedder),
-        configuration={"hnsw": {"space": "cosine", "batch_size": size, "sync_threshold": size, "ef_search": 200}},
+        configuration={"hnsw": hnsw},
     )
     texts = [card_text(card) for card in cards]
     metadatas: Any = [{"item": card.item, "anomaly_type": card.anomaly_type} for card in cards]
@@ -305,7 +306,6 @@ def _close(client: "ClientAPI") -> None:
 
 
 def _settings() -> Any:
-    os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
     from chromadb.config import Settings
 
     return Settings(anonymized_telemetry=False)

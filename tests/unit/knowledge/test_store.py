@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge.cards import Card, load_cards
+from anomalyagent.knowledge.embedding import HashTfidf
 from anomalyagent.knowledge.search import card_text
 from anomalyagent.knowledge.store import inspect_index, open_store
 
@@ -125,6 +128,44 @@ def test_a_cache_that_cannot_be_written_gives_an_index_in_memory_and_says_so(car
     assert "memory" in store.notices[0]
     assert str(blocked) in store.notices[0]
     assert store.nearest(card_text(cards[7]), 1)[0][1] > 0.999
+    store.close()
+
+
+def test_closing_one_index_in_memory_leaves_the_other_usable(cards: list[Card], tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    first, second = (open_store(cards[:size], cache_dir=blocked / "cache") for size in (5, 6))
+    first.close()
+    assert second.nearest(card_text(cards[5]), 1)[0][0] == cards[5].id
+    second.close()
+
+
+def test_building_and_asking_open_no_connection(cards: list[Card], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise AssertionError(f"a connection was opened: {arguments[1:]}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    store = open_store(cards[:9], cache_dir=tmp_path)
+    store.nearest("a scratch", 3)
+    store.close()
+
+
+def test_the_embedding_is_stored_by_name_so_that_chroma_never_attaches_its_own(cards: list[Card], cache: Path) -> None:
+    store = open_store(cards, cache_dir=cache)
+    collection = store.client.get_collection("cards")
+    assert collection.query(query_texts=[card_text(cards[4])], n_results=1)["ids"][0] == [cards[4].id]
+    store.close()
+
+
+def test_neighbours_are_exact(cards: list[Card], cache: Path) -> None:
+    store = open_store(cards, cache_dir=cache)
+    texts = [card_text(card) for card in cards]
+    embedder = HashTfidf.fit(texts)
+    matrix = np.stack([embedder.embed(text) for text in texts])
+    for question in ("a hole in the rug", "dull solder", "x"):
+        wanted = np.sort(matrix @ embedder.embed(question))[::-1][:10]
+        assert [near for _, near in store.nearest(question, 10)] == pytest.approx(wanted.tolist(), abs=1e-5)
     store.close()
 
 
