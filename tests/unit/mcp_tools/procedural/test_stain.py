@@ -25,7 +25,9 @@ def test_the_texture_shows_through_a_stain(seed: int) -> None:
     before, after = (rgb[edit.window.slices][..., 1] for rgb in (site.scene.photo.rgb, draw(site, edit)))
     fine_before = before - _blurred(before)
     fine_after = after - _blurred(after)
-    assert np.corrcoef(fine_before[inside], fine_after[inside])[0, 1] > 0.6
+    assert np.corrcoef(fine_before[inside], fine_after[inside])[0, 1] > (
+        0.6 if edit.roughness is None else 0.4
+    )  # films smooth it
 
 
 @pytest.mark.parametrize("seed", range(6))
