@@ -86,7 +86,7 @@ def _describe_quality(result: QualityResult, arguments: dict[str, Any]) -> str:
     ]
     for finding in result.findings:
         hint = f" Hint: {finding.hint}" if finding.hint else ""
-        lines.append(f"finding {finding.name} ({finding.weight:.2f}): {finding.message}{hint}")
+        lines.append(f"finding {finding.name} ({finding.weight:.2f}): {finding.message.rstrip('.')}.{hint}")
     return "\n".join(lines)
 
 

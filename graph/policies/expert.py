@@ -138,8 +138,8 @@ def _refined_image(view: View, progress: Progress, evaluation: QualityResult) ->
     judged = best.evaluation or evaluation
     before = _drawn(best)
     spec, fields = adjust_spec(before, judged.findings)
-    if best is not last or not fields:  # the same change was tried in vain, or none is known: another place
-        spec = spec.model_copy(update={"center": None})
+    if best is not last or not set(fields) - {"seed"}:  # the same change was tried in vain, or none is known: another place
+        spec = _elsewhere(spec, best)
         fields.append("center")
     for found in progress.knowledge[-1:]:
         if found.cards and found.match != "general":
@@ -159,6 +159,13 @@ def _refined_image(view: View, progress: Progress, evaluation: QualityResult) ->
         + f"I draw again with {', '.join(changed) or 'the same numbers'} and a new seed."
     )
     return _draw(view, thought, render_prompt(spec, view.task.item_name, view.task.anomaly_type), spec)
+
+
+def _elsewhere(spec: DefectSpec, one: Round) -> DefectSpec:
+    """The spec with its place open again, and its direction too where it had followed the structure of that place."""
+    given = one.arguments.get("spec") or {}
+    free = {"center": None} if given.get("orientation_deg") is not None else {"center": None, "orientation_deg": None}
+    return spec.model_copy(update=free)
 
 
 def _drawn(one: Round) -> DefectSpec:
@@ -242,7 +249,10 @@ def _scores(evaluation: QualityResult) -> str:
 
 
 def _worst(evaluation: QualityResult) -> str:
-    return f"{evaluation.findings[0].message.rstrip('.')}." if evaluation.findings else "No fault was named."
+    if not evaluation.findings:
+        return "No fault was named."
+    message = evaluation.findings[0].message.rstrip(".")
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 def _show(value: object) -> str:
