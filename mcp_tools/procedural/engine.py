@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from anomalyagent.errors import BackendError
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
@@ -188,7 +187,8 @@ def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int
     measure = _Meter(lab_from_rgb(surface.rgb), site.scene.jnd[box], site.area_px)
     target = max(spec.severity, _MIN_STRENGTH)
     rgb = surface.draw(edit, 1.0)
-    tried = [(1.0, measure.strength(rgb))]
+    reading = measure.read(rgb)
+    tried = [(1.0, reading.strength)]
     for _ in range(3):
         gain, strength = tried[-1]
         if abs(np.log(target / max(strength, 1e-3))) < 0.12 or (edit.strength_fixed and strength >= _MIN_STRENGTH):
@@ -197,8 +197,9 @@ def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int
         if abs(np.log(next_gain / gain)) < 0.03:
             break
         rgb = surface.draw(edit, next_gain)
-        tried.append((next_gain, measure.strength(rgb)))
-    return _Drawn(site, edit.window, rgb, tried[-1][1], measure.visible_px(rgb))
+        reading = measure.read(rgb)
+        tried.append((next_gain, reading.strength))
+    return _Drawn(site, edit.window, rgb, reading.strength, reading.visible_px)
 
 
 def _next_gain(tried: list[tuple[float, float]], target: float) -> float:
@@ -211,6 +212,13 @@ def _next_gain(tried: list[tuple[float, float]], target: float) -> float:
     return float(np.clip(gain * (target / max(strength, 1e-3)) ** (1.0 / slope), *_GAIN_RANGE))
 
 
+class _Reading(NamedTuple):
+    strength: float
+    """Change that the strongest fifth of the instance's area reaches, in JND."""
+    visible_px: int
+    """Number of pixels whose change can be seen."""
+
+
 @dataclass(frozen=True, eq=False)
 class _Meter:
     """Measures a drawn window against the same window of the photo."""
@@ -219,22 +227,15 @@ class _Meter:
     jnd: Field
     area_px: float
 
-    def _change(self, rgb: RGB) -> NDArray[np.float32]:
+    def read(self, rgb: RGB) -> _Reading:
         after = lab_from_rgb(rgb)
         where = np.abs(after - self.before).max(2) > 0.25
-        return ciede2000(self.before[where], after[where]) / self.jnd[where]
-
-    def strength(self, rgb: RGB) -> float:
-        """Change that the strongest fifth of the instance's area reaches, in JND."""
-        change = self._change(rgb)
+        change = ciede2000(self.before[where], after[where]) / self.jnd[where]
         if change.size == 0:
-            return 0.0
+            return _Reading(0.0, 0)
         rank = int(np.clip(0.2 * min(self.area_px, change.size), 1, change.size))
-        return float(np.partition(change, change.size - rank)[change.size - rank])
-
-    def visible_px(self, rgb: RGB) -> int:
-        """Number of pixels whose change can be seen."""
-        return int((self._change(rgb) >= _VISIBLE_JND).sum())
+        strength = float(np.partition(change, change.size - rank)[change.size - rank])
+        return _Reading(strength, int(np.count_nonzero(change >= _VISIBLE_JND)))
 
 
 def _confine(scene: Scene, edit: Edit, mechanism: Mechanism) -> Edit:

@@ -305,7 +305,7 @@ def blob_distance(
     if lobes > 0:
         theta = np.arctan2(v, u)
         for k in range(2, 6):
-            outline += lobes * float(rng.normal()) * 1.3 / k**1.4 * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
+            outline += lobes * float(rng.normal()) * 1.7 / k**1.8 * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
     if roughness > 0:
         outline += roughness * fractal_noise(window.shape, max(radius / stretch, 2.0), rng, octaves=4, gain=0.6)
     # Distances shrink with the stretch across the blob: dividing by it keeps a pixel at the flanks a pixel.

@@ -139,7 +139,9 @@ class Surface:
         if sigma > 0.25:
             size = 2 * int(np.ceil(3 * sigma)) + 1
             change = cv2.GaussianBlur(change, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
-        drawn = self.rgb + change + self.noise * np.sqrt(cover * fade)
+        drawn = self.rgb + change
+        if cover.any():  # the paint covered the grain of the photo
+            drawn = drawn + self.noise * np.sqrt(cover * fade)
         return np.clip(drawn, 0.0, 1.0).astype(np.float32, copy=False)
 
     def _relight(self, height: Field) -> tuple[Field, RGB]:
