@@ -44,6 +44,8 @@ _RESIDUE = (
     _Liquid((14.0, -1.0, 5.0), ("oil", "ring", "blotch")),
 )
 
+_ODDS = {"blotch": 1.0, "ring": 0.7, "run": 0.35, "oil": 0.6, "splash": 0.45}
+
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A stain of the asked area and direction (see module docstring)."""
@@ -52,7 +54,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     dark = near.lab[0] < 24.0 or spec.severity * near.jnd > 0.75 * near.lab[0]
     liquids = _RESIDUE if dark else _LIQUIDS
     liquid = liquids[int(rng.integers(len(liquids)))]
-    kind = liquid.kinds[int(rng.integers(len(liquid.kinds)))]
+    odds = np.array([_ODDS[kind] for kind in liquid.kinds])
+    kind = liquid.kinds[int(rng.choice(len(odds), p=odds / odds.sum()))]
     if spec.elongation > 4.0 and kind in ("ring", "splash"):
         kind = "blotch"
     radius = float(np.sqrt(site.area_px / np.pi))
@@ -105,8 +108,9 @@ def _outline(kind: str, site: Site, spec: DefectSpec, rng: np.random.Generator, 
             path = spline_path((start[0], start[1] + length / 2), length, np.pi / 2, rng, bend=0.12, wobble=0.02)
             half = max(radius * float(rng.uniform(0.07, 0.18)), 1.0)
             stroke = trace_stroke(window, path, half * 3.0)
-            # thins out on its way and ends in a bead
-            width = half * (1.1 - 0.5 * stroke.along + 0.7 * smooth_step((stroke.along - 0.8) / 0.2))
+            # thins out on its way and ends in a bead, or dries up before
+            bead = max(float(rng.uniform(-0.5, 0.8)), -0.3)
+            width = half * (1.1 - 0.5 * stroke.along + bead * smooth_step((stroke.along - 0.8) / 0.2))
             wet = np.maximum(wet, width - stroke.distance)
     elif kind == "splash":
         x, y = pixel_grid(window)
