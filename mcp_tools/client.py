@@ -114,7 +114,12 @@ class ToolClient:
 
     async def _close(self) -> None:
         connections, self._connections = set(self._connections.values()), {}
-        await asyncio.gather(*(each.close() for each in connections))
+        closing = asyncio.gather(*(each.close() for each in connections))
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:  # servers that we started must not outlive us
+            await closing
+            raise
 
     def _chosen(self, tool: ToolName) -> ToolSettings:
         return cast(ToolSettings, getattr(self._settings.tools, tool))

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, ValidationError
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError
 from anomalyagent.mcp_tools import registry
-from anomalyagent.mcp_tools.contracts import ToolName
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.workspace import Workspace
 
 __all__ = ["ContractTool", "Toolbox", "make_tool"]
@@ -37,7 +37,7 @@ class Toolbox:
         self.settings = settings
         self.workspace = workspace
         self._backends: dict[ToolName, Any] = {}
-        self._lock = threading.Lock()
+        self._locks = {tool: threading.Lock() for tool in TOOL_NAMES}
         self._limiter: anyio.CapacityLimiter | None = None
 
     def backend(self, tool: ToolName) -> Any:
@@ -46,7 +46,7 @@ class Toolbox:
         Raises:
             BackendUnavailableError: see `registry.create_backend`.
         """
-        with self._lock:
+        with self._locks[tool]:
             if tool not in self._backends:
                 self._backends[tool] = registry.create_backend(tool, self.settings)
             return self._backends[tool]

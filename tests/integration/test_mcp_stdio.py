@@ -12,7 +12,7 @@ from helpers.workspaces import make_workspace
 
 from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ToolName
 
-PAIR = {"normal_image": "part.png", "anomaly_image": "bad.png"}
+PAIR: dict[str, object] = {"normal_image": "part.png", "anomaly_image": "bad.png"}
 NAMED: dict[str, object] = {"item_name": "metal nut", "anomaly_type": "scratch"}
 ARGUMENTS: dict[ToolName, dict[str, object]] = {
     "prompt_gen": {"image": "part.png", **NAMED},
