@@ -98,10 +98,13 @@ def _whitening(part: NDArray[np.int32], dx: Floats, dy: Floats, area: Floats, co
 
 
 def _wrong_light(pair: Pair, moment: Floats) -> float:
-    """A hollow is bright on the side away from the light: the moment should point away from it."""
+    """A hollow is bright on the side away from the light: the moment should point away from it.
+
+    Light from nearly in front has no wrong side, so its azimuth counts less and less above 60 degrees.
+    """
     azimuth, elevation = pair.scene.light
     towards = float(moment[0] * np.cos(azimuth) + moment[1] * np.sin(azimuth))
-    return max(0.0, min(1.0, towards)) * float(np.cos(elevation))
+    return max(0.0, min(1.0, towards)) * float(np.clip((np.cos(elevation) - 0.3) / 0.2, 0.0, 1.0))
 
 
 def _foreign_color(pair: Pair) -> float:

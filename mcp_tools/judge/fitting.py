@@ -138,12 +138,12 @@ def _fit_scale(records: Sequence[Record], amounts: Floats, name: str) -> FaultSc
 
 
 def _case_weights(records: Sequence[Record]) -> Floats:
-    """Each fault counts alike, good examples as much as half of all faults, real ones as much as the drawn ones."""
+    """Each fault counts alike, drawn and real good examples as much as a quarter of all faults each."""
     counts: dict[str, int] = defaultdict(int)
     for record in records:
         counts[record.label] += 1
     faults = sum(1 for label in counts if label not in (GOOD, REAL))
-    share = {label: 0.35 * faults if label in (GOOD, REAL) else 1.0 for label in counts}
+    share = {label: 0.25 * faults if label in (GOOD, REAL) else 1.0 for label in counts}
     return np.array([share[record.label] / counts[record.label] for record in records])
 
 

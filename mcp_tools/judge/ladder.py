@@ -246,7 +246,7 @@ def _soften(good: Good, strength: float, _rng: np.random.Generator) -> Photo | N
 def _turn_light(good: Good, strength: float, rng: np.random.Generator) -> Photo | None:
     """A dent lit from about the opposite side."""
     azimuth, elevation = good.scene.light
-    if good.spec.mechanism != "dent" or np.cos(elevation) < 0.3:
+    if good.spec.mechanism != "dent" or np.cos(elevation) < 0.5:
         return None
     twisted = Scene(good.scene.photo)
     twisted.__dict__["light"] = (azimuth + np.pi * (1.0 + 0.3 * (1.0 - strength) * float(rng.uniform(-1.0, 1.0))), elevation)

@@ -48,23 +48,23 @@ def test_a_clean_twin_differs_only_around_the_mask_and_hides_the_defect() -> Non
     assert twin.native[40:50, 40:55].mean() > 50
 
 
-def test_the_command_refits_on_a_folder_and_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "leather" / "train" / "good"
-    folder.mkdir(parents=True)
-    for seed in range(6):
-        cv2.imwrite(
-            str(folder / f"{seed:03d}.png"), make_specimen("leather", np.random.default_rng(seed), 96).native[..., ::-1]
-        )
+def _write_normals(folder: Path, item: str, count: int) -> Path:
+    (folder / item).mkdir(parents=True)
+    for seed in range(count):
+        photo = make_specimen(item, np.random.default_rng(seed), 96)
+        cv2.imwrite(str(folder / item / f"{seed:03d}.png"), photo.native[..., ::-1])
+    return folder / item
+
+
+def test_the_command_refits_on_folders_and_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [str(_write_normals(tmp_path, item, 4)) for item in ("leather", "painted_surface")]
     out = tmp_path / "calibration.json"
-    assert (
-        main(["--normals", str(tmp_path / "leather"), "--out", str(out), "--generated", "1", "--count", "6", "--side", "96"])
-        == 0
-    )
+    assert main(["--normals", *folders, "--out", str(out), "--generated", "0"]) == 0
     printed = capsys.readouterr().out
     assert "hard_cut" in printed
     assert "leather" in printed
     assert set(read_calibration(out).faults) == {fault.name for fault in FAULTS}
-    assert set(json.loads(out.read_text())["report"]) == {"generated", "leather"}
+    assert set(json.loads(out.read_text())["report"]) == {"leather", "painted_surface"}
 
 
 def test_the_command_says_which_folder_has_no_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
