@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -98,7 +98,7 @@ def post(url: str, payload: object, headers: dict[str, str] | None = None) -> Re
 
 
 @contextmanager
-def http_server(*arguments: str) -> Iterator[str]:
+def http_server(*arguments: str) -> Generator[str]:
     """URL of a server process on a free port."""
     process = subprocess.Popen(
         [*SERVER, *arguments, "--transport", "http", "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment()
