@@ -86,10 +86,10 @@ class ProcessPool:
         for process in self._all:
             try:
                 async with asyncio.timeout(LEAVE_TIMEOUT_S):
-                    await process.wait()
+                    await process.communicate()
             except TimeoutError:
                 process.kill()
-                await process.wait()
+                await process.communicate()
 
     async def make(self, task: Task) -> Trajectory:
         """Have a process make the trajectory.
@@ -113,7 +113,6 @@ class ProcessPool:
         process = self._idle.pop() if self._idle else await self._start()
         answer = await self._ask(process, task.model_dump_json())
         if answer.get("done") != task.id:
-            self._all.discard(process)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             kind = getattr(errors, str(answer.get("type")), RunError)
@@ -153,7 +152,6 @@ class ProcessPool:
             await process.stdin.drain()
             answer = await process.stdout.readline()
         if not answer.endswith(b"\n"):
-            self._all.discard(process)
             raise _DiedError(await process.wait())
         result: dict[str, Any] = json.loads(answer)
         return result

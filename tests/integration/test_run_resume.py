@@ -112,6 +112,28 @@ def test_a_run_folder_that_becomes_unwritable_ends_in_an_error_and_continues_lat
     assert hashes(out / "dataset") == hashes(tmp_path / "calm" / "dataset")
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX resource limits")
+def test_a_run_that_finds_no_more_room_ends_in_an_error_and_continues_later(
+    normals: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    arguments = command(run_settings(), normals, out, count=3)
+    # Files that may not grow stand for a disk that is full: the checkpoints soon hit this limit.
+    script = f"import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({2**18}, {2**18})); "
+    script += f"sys.argv = {arguments[2:]!r}; runpy.run_module('helpers.runs', run_name='__main__')"
+    process = start([arguments[0], "-c", script])
+    assert process.stdout is not None
+    process.stdout.read()
+    process.stdout.close()
+    assert process.wait(60) != 0
+    error = capfd.readouterr().err
+    assert "RunError" in error
+    assert "give the same command again" in error
+    synthesize(request(normals, out), run_settings())
+    synthesize(request(normals, tmp_path / "calm"), run_settings())
+    assert hashes(out / "dataset") == hashes(tmp_path / "calm" / "dataset")
+
+
 def test_signals_and_time_stay_as_they_were(normals: Path, tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     clock = time.monotonic()
