@@ -31,6 +31,9 @@ _RESIZES = 3
 _MIN_AREA_PX = 6.0
 _VISIBLE_JND = 0.6  # lower threshold of `imaging.change`
 _MIN_STRENGTH = 1.6  # below it nothing would be left of the mask
+_MIN_SUM = 12.0  # JND x pixels: `imaging.change` does not count less as visible, with some to spare
+_BOOSTS = (1.0, 2.0, 5.0)  # a defect that nobody can see is drawn again, stronger
+_MAX_SEVERITY = 60.0
 _GAIN_RANGE = (0.02, 4.0)  # beyond, soft borders would turn hard: what cannot be stronger stays as it is
 _MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
@@ -73,26 +76,32 @@ def render_defect(scene: Scene, spec: DefectSpec) -> Rendered:
         BackendError: nothing visible could be drawn anywhere that the spec allows.
     """
     mechanism = _mechanism(spec.mechanism)
+    for boost in _BOOSTS:
+        raised = spec.model_copy(update={"severity": min(spec.severity * boost, _MAX_SEVERITY)})
+        canvas, sites = _draw_all(scene, raised, mechanism)
+        photo, mask = composite_visible(scene.photo, canvas)
+        if mask.any():
+            return Rendered(photo, mask, _as_drawn(scene, spec, sites[0], mask))
+    raise BackendError(
+        f"no visible {spec.mechanism} of {spec.area_fraction:.2g} of the object could be drawn in zone '{spec.zone}' after "
+        f"{_PLACES} tries. Raise area_fraction or severity, or choose another zone or center."
+    )
+
+
+def _draw_all(scene: Scene, spec: DefectSpec, mechanism: _MechanismModule) -> tuple[RGB, list[Site]]:
+    """All instances on a copy of the photo, and where they are."""
     canvas = scene.photo.rgb.copy()
-    drawn: list[_Drawn] = []
+    sites: list[Site] = []
     plan = np.random.default_rng([spec.seed, 1])
     suitability = getattr(mechanism, "suitability", None)
     prefers = suitability(scene, spec) if suitability is not None else None
     clustered = spec.count > 2 and plan.random() < 0.5
     for index, area in enumerate(_areas(scene, spec, plan)):
-        instance = _draw_instance(
-            scene, spec, mechanism, canvas, area, [part.site for part in drawn], index, clustered, prefers
-        )
+        instance = _draw_instance(scene, spec, mechanism, canvas, area, sites, index, clustered, prefers)
         if instance is not None:
             canvas[instance.window.slices] = instance.rgb
-            drawn.append(instance)
-    photo, mask = composite_visible(scene.photo, canvas)
-    if not mask.any():
-        raise BackendError(
-            f"no visible {spec.mechanism} of {spec.area_fraction:.2g} of the object could be drawn in zone '{spec.zone}' after "
-            f"{_PLACES} tries. Raise area_fraction or severity, or choose another zone or center."
-        )
-    return Rendered(photo, mask, _as_drawn(scene, spec, drawn[0].site, mask))
+            sites.append(instance.site)
+    return canvas, sites
 
 
 def _mechanism(name: Mechanism) -> _MechanismModule:
@@ -185,7 +194,7 @@ def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int
     box = edit.window.slices
     surface = Surface(site.scene, edit.window, canvas[box], seed=int(np.random.default_rng([*seeds, 4]).integers(2**31)))
     measure = _Meter(lab_from_rgb(surface.rgb), site.scene.jnd[box], site.area_px)
-    target = max(spec.severity, _MIN_STRENGTH)
+    target = max(spec.severity, _MIN_STRENGTH, _MIN_SUM / site.area_px)
     rgb = surface.draw(edit, 1.0)
     reading = measure.read(rgb)
     tried = [(1.0, reading.strength)]

@@ -29,6 +29,7 @@ from anomalyagent.mcp_tools.procedural.surface_fields import shade
 __all__ = ["render", "suitability"]
 
 _NOTCH_CHANCE = 0.6
+_MIN_AREA_PX = 14.0
 
 
 def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
@@ -45,9 +46,10 @@ class _Gloss(NamedTuple):
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
-    """One chip. None when there are too few pixels for a facet."""
-    if site.area_px < 8 or min(site.window.shape) < 5:
+    """One chip. None when none of it would lie on the object."""
+    if min(site.window.shape) < 4:
         return None
+    site = replace(site, area_px=max(site.area_px, _MIN_AREA_PX))
     seat = find_seat(site, spec, rng)
     elongation = min(max(spec.elongation, 1.1), 8.0)
     at_edge = seat.hollow is not None or seat.on_outline
@@ -70,9 +72,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
         cover *= 1.0 - seat.hollow.cover(site.window)
-    if not (cover > 0.5).any():
+    if not (cover > 0.3).any():
         return None
-    near = measure_surroundings(site, inside=cover > 0.5)
+    near = measure_surroundings(site, inside=cover > 0.3)
     paint = _fracture(site, spec, seat, near, distance, rng)
     behind = median_background(site.scene)
     notched = False

@@ -14,12 +14,12 @@ __all__ = ["render"]
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
-    """One hollow or bump. None when it would be too small to have a slope."""
-    if site.area_px < 9 or min(site.window.shape) < 5:
+    """One hollow or bump. None when the window is too small to hold any."""
+    if min(site.window.shape) < 4:
         return None
     x, y = pixel_grid(site.window)
-    stretch = float(np.sqrt(spec.elongation))
-    radius = float(np.sqrt(site.area_px / np.pi))
+    stretch = float(np.sqrt(min(spec.elongation, 8.0)))
+    radius = max(float(np.sqrt(site.area_px / np.pi)), 1.8)  # smaller, it would have no slope
     dx, dy = x - site.center_xy[0], y - site.center_xy[1]
     cosine, sine = np.cos(site.angle_rad), np.sin(site.angle_rad)
     u, v = (dx * cosine + dy * sine) / (stretch * radius), (-dx * sine + dy * cosine) * stretch / radius
