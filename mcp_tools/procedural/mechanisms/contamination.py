@@ -244,9 +244,11 @@ def _filling(site: Site, cavity: Cavity, rng: np.random.Generator) -> tuple[Fiel
     swirl = cv2.remap(
         fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
-    wisps = np.exp(-np.abs(swirl) * 6.0) * float(rng.uniform(0.0, 14.0))
-    cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * np.clip(0.72 + 0.2 * swirl, 0.3, 1.0)
-    return cover.astype(np.float32), (6.0 * swirl + wisps).astype(np.float32)
+    wisps = np.exp(-np.abs(swirl) * 3.0) * float(rng.uniform(0.0, 9.0))
+    cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * np.clip(
+        float(rng.uniform(0.7, 0.9)) + float(rng.uniform(0.03, 0.2)) * swirl, 0.25, 1.0
+    )
+    return cover.astype(np.float32), (float(rng.uniform(1.0, 4.5)) * swirl + wisps).astype(np.float32)
 
 
 def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) -> Field:

@@ -132,6 +132,12 @@ def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:
     across = side * (across + bow) + wave
     clear = smooth_step((across + thick / 2) / float(rng.uniform(1.5, 4.0)))
     fading = smooth_step((thick / 2 - across) / (thick * float(rng.choice([0.06, 0.5, 0.9]))))
+    # a zone that was worked differently mostly ends where the part does
+    height_all, width_all = site.scene.foreground.shape
+    box = site.window
+    at_border = (box.y0 == 0) + (box.x0 == 0) + (box.y1 == height_all) + (box.x1 == width_all)
+    if at_border >= 2 and rng.random() < 0.7:
+        fading = np.ones_like(clear)
     return clear * fading * np.clip(0.9 + 0.1 * fractal_noise((height, width), thick, rng), 0.0, 1.2).astype(np.float32)
 
 

@@ -79,7 +79,7 @@ def _choose_color(
 
 def _curve(site: Site, kind: str, length: float, rng: np.random.Generator) -> Path:
     """The fibre's axis: curls more the longer it is, so that it stays near the site; shrunk if it would leave the window."""
-    count = int(np.clip(length / 1.5, 16, 400))
+    count = int(np.clip(length / 2.5, 16, 240))
     curl = {"hair": 1.0, "thread": 1.6, "lint": 2.6}[kind] * float(rng.gamma(2.0, 0.5))
     if kind == "hair" and rng.random() < 0.4:
         curl *= 0.3

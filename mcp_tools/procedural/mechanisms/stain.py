@@ -62,7 +62,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if radius < 2.5 and kind in ("ring", "run", "splash"):
         kind = "blotch"
     outline = _outline(kind, site, spec, rng, radius)
-    thickness = _thickness(kind, site, outline, rng, radius) * window_guard(site, 0.1 * min(site.window.shape))
+    thickness = _thickness(kind, site, spec, outline, rng, radius) * window_guard(site, 0.1 * min(site.window.shape))
     thickness *= foreground_cover(site)
     fitted = fit_shift(near, spec.color_shift or _vary(liquid.shift, near, rng), spec.severity, hue_limit=26.0)
     absorbed = log_ratio(near.lab, fitted.shift, near.grey)
@@ -87,6 +87,8 @@ def _outline(kind: str, site: Site, spec: DefectSpec, rng: np.random.Generator, 
     window, (x0, y0) = site.window, site.center_xy
     smooth = kind in ("ring", "oil", "splash")
     share = {"run": float(rng.uniform(0.4, 0.65)), "splash": 0.8}.get(kind, 1.0)
+    # long stains are drawn out along the grain: their flanks are smooth, not knobbly
+    calm = 1.0 / max(1.0, float(np.sqrt(min(spec.elongation, 30.0))) / 1.2)
     wet = blob_distance(
         window,
         (x0, y0) if kind != "run" else (x0, y0 - 0.6 * radius),
@@ -95,7 +97,7 @@ def _outline(kind: str, site: Site, spec: DefectSpec, rng: np.random.Generator, 
         elongation=min(spec.elongation, 30.0),
         angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.1, 0.3)),
-        roughness=float(rng.uniform(0.05, 0.13) if smooth else rng.uniform(0.1, 0.3)),
+        roughness=float(rng.uniform(0.05, 0.13) if smooth else rng.uniform(0.1, 0.3)) * calm,
     )
     if kind == "blotch":
         angle, coherence = site.scene.orientation_at(x0, y0)
@@ -124,16 +126,17 @@ def _outline(kind: str, site: Site, spec: DefectSpec, rng: np.random.Generator, 
     return wet
 
 
-def _thickness(kind: str, site: Site, wet: Field, rng: np.random.Generator, radius: float) -> Field:
+def _thickness(kind: str, site: Site, spec: DefectSpec, wet: Field, rng: np.random.Generator, radius: float) -> Field:
     """How much matter lies where, about 0..1."""
     shape = site.window.shape
     depth = max(float(wet.max()), 1.0)
-    soft = {"ring": 0.08, "run": 0.15, "splash": 0.1, "oil": 0.3}.get(kind, float(rng.uniform(0.1, 0.7))) * depth
+    loose = float(rng.uniform(0.5, 1.0) if spec.elongation > 3.0 else rng.uniform(0.12, 0.9))
+    soft = {"ring": 0.08, "run": 0.15, "splash": 0.1, "oil": 0.3}.get(kind, loose) * depth
     body = smooth_step(wet / max(soft, 1.2))
     cloud = fractal_noise(shape, max(radius * 0.7, 3.0), rng, octaves=3, gain=0.5)
     y = np.linspace(-1.0, 1.0, shape[0], dtype=np.float32)[:, None]
     inner = 0.72 + 0.16 * cloud + (0.12 * y if kind in ("run", "ring") else 0.0)
-    if kind in ("ring", "run", "splash") or rng.random() < 0.3:
+    if kind in ("ring", "run", "splash") or (spec.elongation < 3.0 and rng.random() < 0.3):
         # evaporation carries matter to the border (Deegan 1997): a dark line inside the outline, uneven around it
         width = max(depth * float(rng.uniform(0.03, 0.09)), 0.8)
         rim = np.exp(-(((wet - 1.2 * width) / width) ** 2)) * np.clip(0.75 + 0.45 * cloud, 0.05, 1.6)
