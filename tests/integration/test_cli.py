@@ -15,9 +15,7 @@ from helpers.photos import make_photos
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "anomalyagent", *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=240, env={**os.environ, **(env or {})}
-    )
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=240, env={**os.environ, **(env or {})})
 
 
 def synthesize(normals: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:

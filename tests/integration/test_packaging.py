@@ -1,0 +1,57 @@
+"""What is installed is what is in the tree: every subpackage is listed, and a wheel works away from the checkout."""
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("configs", "graph", "knowledge", "mcp_tools", "training")
+
+
+def test_every_subpackage_is_listed_for_the_wheel() -> None:
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"])
+    own = {
+        path.parent.relative_to(ROOT) for path in (ROOT / "anomalyagent").glob("*/__init__.py") if not path.parent.is_symlink()
+    }
+    below = {path.parent.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("__init__.py")}
+    expected = {"anomalyagent", *(".".join(path.parts) for path in own)}
+    expected |= {".".join(("anomalyagent", *path.parts)) for path in below}
+    assert listed == expected
+
+
+@pytest.mark.slow
+def test_a_wheel_carries_its_data_and_runs_away_from_the_checkout(tmp_path: Path) -> None:
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--disable-pip-version-check",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    built = subprocess.run(build, capture_output=True, text=True, check=False, timeout=240)
+    assert built.returncode == 0, built.stderr
+    site = tmp_path / "site"
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(site)
+    data = [file for folder in FOLDERS for file in (ROOT / folder).rglob("*") if file.suffix in (".yaml", ".json", ".j2")]
+    assert len(data) > 8
+    assert [file for file in data if not (site / "anomalyagent" / file.relative_to(ROOT)).is_file()] == []
+    script = (
+        "import anomalyagent, sys; print(anomalyagent.__file__); from anomalyagent.cli import main; sys.argv[1:] = {}; main()"
+    )
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    for arguments in (["doctor"], ["config", "show", "--config", "default"], ["knowledge", "list"]):
+        command = [sys.executable, "-c", script.format(arguments)]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert str(site) in done.stdout
