@@ -51,7 +51,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """A stain of the asked area and direction (see module docstring)."""
     near = measure_surroundings(site)
     # what absorbs cannot be seen on black: there stains are pale residues (lime, salt, wiped grease)
-    dark = near.lab[0] < 24.0 or spec.severity * near.jnd > 0.75 * near.lab[0]
+    dark = near.lab[0] < 24.0 or (near.lab[0] < 40.0 and spec.severity * near.jnd > 0.75 * near.lab[0])
     liquids = _RESIDUE if dark else _LIQUIDS
     liquid = liquids[int(rng.integers(len(liquids)))]
     odds = np.array([_ODDS[kind] for kind in liquid.kinds])
