@@ -27,6 +27,7 @@ class Blending:
     Attributes:
         seam: share of the outline of the edit where it starts with a visible step within one pixel, 0..1.
         straight: share of that outline that runs in long straight pieces, 0..1.
+        straight_step: the same for steps of any visible strength, but only along straight sides of a wide patch, 0..1.
         seam_rise: doublings by which the gradient along that outline exceeds the same outline elsewhere on the normal photo.
         halo: share of its rim that shows the opposite sign, 0..1 (1: a closed ring).
         smooth_ring: doublings by which fine grain is missing in a ring that was edited but hardly shows.
@@ -41,6 +42,7 @@ class Blending:
 
     seam: float
     straight: float
+    straight_step: float
     seam_rise: float
     halo: float
     smooth_ring: float
@@ -62,6 +64,7 @@ def measure_blending(pair: Pair) -> Blending:
     return Blending(
         seam=seam,
         straight=_straight(border),
+        straight_step=_straight_step(pair, border),
         seam_rise=_seam_rise(pair, border),
         halo=_halo(pair),
         smooth_ring=_smooth_ring(pair),
@@ -105,6 +108,17 @@ def _seam(pair: Pair) -> tuple[float, Mask]:
     missed = np.clip((spill * behind - 0.6) / 0.6, 0.0, 1.0)
     sudden = np.clip((pair.visibility[border] / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
     return float((missed * sudden).mean()), border
+
+
+def _straight_step(pair: Pair, border: Mask) -> float:
+    """Share of the outline of wide parts that is straight and starts with a visible step: the look of a pasted patch."""
+    wide = border & dilate(erode(pair.support & dilate(pair.mask, 3), 3), 4)
+    if np.count_nonzero(wide) < 16:
+        return 0.0
+    behind = cv2.dilate(pair.visibility, np.ones((5, 5), np.uint8))[wide]
+    shown = np.clip((pair.visibility[wide] - 1.0) / 1.0, 0.0, 1.0)
+    sudden = np.clip((pair.visibility[wide] / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
+    return float((shown * sudden).mean()) * _straight(wide)
 
 
 def _straight(border: Mask) -> float:

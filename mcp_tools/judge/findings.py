@@ -130,7 +130,7 @@ FAULTS: tuple[Fault, ...] = (
         "location",
         lambda m: m.placing.wrong_zone,
         lambda m: (
-            f"{100 * m.placing.wrong_zone:.0f} % of it lies outside the zones where it occurs "
+            f"it lies far ({20 * m.placing.wrong_zone:.0f} % of the object's size or more) from where it occurs "
             f"({', '.join(m.placing.variant.priors.zones)})"
         ),
         _zone_advice,
@@ -152,9 +152,9 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "hard_cut",
         "quality",
-        lambda m: m.blending.seam * (0.6 + 0.4 * m.blending.straight),
+        lambda m: max(m.blending.seam * (0.6 + 0.4 * m.blending.straight), m.blending.straight_step),
         lambda m: (
-            f"{100 * m.blending.seam:.0f} % of its outline starts with a visible step within one pixel, "
+            f"{100 * max(m.blending.seam, m.blending.straight_step):.0f} % of its outline is a visible step within one pixel, "
             f"{2**m.blending.seam_rise:.1f} times as steep as the photo elsewhere"
         ),
         _always("Let it fade into the surface over one or two pixels; try another seed.", RESAMPLE_SEED),

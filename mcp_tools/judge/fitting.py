@@ -47,6 +47,8 @@ HARMLESS_QUANTILE = 0.9
 STRONG = 0.5
 """Strength from which a spoilt case must be told from good ones."""
 STIFFNESS = 0.0003
+LEAST_COST = 0.1
+"""Every fault costs something, also where another one that comes with it explains the score."""
 MIN_LOOKS = 6
 
 
@@ -157,7 +159,7 @@ def _target(record: Record, about: str) -> float:
 
 
 def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats) -> tuple[float, Floats]:
-    """(base, costs >= 0) of target = sigmoid(base - inputs @ costs) by weighted cross-entropy."""
+    """(base, costs >= LEAST_COST) of target = sigmoid(base - inputs @ costs) by weighted cross-entropy."""
     from scipy.optimize import minimize  # slow to import, needed for fitting only
 
     total = weights.sum()
@@ -171,7 +173,7 @@ def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats) -> tuple[flo
         return float(value), slope
 
     start = np.concatenate([[2.5], np.full(inputs.shape[1], 0.5)])
-    bounds = [(2.0, 4.0)] + [(0.0, 8.0)] * inputs.shape[1]
+    bounds = [(2.0, 4.0)] + [(LEAST_COST, 8.0)] * inputs.shape[1]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(found[0]), found[1:]
 

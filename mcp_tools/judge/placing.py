@@ -7,7 +7,7 @@ import numpy as np
 
 from anomalyagent.knowledge.cards import Variant
 from anomalyagent.knowledge.spec import Zone
-from anomalyagent.mcp_tools.imaging.arrays import Mask
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, Expectation
 from anomalyagent.mcp_tools.judge.pair import Component, Pair, dilate
@@ -21,7 +21,7 @@ class Placing:
 
     Attributes:
         off_object: share of the visible change beside the object, 0..1.
-        wrong_zone: share of the change on the object that lies outside the allowed zones, 0..1.
+        wrong_zone: how far from the allowed zones the change on the object lies, 1 = a fifth of the object's size or more.
         oversized, undersized: doublings by which the area misses the expected range.
         elongation_miss: doublings by which length / width misses the expected range.
         pieces: number of parts of about equal size that the change falls into.
@@ -45,15 +45,22 @@ class Placing:
 
 
 def allowed_mask(scene: Scene, zones: tuple[Zone, ...]) -> Mask:
-    """(H, W) bool, pixels of the object in or near one of the zones: borders are soft by 5 % of the object's size."""
+    """(H, W) bool, pixels of the object in one of the zones; rims inside the object count as edges too."""
     if "any" in zones:
         return scene.foreground
     allowed = np.zeros(scene.foreground.shape, bool)
     for zone in zones:
         allowed |= scene.zone_mask(zone)
     if "edge" in zones:
-        allowed |= _inner_edges(scene)
-    return dilate(allowed, max(1, round(0.05 * np.sqrt(scene.object_area_px)))) & scene.foreground
+        allowed |= _inner_edges(scene) & scene.foreground
+    return allowed
+
+
+def _farness(scene: Scene, zones: tuple[Zone, ...]) -> Field:
+    """(H, W) 0 in the zones, rising to 1 at a fifth of the object's size away from them: zones have no sharp borders."""
+    outside = ~allowed_mask(scene, zones)
+    distance = cv2.distanceTransform(outside.view(np.uint8), cv2.DIST_L2, 3)
+    return np.asarray(np.clip(distance / (0.2 * np.sqrt(scene.object_area_px)), 0.0, 1.0), np.float32)
 
 
 def _inner_edges(scene: Scene) -> Mask:
@@ -81,12 +88,11 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
     candidates: list[tuple[float, Placing]] = []
     for order, variant in enumerate(expected.variants):
         priors = variant.priors
-        allowed = allowed_mask(scene, priors.zones)[pair.window]
-        on_object = pair.mask & pair.foreground
-        inside = float(weight[on_object & allowed].sum())
-        on_total = float(weight[on_object].sum())
+        on_object = weight * pair.foreground
+        on_total = float(on_object.sum())
         structural = variant.mechanism in STRUCTURAL
-        wrong_zone = 0.0 if on_total <= 0 or structural else 1.0 - inside / on_total
+        judged = on_total > 0 and not structural and "any" not in priors.zones
+        wrong_zone = float((on_object * _farness(scene, priors.zones)[pair.window]).sum()) / on_total if judged else 0.0
         low, high = priors.area_fraction
         fewest, most = priors.elongation
         tone = balance if priors.contrast == "darker" else -balance if priors.contrast == "lighter" else 0.0
