@@ -39,7 +39,7 @@ def goods() -> list[Good]:
     for number, item in enumerate(SPECIMENS):
         for index in range(2):
             rng = np.random.default_rng([77, number, index])
-            good = draw_good(make_specimen(item, rng, 144), item, cards, rng)
+            good = draw_good(make_specimen(item, rng, 192), item, cards, rng)
             if good is not None:
                 found.append(good)
     return found
