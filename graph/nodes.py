@@ -191,6 +191,9 @@ def conclude(progress: Progress, stop: str | None) -> tuple[Outcome, str]:
     if answer is None:
         return "failed", stop or "it ended without an answer."
     if answer.status == "success":
+        mask = progress.mask_of(answer.final_image_index)
+        if mask is None or mask.result.area_fraction <= 0:
+            return "rejected", "its mask is empty: nothing visible changed."
         score = max(one.score for one in progress.rounds if one.number == answer.final_image_index)
         return "accepted", f"image {answer.final_image_index} passed with {score:.2f} of 10."
     best = progress.best

@@ -122,14 +122,15 @@ class ProcessPool:
         return read_trajectory(trajectory_path(self._setup.run_dir, task.id))
 
     async def _start(self) -> Process:
-        # A session of its own, so that Ctrl-C in the terminal reaches this process only.
+        # A session of its own, so that Ctrl-C in the terminal reaches this process only; -P, so that nothing in the working
+        # folder shadows a library.
         apart: dict[str, Any] = (
             {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
             if sys.platform == "win32"
             else {"start_new_session": True}
         )
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "anomalyagent.graph.worker", stdin=PIPE, stdout=PIPE, limit=MOST_ANSWER_BYTES, **apart
+            sys.executable, "-P", "-m", "anomalyagent.graph.worker", stdin=PIPE, stdout=PIPE, limit=MOST_ANSWER_BYTES, **apart
         )
         self._all.add(process)
         try:

@@ -16,15 +16,10 @@ twice; only failed tasks (tools or processes that broke) are tried again while t
 import asyncio
 import contextlib
 import re
-import shutil
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
-
-from filelock import FileLock, Timeout
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError, TraceError
@@ -32,11 +27,11 @@ from anomalyagent.graph.dataset import DatasetWriter, normals_folder, task_id
 from anomalyagent.graph.events import Event, Importing, Note, Planned, Progress, TaskFinished, TaskStarted
 from anomalyagent.graph.files import remove_temporaries
 from anomalyagent.graph.inputs import Inputs, find_normals, hash_file, import_normals
-from anomalyagent.graph.names import choose_folders, safe_name
+from anomalyagent.graph.names import safe_name
 from anomalyagent.graph.pool import Maker, ProcessPool, SinglePool
 from anomalyagent.graph.report import REPORT_FILE, write_report
+from anomalyagent.graph.request import Request, hold_run_folder, plan_types
 from anomalyagent.graph.runfile import (
-    RUN_FILE,
     RunFile,
     RunSummary,
     Tally,
@@ -48,48 +43,16 @@ from anomalyagent.graph.runfile import (
 )
 from anomalyagent.graph.tasks import Ledger, Slot, TypePlan, choose_normal, derive_seed
 from anomalyagent.graph.trace import Task, Trajectory, read_trajectory
-from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, trajectory_path, versions
-from anomalyagent.knowledge.cards import load_cards, types_for_item
+from anomalyagent.graph.worker import WorkerSetup, trajectory_path, versions
+from anomalyagent.knowledge.cards import load_cards
 
 __all__ = ["Request", "synthesize"]
 
-MOST_AUTO_TYPES = 8
-"""Types that `auto` chooses for an item that no card names."""
 MOST_OUTAGES = 8
 """The run stops after this many failed tasks in a row: broken tools or processes at any time, anything at its start."""
-MOST_NAME_CHARACTERS = 200
-"""Of an item and of an anomaly type, as the tools take them."""
 SUMMARY_INTERVAL_S = 5.0
-_OWN_FILES = (RUN_FILE, "run.lock", "trajectories", "images", "dataset", "rejected", REPORT_FILE, CHECKPOINTS)
 
 Status = Literal["running", "complete", "incomplete", "interrupted", "stopped"]
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is wanted.
-
-    Attributes:
-        normals: folders or files of good parts, or MVTec categories (then `train/good` is used).
-        item: what the photos show, in words.
-        anomaly_types: free texts, used verbatim; `auto`: those that the knowledge cards name for the item.
-        count: accepted samples of each type.
-        out: the run folder; made if missing.
-        jobs: processes.
-        max_rounds: overrides `limits.rounds`.
-        keep_rejected: also keep the best images of tasks that did not pass.
-        command: command line to note in run.json.
-    """
-
-    normals: list[Path]
-    item: str
-    anomaly_types: list[str] | Literal["auto"]
-    count: int
-    out: Path
-    jobs: int = 1
-    max_rounds: int | None = None
-    keep_rejected: bool = False
-    command: list[str] = field(default_factory=list[str])
 
 
 def synthesize(request: Request, settings: Settings, progress: Progress | None = None) -> RunSummary:
@@ -110,10 +73,10 @@ def synthesize(request: Request, settings: Settings, progress: Progress | None =
     tell = progress or _silent
     if request.count < 1 or request.jobs < 1:
         raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
-    plans = _plan(request, settings, tell)
+    plans = plan_types(request, settings, tell)
     run_dir = request.out.expanduser().absolute()
     candidates = find_normals([Path(path).expanduser() for path in request.normals])
-    with _own(run_dir):
+    with hold_run_folder(run_dir):
         session = _Session(request, settings, plans, run_dir, candidates, tell)
         return session.run()
 
@@ -357,61 +320,6 @@ class _Session:
             for kind, tasks in enumerate(self._ledger.types)
         ]
         write_report(self._run_dir, self._file, accepted, self._read)
-
-
-def _plan(request: Request, settings: Settings, tell: Callable[[Event], None]) -> list[TypePlan]:
-    """Types of the run, each once, with their folders.
-
-    Raises:
-        RunError: no type, an empty text, or one that cannot be a folder.
-    """
-    if not request.item.strip():
-        raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
-    if request.anomaly_types == "auto":
-        cards = types_for_item(load_cards(settings.knowledge.folders), request.item)
-        known = any(not card.is_general for card in cards)
-        types = [card.anomaly_type for card in (cards if known else cards[:MOST_AUTO_TYPES])]
-        tell(Note("info", f"anomaly types chosen for '{request.item}': {', '.join(types)}."))
-    else:
-        types = list(dict.fromkeys(request.anomaly_types))
-    if not types or any(not name.strip() for name in types):
-        raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
-    too_long = next((name for name in [request.item, *types] if len(name) > MOST_NAME_CHARACTERS), None)
-    if too_long is not None:
-        raise RunError(
-            f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
-        )
-    return [TypePlan(name, folder, request.count) for name, folder in zip(types, choose_folders(types), strict=True)]
-
-
-@contextmanager
-def _own(run_dir: Path) -> Generator[None]:
-    """Make the run folder and hold it for this process.
-
-    Raises:
-        RunError: it cannot be written, is in use, or holds something that is no run.
-    """
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        strangers = [path.name for path in run_dir.iterdir() if not path.name.startswith((".", *_OWN_FILES))]
-        if strangers and not (run_dir / RUN_FILE).exists():
-            raise RunError(
-                f"{run_dir} is not empty and holds no run ({', '.join(sorted(strangers)[:5])}). Choose a new folder."
-            )
-        lock = FileLock(run_dir / "run.lock", timeout=0)
-        lock.acquire()
-    except Timeout:
-        raise RunError(f"{run_dir} is in use by another process. Wait for it to end, or choose another folder.") from None
-    except OSError as error:
-        raise RunError(
-            f"cannot use {run_dir} as run folder: {error.strerror or error}. Choose one that can be written."
-        ) from error
-    try:
-        if shutil.disk_usage(run_dir).free == 0:
-            raise RunError(f"there is no space left for {run_dir}. Make room, then give the same command again.")
-        yield
-    finally:
-        lock.release()
 
 
 def _is_outage(trajectory: Trajectory) -> bool:

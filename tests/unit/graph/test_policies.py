@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.conversations import SPEC, Conversation, call_image, call_knowledge
+from helpers.conversations import SPEC, Conversation, answer, call_image, call_knowledge
 
 from anomalyagent.configs.schema import PolicySettings
 from anomalyagent.errors import PolicyError
+from anomalyagent.graph.nodes import conclude
 from anomalyagent.graph.policies import make_policy
 from anomalyagent.graph.policies.expert import ExpertPolicy, adjust_spec
 from anomalyagent.graph.policies.scripted import ScriptedPolicy
@@ -169,3 +170,11 @@ def test_a_script_that_cannot_be_played_is_refused(options: dict[str, Any]) -> N
 async def test_the_expert_goes_on_without_knowledge_that_cannot_be_had() -> None:
     talk = Conversation().prompt().image().judge(1.0, [FAINT]).failing(call_knowledge())
     assert (await next_call(talk)).name == "image_gen"
+
+
+def test_an_image_whose_mask_is_empty_is_not_accepted() -> None:
+    talk = Conversation().prompt().image().judge(8.0).mask().act(answer("success", 2, True))
+    assert conclude(talk.view.progress, None)[0] == "accepted"
+    progress = talk.view.progress
+    progress.masks[0].result.area_fraction = 0.0
+    assert conclude(progress, None) == ("rejected", "its mask is empty: nothing visible changed.")

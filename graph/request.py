@@ -1,0 +1,110 @@
+"""What a run is asked for, and the folder it takes: checked before anything is made."""
+
+import shutil
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import RunError
+from anomalyagent.graph.events import Event, Note
+from anomalyagent.graph.names import choose_folders
+from anomalyagent.graph.report import REPORT_FILE
+from anomalyagent.graph.runfile import RUN_FILE
+from anomalyagent.graph.tasks import TypePlan
+from anomalyagent.graph.worker import CHECKPOINTS
+from anomalyagent.knowledge.cards import load_cards, types_for_item
+
+__all__ = ["Request", "hold_run_folder", "plan_types"]
+
+MOST_AUTO_TYPES = 8
+"""Types that `auto` chooses for an item that no card names."""
+MOST_NAME_CHARACTERS = 200
+"""Of an item and of an anomaly type, as the tools take them."""
+_OWN_FILES = (RUN_FILE, "run.lock", "trajectories", "images", "dataset", "rejected", REPORT_FILE, CHECKPOINTS)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted.
+
+    Attributes:
+        normals: folders or files of good parts, or MVTec categories (then `train/good` is used).
+        item: what the photos show, in words.
+        anomaly_types: free texts, used verbatim; `auto`: those that the knowledge cards name for the item.
+        count: accepted samples of each type.
+        out: the run folder; made if missing.
+        jobs: processes.
+        max_rounds: overrides `limits.rounds`.
+        keep_rejected: also keep the best images of tasks that did not pass.
+        command: command line to note in run.json.
+    """
+
+    normals: list[Path]
+    item: str
+    anomaly_types: list[str] | Literal["auto"]
+    count: int
+    out: Path
+    jobs: int = 1
+    max_rounds: int | None = None
+    keep_rejected: bool = False
+    command: list[str] = field(default_factory=list[str])
+
+
+def plan_types(request: Request, settings: Settings, tell: Callable[[Event], None]) -> list[TypePlan]:
+    """Types of the run, each once, with their folders.
+
+    Raises:
+        RunError: no type, an empty text, or one that cannot be a folder.
+    """
+    if not request.item.strip():
+        raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
+    if request.anomaly_types == "auto":
+        cards = types_for_item(load_cards(settings.knowledge.folders), request.item)
+        known = any(not card.is_general for card in cards)
+        types = [card.anomaly_type for card in (cards if known else cards[:MOST_AUTO_TYPES])]
+        tell(Note("info", f"anomaly types chosen for '{request.item}': {', '.join(types)}."))
+    else:
+        types = list(dict.fromkeys(request.anomaly_types))
+    if not types or any(not name.strip() for name in types):
+        raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
+    too_long = next((name for name in [request.item, *types] if len(name) > MOST_NAME_CHARACTERS), None)
+    if too_long is not None:
+        raise RunError(
+            f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
+        )
+    return [TypePlan(name, folder, request.count) for name, folder in zip(types, choose_folders(types), strict=True)]
+
+
+@contextmanager
+def hold_run_folder(run_dir: Path) -> Generator[None]:
+    """Make the run folder and hold it for this process.
+
+    Raises:
+        RunError: it cannot be written, is in use, or holds something that is no run.
+    """
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        strangers = [path.name for path in run_dir.iterdir() if not path.name.startswith((".", *_OWN_FILES))]
+        if strangers and not (run_dir / RUN_FILE).exists():
+            raise RunError(
+                f"{run_dir} is not empty and holds no run ({', '.join(sorted(strangers)[:5])}). Choose a new folder."
+            )
+        lock = FileLock(run_dir / "run.lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"{run_dir} is in use by another process. Wait for it to end, or choose another folder.") from None
+    except OSError as error:
+        raise RunError(
+            f"cannot use {run_dir} as run folder: {error.strerror or error}. Choose one that can be written."
+        ) from error
+    try:
+        if shutil.disk_usage(run_dir).free == 0:
+            raise RunError(f"there is no space left for {run_dir}. Make room, then give the same command again.")
+        yield
+    finally:
+        lock.release()
