@@ -96,8 +96,8 @@ class KnowledgeSettings(_Section):
 class DatasetSettings(_Section):
     """How the data set of a run is written."""
 
-    link_normals: bool = Field(
-        default=True, description="Hard-link normal PNGs into the run where the file system allows it, else copy."
+    link_images: bool = Field(
+        default=True, description="Hard-link images/ into the data set where the file system allows it, else copy."
     )
 
 

@@ -111,7 +111,7 @@ class _Session:
             self._ledger,
             self._read,
             self._sources,
-            link=settings.dataset.link_normals,
+            link=settings.dataset.link_images,
             keep_rejected=request.keep_rejected,
         )
 

@@ -35,7 +35,7 @@ __all__ = [
 
 RUN_FILE = "run.json"
 RUN_VERSION = 1
-FREE_SETTINGS = ("dataset.link_normals", "knowledge.cache_dir", "limits.tool_timeout_s", "limits.trajectory_timeout_s")
+FREE_SETTINGS = ("dataset.link_images", "knowledge.cache_dir", "limits.tool_timeout_s", "limits.trajectory_timeout_s")
 MOST_REASONS = 40
 MOST_DIFFERENCES = 12
 

@@ -1,6 +1,7 @@
 """What is installed is what is in the tree: every subpackage is listed, and a wheel works away from the checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
