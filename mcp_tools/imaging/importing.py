@@ -98,7 +98,7 @@ class PhotoCache:
         max_bytes: memory for decoded photos; the least recently used leave first.
     """
 
-    def __init__(self, max_bytes: int = 128 * 2**20) -> None:
+    def __init__(self, max_bytes: int = 48 * 2**20) -> None:
         self._max_bytes = max_bytes
         self._photos: OrderedDict[tuple[Path, int, int], Photo] = OrderedDict()
         self._used = 0
