@@ -20,7 +20,19 @@ from numpy.typing import NDArray
 
 from anomalyagent.errors import ImageError
 
-__all__ = ["GOOD", "Images", "Labelled", "Masks", "RealSet", "Stack", "choose", "load_stack", "read_labelled", "read_real"]
+__all__ = [
+    "GOOD",
+    "Images",
+    "Labelled",
+    "Masks",
+    "RealSet",
+    "Stack",
+    "choose",
+    "list_images",
+    "load_stack",
+    "read_labelled",
+    "read_real",
+]
 
 GOOD = "good"
 """The type of images without a defect."""
@@ -87,7 +99,7 @@ def read_labelled(root: Path, skip_types: Sequence[str] = ()) -> list[Labelled]:
     for folder in folders:
         if folder.name in skip_types:
             continue
-        for image in _list_images(folder):
+        for image in list_images(folder):
             mask = root / "ground_truth" / folder.name / f"{image.stem}_mask.png"
             if not mask.is_file():
                 raise ImageError(f"{image} has no mask: expected {mask}.")
@@ -128,15 +140,20 @@ def load_stack(files: Sequence[Labelled], size_px: int) -> Stack:
     return Stack(images, masks, [file.anomaly_type for file in files])
 
 
-def _good(folder: Path) -> list[Labelled]:
-    return [Labelled(path, None, GOOD) for path in _list_images(folder)]
+def list_images(folder: Path, *, deep: bool = False) -> list[Path]:
+    """Image files of a folder, sorted; `deep`: of its subfolders too.
 
-
-def _list_images(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
+    Raises:
+        ImageError: there are none.
+    """
+    found = sorted(path for path in folder.glob("**/*" if deep else "*") if path.suffix.lower() in _SUFFIXES)
     if not found:
-        raise ImageError(f"{folder} holds no images (MVTec layout is needed).")
+        raise ImageError(f"{folder} holds no images.")
     return found
+
+
+def _good(folder: Path) -> list[Labelled]:
+    return [Labelled(path, None, GOOD) for path in list_images(folder)]
 
 
 def _group(files: Sequence[Labelled]) -> dict[str, list[Labelled]]:

@@ -5,7 +5,7 @@ of the true regions against the false-positive rate, up to a rate of 0.3, divide
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -24,7 +24,8 @@ _PRO_LIMIT = 0.3
 _POOL_PX, _POOL_AT_PX = 21, 256
 
 
-class Scores(NamedTuple):
+@dataclass(frozen=True)
+class Scores:
     """All in 0..1."""
 
     image_auroc: float

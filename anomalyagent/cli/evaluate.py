@@ -1,0 +1,99 @@
+"""`anomalyagent evaluate`: does what was made train a detector that finds real defects?"""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Measure on real defects what synthetic ones teach a detector.", no_args_is_help=True)
+
+
+@app.callback()
+def _evaluate() -> None:  # pyright: ignore[reportUnusedFunction]
+    """Measure on real defects what synthetic ones teach a detector."""
+
+
+@app.command()
+def localize(
+    real: Annotated[Path, typer.Option(help="Real data set in MVTec layout, one category.")],
+    out: Annotated[Path, typer.Option(help="Markdown table; .csv and .json are written beside it.")],
+    synthetic: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=DIR", help="A contender: data set in MVTec layout, e.g. ours=runs/x/dataset/bottle; repeatable."
+        ),
+    ] = None,
+    peers: Annotated[
+        str, typer.Option(help="Published recipes, commas between: cutpaste, draem, nsa, memseg, perlin, croppaste (few-shot).")
+    ] = "",
+    oracle: Annotated[bool, typer.Option(help="Train on the first third of the real defects, too: the mark to reach.")] = True,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each contender. One alone proves nothing.")] = 3,
+    count: Annotated[int, typer.Option(min=1, help="Anomaly images of each contender.")] = 200,
+    paper: Annotated[
+        bool, typer.Option("--paper/--fast", help="The paper's size (a GPU for hours), or one for a CPU (minutes a training).")
+    ] = False,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")] = None,
+    skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
+    textures: Annotated[
+        Path | None, typer.Option(help="Foreign textures for draem and memseg (e.g. DTD); unset: drawn ones.")
+    ] = None,
+    sheets: Annotated[
+        Path | None, typer.Option(help="Folder for pictures: test image, truth and map of each contender (seed 0).")
+    ] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Finished trainings, kept to resume; unset: .work beside the table.")
+    ] = None,
+) -> None:
+    """Train a UNet from scratch on each contender's images and test it on real defects.
+
+    The same command again resumes: no training is done twice. Set OMP_NUM_THREADS to choose the number of threads.
+    """
+    from dataclasses import replace
+
+    from anomalyagent.errors import BackendUnavailableError
+
+    try:
+        from anomalyagent.training.evaluation.compare import Comparison, compare
+        from anomalyagent.training.evaluation.localize import FAST, PAPER
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("torch", "sklearn"):
+            raise
+        raise BackendUnavailableError(
+            f"evaluation needs the Python module '{error.name}', which is not installed. Run: pip install 'anomalyagent[eval]'"
+        ) from error
+
+    preset = PAPER if paper else FAST
+    comparison = Comparison(
+        real=real,
+        synthetic=_read_named(synthetic or []),
+        peers=[name.strip() for name in peers.split(",") if name.strip()],
+        oracle=oracle,
+        seeds=seeds,
+        count=count,
+        preset=preset if steps is None else replace(preset, steps=steps),
+        out=out,
+        work=work or out.parent / ".work",
+        skip_types=skip_type or [],
+        textures=textures,
+        sheets=sheets,
+    )
+    compare(comparison, typer.echo)
+    typer.echo(f"\n{out.read_text('utf-8')}")
+    typer.echo(f"table  {out}")
+
+
+def _read_named(options: list[str]) -> dict[str, Path]:
+    named: dict[str, Path] = {}
+    for option in options:
+        name, equals, folder = option.partition("=")
+        if not equals or not folder or not re.fullmatch(r"[\w.-]+", name):
+            raise typer.BadParameter(
+                f"'{option}' is not NAME=DIR with a name of letters, digits, '_', '-' and '.'.", param_hint="--synthetic"
+            )
+        if name in named:
+            raise typer.BadParameter(f"the name '{name}' is used twice.", param_hint="--synthetic")
+        named[name] = Path(folder)
+    return named

@@ -1,0 +1,127 @@
+"""Who takes part in a comparison, and the images that each brings: data sets of the user, peers, and the oracle."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from rapidfuzz import process
+
+from anomalyagent.errors import ConfigError, ImageError
+from anomalyagent.mcp_tools.imaging.foreground import find_foreground
+from anomalyagent.training.evaluation.datasets import (
+    Images,
+    Labelled,
+    Masks,
+    Stack,
+    choose,
+    list_images,
+    load_stack,
+    read_labelled,
+    read_real,
+)
+from anomalyagent.training.evaluation.peers import PEERS, Material
+
+__all__ = ["ORACLE", "Contender", "Ground", "gather_contenders", "load_ground"]
+
+ORACLE = "oracle"
+
+
+class Ground(NamedTuple):
+    """What all contenders share: normal images to train with, real defects to look at (first third), the test set."""
+
+    normals: Images
+    few_shot: Stack
+    test: Stack
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`bring(seed)` gives its anomaly images; `few_shot` says that it has seen real defects of the item."""
+
+    name: str
+    bring: Callable[[int], Stack]
+    few_shot: bool = False
+
+
+def load_ground(real: Path, skip_types: Sequence[str], size_px: int) -> Ground:
+    """Decode a real data set.
+
+    Raises:
+        ImageError: it is not in MVTec layout, or a file cannot be decoded.
+    """
+    split = read_real(real, skip_types)
+    return Ground(
+        load_stack(split.train_good, size_px).images, load_stack(split.few_shot, size_px), load_stack(split.test, size_px)
+    )
+
+
+def gather_contenders(
+    ground: Ground,
+    synthetic: Mapping[str, Path],
+    peers: Sequence[str],
+    count: int,
+    *,
+    oracle: bool,
+    textures: Path | None = None,
+) -> list[Contender]:
+    """The oracle first, then the user's data sets, then the peers.
+
+    Args:
+        synthetic: name -> folder in MVTec layout.
+        count: images of each contender; the oracle and smaller data sets bring what they have.
+        textures: folder of foreign textures for the peers that want them.
+    Raises:
+        ConfigError: a peer is unknown, or a name is used twice.
+        ImageError: a folder holds no images with masks.
+    """
+    for name in peers:
+        if name not in PEERS:
+            close = process.extractOne(name, list(PEERS))
+            guess = f"; did you mean '{close[0]}'?" if close else ""
+            raise ConfigError(f"unknown peer '{name}'{guess} Known: {', '.join(PEERS)}.")
+    names = [*([ORACLE] if oracle else []), *synthetic, *peers]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"contenders need names of their own; used twice: {', '.join(repeated)}.")
+    if not names:
+        raise ConfigError("nothing to evaluate: give --synthetic NAME=DIR, --peers or --oracle.")
+    size_px = ground.normals.shape[1]
+    found: list[Contender] = []
+    if oracle:
+        if not len(ground.few_shot.images):
+            raise ImageError("the oracle needs at least three real images of an anomaly type; leave it out with --no-oracle.")
+        found.append(Contender(ORACLE, lambda _seed: ground.few_shot, few_shot=True))
+    for name, folder in synthetic.items():
+        found.append(_from_folder(name, read_labelled(folder), count, size_px))
+    if peers:
+        material = Material(
+            ground.normals, _find_foregrounds(ground.normals), ground.few_shot, _load_textures(textures, size_px)
+        )
+        found += [_from_peer(name, material, count) for name in peers]
+    return found
+
+
+def _from_folder(name: str, files: list[Labelled], count: int, size_px: int) -> Contender:
+    def bring(seed: int) -> Stack:
+        stack = load_stack(choose(files, count, seed), size_px)
+        seen = np.flatnonzero(stack.masks.any(axis=(1, 2))).tolist()  # a speck can vanish when the image is made smaller
+        if not seen:
+            raise ImageError(f"every mask of '{name}' is empty.")
+        return Stack(stack.images[seen], stack.masks[seen], [stack.types[index] for index in seen])
+
+    return Contender(name, bring)
+
+
+def _from_peer(name: str, material: Material, count: int) -> Contender:
+    peer = PEERS[name]
+    return Contender(name, lambda seed: peer.make(material, count, seed), peer.few_shot)
+
+
+def _find_foregrounds(images: Images) -> Masks:
+    return np.stack([find_foreground(image.astype(np.float32) / 255) for image in images])
+
+
+def _load_textures(folder: Path | None, size_px: int) -> Images:
+    files = [] if folder is None else [Labelled(path, None, "texture") for path in list_images(folder, deep=True)]
+    return load_stack(files, size_px).images
