@@ -8,13 +8,14 @@ export OPENCV_LOG_LEVEL = ERROR
 # Two threads on a small shared machine are slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint bench pictures clean
+.PHONY: help demo test lint bench bench-kill pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
 	@echo "make test      install everything and run the whole test suite"
 	@echo "make lint      style, types, layers"
 	@echo "make bench     measured times and memory beside their budgets"
+	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -44,6 +45,9 @@ lint: $(VENV)/.all
 
 bench: $(VENV)/.all
 	$(BIN)/python tests/bench/budgets.py
+
+bench-kill: $(VENV)/.all
+	$(BIN)/python tests/bench/kill.py
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

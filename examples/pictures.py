@@ -1,6 +1,6 @@
 """The pictures of README.md, put together from what `make demo` made.
 
-    python examples/pictures.py --run demo_run --out docs/pictures
+python examples/pictures.py --run demo_run --out docs/pictures
 """
 
 import argparse
