@@ -5,7 +5,8 @@
 2. The candidate is an object when its colour is well apart, its outline lies on real edges and it holds together;
    otherwise the photo shows a surface that fills the frame. A candidate that only lies along the border is itself the
    background, seen beside an object that reaches most of the border.
-3. Holes are filled unless they look just like the background (a nut's hole stays a hole).
+3. Holes are filled unless they look like the background, in full light or in the object's shadow (a nut's hole stays a hole,
+   the dark mouth of a bottle on a light table does not). Shadows that the object casts beside itself are background too.
 4. The outline is drawn again at the photo's own resolution.
 """
 
@@ -29,7 +30,11 @@ _MIN_EDGE = 0.45  # part of the separation (10 units are always enough) that mus
 # (smoothing in pixels, how far a border pixel may lie off the background's colour and still shape it), most usual case first:
 # an even or unevenly lit backdrop; an object that reaches much of the border; a textured backdrop
 _ATTEMPTS = ((0.8, 20.0), (0.8, 3.0), (2.0, 6.0))
-_MIN_EDGE_RATIO = 2.0  # steepness of the outline against that of the background
+_MIN_EDGE_RATIO = 3.0  # steepness of the outline against the steepest tenth of the background
+_MIN_CLEARNESS = 5.0  # step that four fifths of the outline exceed, against how uneven the background is beside it
+# light that the background gets in the object's shadow, against full light: beside it, typically in a hole, deep in a hole
+_CAST_SHADE, _HOLE_SHADE, _DEEP_SHADE, _FULL_LIGHT = 0.27, 0.2, 0.02, 0.97
+_SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
 _MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
 
 _BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
@@ -46,7 +51,7 @@ def find_foreground(rgb: RGB) -> Mask:
         smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), smoothing_px, borderType=cv2.BORDER_REFLECT), np.float32)
         mask = _find_object(smooth, pull)
         sides = None if mask is None else _measure_sides(mask, smooth)
-        if mask is not None and sides is not None and _is_object(mask, smooth, sides):
+        if mask is not None and sides is not None and _is_object(mask, sides):
             break
     else:
         return np.ones((height, width), np.bool_)
@@ -67,7 +72,8 @@ def _shrink(rgb: RGB, side: int) -> RGB:
 
 
 def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
-    distance, spread = _distance_from_border(lab, pull)
+    expected, spread = _background_of(lab, pull)
+    distance = _length(lab - expected)
     levels = np.clip(distance * 4.0, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     threshold = max(0.7 * min(otsu / 4.0, 25.0), 3.0 * spread, 3.0)
@@ -79,7 +85,12 @@ def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
         mask = _keep_main_parts(1 - mask)
         mask = _fill_holes(mask, None)
     elif mask.any():
-        mask = _fill_holes(mask, distance < max(2.0 * spread, 0.35 * threshold, 2.0))
+        alike = distance < max(2.0 * spread, 0.35 * threshold, 2.0)
+        light = _light_on_background(lab, expected)
+        mask = _fill_holes(mask, alike)
+        for least in (_DEEP_SHADE, _HOLE_SHADE):  # a dark object looks like the deepest shade itself
+            mask = _open_holes(mask, alike | ((light >= least) & (light <= _FULL_LIGHT)), light, lab, expected)
+        mask = _without_cast_shadow(mask, (light >= _CAST_SHADE) & (light <= _FULL_LIGHT), lab)
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= 1.0 - _MIN_SHARE:
         return None
@@ -89,8 +100,8 @@ def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
     return mask
 
 
-def _distance_from_border(lab: Lab, pull: float) -> tuple[Field, float]:
-    """Colour distance of every pixel from a quadratic colour surface fitted to the border, and the spread of the border."""
+def _background_of(lab: Lab, pull: float) -> tuple[Lab, float]:
+    """Background colour at every pixel, a quadratic surface fitted to the border, and the spread of the border about it."""
     everywhere, border = _terms(*lab.shape[:2])
     terms, target = everywhere[border], lab.reshape(-1, 3)[border]
     # start from the most frequent border colour, so that an object reaching the border does not pull the fit
@@ -105,9 +116,8 @@ def _distance_from_border(lab: Lab, pull: float) -> tuple[Field, float]:
         normal = (terms * weight[:, None]).T @ terms + stiffness * weight.sum()
         coefficients = np.linalg.solve(normal, terms.T @ (target * weight[:, None])).astype(np.float32)
         off = _length(target - terms @ coefficients)
-    expected = np.asarray(everywhere @ coefficients, np.float32)
-    distance = _length(lab - expected.reshape(lab.shape))
-    return distance, 1.4826 * float(np.median(off[weight >= np.median(weight)]))
+    expected = np.asarray(everywhere @ coefficients, np.float32).reshape(lab.shape)
+    return expected, 1.4826 * float(np.median(off[weight >= np.median(weight)]))
 
 
 def _length(difference: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -187,9 +197,69 @@ def _fill_holes(mask: _SmallMask, like_background: Mask | None) -> _SmallMask:
     return mask
 
 
+def _light_on_background(lab: Lab, expected: Lab) -> NDArray[np.float32]:
+    """(...) light that would make the background look like each pixel, 1 in full light; 0 where no light would."""
+    # lightness + 16 goes with the cube root of the light, and the chroma of a body with the same root
+    low, high = (np.maximum(color[..., 0], np.float32(0.0)) + np.float32(16.0) for color in (lab, expected))
+    root = low / high
+    tint = _length(np.asarray(lab[..., 1:] - expected[..., 1:] * root[..., None], np.float32))
+    return np.where(tint <= _SHADE_TINT, root**3, 0.0).astype(np.float32)
+
+
+def _without_cast_shadow(mask: _SmallMask, shaded: Mask, lab: Lab) -> _SmallMask:
+    """The candidate without shadows on the background around it: smooth, and clearly lighter than what stays.
+
+    A grey object also looks like a shadow of a lighter grey background, and so do parts of it; only what lies between
+    the background and a much darker or otherwise coloured main part is taken away.
+    """
+    calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < 12.0)
+    doubtful = _reaching_outside(np.asarray((mask > 0) & shaded & calm, np.uint8), mask)
+    rest = np.asarray(cv2.morphologyEx(mask * (1 - doubtful), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+    if not doubtful.any() or int(rest.sum()) * 2 < int(mask.sum()):
+        return mask
+    # the blurred outline of the object looks like shadow as well
+    kept = np.asarray(cv2.dilate(rest, _BOX3), np.uint8) & mask
+    kept = np.asarray(cv2.morphologyEx(kept, cv2.MORPH_OPEN, _BOX3), np.uint8) | rest
+    return _keep_main_parts(kept)
+
+
+def _reaching_outside(part: _SmallMask, mask: _SmallMask) -> _SmallMask:
+    """The components of `part` that touch what is not in `mask`."""
+    labels = np.asarray(cv2.connectedComponents(part, connectivity=4)[1])
+    touching = np.unique(labels[cv2.erode(mask, _BOX3) == 0])
+    return np.asarray(np.isin(labels, touching[touching > 0]), np.uint8)
+
+
+def _open_holes(mask: _SmallMask, like_background: Mask, light: Field, lab: Lab, expected: Lab) -> _SmallMask:
+    """Cut regions out of the object that it encloses and that look like background in full light or in shadow.
+
+    Such a region must be clearly nearer to the background than to the object right around it.
+    """
+    inner = np.asarray(cv2.erode(mask, _BOX3), np.uint8)
+    candidate = np.asarray(cv2.morphologyEx(np.asarray(like_background, np.uint8) & inner, cv2.MORPH_OPEN, _BOX3), np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(candidate, connectivity=4)
+    for label in range(1, count):
+        if stats[label][cv2.CC_STAT_AREA] < 0.003 * mask.size:
+            continue
+        hole = np.asarray(labels == label, np.uint8)
+        wide = np.asarray(cv2.dilate(hole, np.ones((9, 9), np.uint8)), np.bool_)
+        ring = wide & (cv2.dilate(hole, _BOX5) == 0)
+        if not ring.any() or float(mask[ring].mean()) < 0.95:  # it reaches the outside
+            continue
+        inside = np.asarray(hole, np.bool_)
+        if float(np.median(light[inside])) < _HOLE_SHADE:
+            continue
+        to_background = float(np.median(_length(lab[inside] - expected[inside])))
+        to_object = np.percentile(_length(lab[ring] - _median_color(lab[inside])), 20.0)
+        if to_object > max(1.5 * to_background, _MIN_SEPARATION):
+            mask = mask & (1 - np.asarray(cv2.dilate(hole, _BOX3), np.uint8))
+    return mask
+
+
 class _Sides(NamedTuple):
     """Surely object and surely background around the outline of a small mask, and their local mean colours."""
 
+    lab: Lab
     inner: Mask
     outer: Mask
     inside: Lab
@@ -200,19 +270,20 @@ def _measure_sides(mask: _SmallMask, lab: Lab) -> _Sides | None:
     inner, outer = np.asarray(cv2.erode(mask, _BOX5) > 0), np.asarray(cv2.dilate(mask, _BOX5) == 0)
     if not inner.any() or not outer.any():
         return None
-    return _Sides(inner, outer, _local_mean(lab, inner), _local_mean(lab, outer))
+    return _Sides(lab, inner, outer, _local_mean(lab, inner, 13), _local_mean(lab, outer, 13))
 
 
-def _local_mean(lab: Lab, where: Mask) -> Lab:
-    """Mean over a window of 13 x 13 pixels of those that `where` is true for."""
+def _local_mean(lab: Lab, where: Mask, side_px: int) -> Lab:
+    """Mean over a square window of those pixels that `where` is true for; 0 where there are none."""
     weight = where.astype(np.float32)
     stack = np.dstack([lab * weight[..., None], weight])
-    total = np.asarray(cv2.blur(stack, (13, 13), borderType=cv2.BORDER_REFLECT), np.float32)
+    total = np.asarray(cv2.blur(stack, (side_px, side_px), borderType=cv2.BORDER_REFLECT), np.float32)
     return np.asarray(total[..., :3] / np.maximum(total[..., 3:], 1e-6), np.float32)
 
 
-def _is_object(mask: _SmallMask, lab: Lab, sides: _Sides) -> bool:
+def _is_object(mask: _SmallMask, sides: _Sides) -> bool:
     """Well apart in colour from the background, with its outline on real edges, and in few pieces."""
+    lab = sides.lab
     contours, _ = cv2.findContours(np.pad(mask, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     outline = sum(cv2.arcLength(contour, True) for contour in contours)
     if outline**2 > _MAX_COMPLEXITY * float(mask.sum()):
@@ -229,7 +300,23 @@ def _is_object(mask: _SmallMask, lab: Lab, sides: _Sides) -> bool:
     steepest = np.asarray(cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, _BOX3), np.float32)
     slope = np.maximum(np.maximum(steepest[..., 0], steepest[..., 1]), steepest[..., 2])
     edge = float(np.median(cv2.dilate(slope, _BOX3)[along]))
-    return crisp >= 0.7 and edge >= _MIN_EDGE_RATIO * float(np.percentile(_sample(slope[sides.outer]), 75.0))
+    if crisp < 0.7 or edge < _MIN_EDGE_RATIO * float(np.percentile(_sample(slope[sides.outer]), 90.0)):
+        return False
+    return _is_clear(along, sides)
+
+
+def _is_clear(along: Mask, sides: _Sides) -> bool:
+    """True when nearly the whole outline is a step that the background beside it could not show by itself.
+
+    It tells an object from the brighter part of an unevenly lit or spotted surface, whose outline is drawn by the threshold.
+    """
+    inside, outside = _local_mean(sides.lab, sides.inner, 7), _local_mean(sides.lab, sides.outer, 7)
+    known = along & inside.any(axis=2) & outside.any(axis=2)
+    if not known.any():
+        return False
+    step = float(np.percentile(_length(inside[known] - outside[known]), 20.0))
+    uneven = np.abs(sides.lab[sides.outer] - sides.outside[sides.outer]).max(axis=1)
+    return step >= _MIN_CLEARNESS * float(np.percentile(_sample(uneven), 90.0))
 
 
 def _refine(fine: RGB, mask: _SmallMask, sides: _Sides) -> Mask:
@@ -246,6 +333,12 @@ def _refine(fine: RGB, mask: _SmallMask, sides: _Sides) -> Mask:
     to_outside = _length(here - sides.outside[at])
     # closeness to each side, tempered by the coarse outline
     share = to_outside / np.maximum(to_inside + to_outside, 1e-3)
-    found[near] = 0.6 * share + 0.4 * soft[near] >= 0.5
+    # what the background shows in a cast shadow is background, unless the object looks like that itself
+    light = _light_on_background(here, sides.outside[at])
+    shadow = (light >= _CAST_SHADE) & (light <= _FULL_LIGHT) & (to_inside > _SHADE_TINT)
+    inner = _light_on_background(sides.lab[sides.inner], _median_color(sides.lab[sides.outer]))
+    if float(((inner >= _CAST_SHADE) & (inner <= _FULL_LIGHT)).mean()) > 0.3:
+        shadow &= _light_on_background(sides.inside[at], sides.outside[at]) < _CAST_SHADE
+    found[near] = (0.6 * share + 0.4 * soft[near] >= 0.5) & ~shadow
     cleaned = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, _BOX3)
     return np.asarray(cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _BOX3), np.bool_)

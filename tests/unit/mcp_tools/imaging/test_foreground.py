@@ -1,0 +1,64 @@
+"""What is background although it is dark or enclosed, and what is object although it is dark: holes, shadows, spots."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anomalyagent.mcp_tools.imaging.foreground import find_foreground
+
+SIDE = 200
+Y, X = np.mgrid[0:SIDE, 0:SIDE].astype(np.float64)
+R = np.hypot(X - 100, Y - 100)
+
+
+def _photo(colour: NDArray[np.float64], seed: int = 0) -> NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    soft = cv2.GaussianBlur(colour, (0, 0), 0.8) + rng.normal(0.0, 0.008, colour.shape)
+    return np.clip(soft, 0.0, 1.0).astype(np.float32)
+
+
+def _ring(background: float, body: float, hole: float) -> NDArray[np.float32]:
+    image = np.full((SIDE, SIDE, 3), background)
+    image[R < 70] = body
+    image[R < 34] = hole * (0.75 + 0.004 * X[R < 34, None])
+    return _photo(image)
+
+
+@pytest.mark.parametrize(("bench", "hole"), [(0.22, 0.16), (0.22, 0.12), (0.75, 0.55)])
+def test_a_hole_in_whose_depth_the_bench_lies_in_shadow_is_background(bench: float, hole: float) -> None:
+    found = find_foreground(_ring(bench, 0.72 if bench < 0.5 else 0.2, hole))
+    assert found[(R > 40) & (R < 64)].mean() > 0.98
+    assert found[R < 30].mean() < 0.05
+    assert found[R > 76].mean() < 0.01
+
+
+def test_the_dark_mouth_of_a_bottle_on_a_light_table_is_object() -> None:
+    found = find_foreground(_ring(0.95, 0.3, 0.12))
+    assert found[R < 66].all()
+
+
+def test_a_cast_shadow_beside_a_part_and_between_its_leads_is_background() -> None:
+    image = np.ones((SIDE, SIDE, 3)) * np.array([0.66, 0.67, 0.70])
+    leads = (Y >= 80) & (Y < 160) & (X > 30) & (X < 175) & ((X.astype(int) - 32) % 34 < 13)
+    body = (Y > 40) & (Y < 90) & (X > 25) & (X < 180)
+    dark = cv2.GaussianBlur(np.roll((leads | body).astype(np.float64), (6, 7), (0, 1)), (0, 0), 3.0)
+    image *= (1.0 - 0.35 * dark)[..., None]
+    image[leads] = (0.78, 0.62, 0.25)
+    image[body] = 0.17
+    found = find_foreground(_photo(image))
+    near = cv2.dilate((leads | body).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    inside = cv2.erode((leads | body).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    assert found[inside].mean() > 0.95
+    assert found[~near].mean() < 0.03
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_uneven_or_spotted_surface_fills_the_frame(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(0, 1, (3, SIDE, SIDE))
+    brushed = cv2.GaussianBlur(noise[0], (0, 0), sigmaX=0.7, sigmaY=14.0)
+    clouds = cv2.GaussianBlur(noise[1], (0, 0), 25.0)
+    ragged = clouds / clouds.std() + 0.6 * cv2.GaussianBlur(noise[2], (0, 0), 4.0) * 8.0
+    tone = 0.35 + 0.02 * brushed / brushed.std() + 0.25 / (1.0 + np.exp(-3.0 * ragged))
+    assert find_foreground(_photo(np.repeat(tone[..., None], 3, axis=2), seed)).all()
