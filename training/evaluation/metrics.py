@@ -95,7 +95,7 @@ def per_region_overlap(maps: Maps, masks: _Masks, limit: float = _PRO_LIMIT) -> 
     regions = 0
     for mask, added in zip(masks, gain, strict=True):
         count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-        added[mask] = (1.0 / stats[:, cv2.CC_STAT_AREA])[np.asarray(labels)[mask]]
+        added[mask] = (1.0 / np.maximum(stats[:, cv2.CC_STAT_AREA], 1))[np.asarray(labels)[mask]]
         regions += count - 1  # label 0 is the good rest
     order = np.argsort(maps, axis=None)[::-1]
     values, good = maps.ravel()[order], ~masks.ravel()[order]

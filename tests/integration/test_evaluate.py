@@ -1,0 +1,161 @@
+"""`evaluate localize`: whole, small, through the command line; and what a kill leaves behind."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+from helpers.defects import make_mvtec
+from typer.testing import CliRunner
+
+from anomalyagent.cli.evaluate import app
+from anomalyagent.errors import BackendUnavailableError, ConfigError
+from anomalyagent.training.evaluation.compare import Comparison, compare
+from anomalyagent.training.evaluation.localize import Preset
+
+torch.set_num_threads(1)
+TINY = Preset("tiny", 32, 2, 2, 30, 4, 5e-3, average=0.9, checks=2)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_mvtec(tmp_path_factory.mktemp("sets") / "widget", {"hole": 4, "spot": 3})
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_mvtec(tmp_path_factory.mktemp("sets") / "ours", {"spot": 8})
+
+
+def comparison(real: Path, ours: Path, folder: Path) -> Comparison:
+    return Comparison(
+        real=real,
+        synthetic={"ours": ours},
+        peers=["cutpaste", "croppaste"],
+        oracle=True,
+        seeds=2,
+        count=6,
+        preset=TINY,
+        out=folder / "table.md",
+        work=folder / "work",
+    )
+
+
+def test_a_whole_comparison_through_the_command_line(real: Path, ours: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table.md"
+    command = ["evaluate", "localize", "--real", str(real), "--synthetic", f"ours={ours}", "--peers", "nsa", "--seeds", "1"]
+    command += ["--count", "6", "--fast", "--steps", "1", "--skip-type", "hole", "--out", str(out), "--sheets", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "anomalyagent", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ours, seed 0: pixel AP" in done.stdout
+    assert "to go, about" in done.stdout
+    table = out.read_text("utf-8")
+    assert table in done.stdout
+    assert "| oracle (few-shot) | 1 | 1 |" in table
+    assert "| ours | 6 | 1 |" in table
+    assert "Left out: hole." in table
+    assert "hole |" not in table
+    rows = list(csv.DictReader(out.with_suffix(".csv").read_text("utf-8").splitlines()))
+    assert [row["contender"] for row in rows] == ["oracle", "ours", "nsa"]
+    record = json.loads(out.with_suffix(".json").read_text("utf-8"))
+    assert record["setting"]["preset"]["size_px"] == 128
+    assert len(list((tmp_path / ".work").glob("*.json"))) == 3
+    assert cv2.imread(str(tmp_path / "ours-spot.png")) is not None
+
+
+def test_a_comparison_that_was_killed_goes_on_and_trains_nothing_twice(real: Path, ours: Path, tmp_path: Path) -> None:
+    wanted = comparison(real, ours, tmp_path)
+
+    class KilledError(Exception):
+        pass
+
+    def die_after_the_second(line: str) -> None:
+        if line.startswith("ours, seed 0: pixel AP"):
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        compare(wanted, die_after_the_second)
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").glob("*.json")}
+    assert len(kept) == 2
+
+    lines: list[str] = []
+    results = compare(wanted, lines.append)
+    assert sum("kept from an earlier run" in line for line in lines) == 2
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert [(one.contender, one.seed) for one in results] == [
+        (name, seed) for seed in (0, 1) for name in ("oracle", "ours", "cutpaste", "croppaste")
+    ]
+
+    fresh = compare(replace(wanted, work=tmp_path / "other", out=tmp_path / "other.md"), lines.append)
+    assert [one.last for one in fresh] == [one.last for one in results]
+    assert (tmp_path / "other.md").read_bytes() == (tmp_path / "table.md").read_bytes()
+
+
+def test_new_images_in_a_data_set_are_trained_on_anew(real: Path, tmp_path: Path) -> None:
+    mine = make_mvtec(tmp_path / "mine", {"spot": 3})
+    wanted = replace(comparison(real, mine, tmp_path), peers=[], oracle=False, seeds=1, preset=replace(TINY, steps=2))
+    first = compare(wanted, lambda _line: None)
+    image = mine / "test" / "spot" / "000.png"
+    pixels = cv2.imread(str(image))
+    assert pixels is not None
+    cv2.imwrite(str(image), 255 - pixels)
+    again = compare(wanted, lambda _line: None)
+    assert first[0].key != again[0].key
+
+
+def test_the_table_is_there_before_the_last_contender_is_done(real: Path, ours: Path, tmp_path: Path) -> None:
+    wanted = replace(comparison(real, ours, tmp_path), peers=[], seeds=1, preset=replace(TINY, steps=2))
+    seen: list[str] = []
+
+    def look(line: str) -> None:
+        if line.startswith("ours, seed 0"):
+            seen.append(wanted.out.read_text("utf-8"))
+
+    compare(wanted, look)
+    assert "oracle" in seen[0]
+    assert "| ours |" not in seen[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"peers": ["cutpast"]}, "unknown peer 'cutpast'; did you mean 'cutpaste'"),
+        ({"synthetic": {"oracle": Path()}}, "used twice: oracle"),
+        ({"synthetic": {}, "peers": [], "oracle": False}, "nothing to evaluate"),
+    ],
+)
+def test_contenders_that_make_no_sense_are_refused_before_any_training(
+    real: Path, ours: Path, tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        compare(replace(comparison(real, ours, tmp_path), **change), lambda _line: None)
+
+
+def test_a_missing_torch_names_the_extra(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith("anomalyagent.training.evaluation")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = CliRunner().invoke(app, ["localize", "--real", str(real), "--out", str(tmp_path / "table.md")])
+    assert isinstance(result.exception, BackendUnavailableError)
+    assert "pip install 'anomalyagent[eval]'" in str(result.exception)
+
+
+@pytest.mark.parametrize("option", ["ours", "=dir", "ours=", "a/b=dir"])
+def test_a_contender_without_name_or_folder_is_wrong_usage(real: Path, tmp_path: Path, option: str) -> None:
+    arguments = ["localize", "--real", str(real), "--out", str(tmp_path / "table.md"), "--synthetic", option]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 2
+    assert "NAME=DIR" in result.output
