@@ -1,64 +1,116 @@
-"""Which card belongs to an item and a type as a person names them: by name, alias, last word, material. No index needed.
+"""Which card belongs to an item and a type as a person names them: by name, alias, last word, mechanism, material. No index.
 
 Ranks of a match, lower is better: 0 the own name, 1 its singular, 2 an alias, 3 the singular of an alias, 4 the last
 words are equal ("old glass bottle" ends with "glass bottle"), 5 the asked type is the last word of a name ("chip" and
-"small chip").
+"small chip"). Among last words the longer match wins: a "steel plate" is steel rather than a plate.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from anomalyagent.knowledge.card_models import Card
 from anomalyagent.knowledge.names import head_of, is_suffix, plain_name, singular_name
+from anomalyagent.knowledge.words.types import mechanism_of
 
-__all__ = ["find_card", "guess_material", "match_item", "rank_match", "types_for_item"]
+__all__ = ["Fit", "find_card", "find_fit", "guess_material", "match_item", "rank_match", "types_for_item"]
+
+_OWN_NAME = 1
+"""Ranks up to here are the card's own name."""
+
+_EQUAL_NAME = 3
+"""Ranks up to here mean equal names, not just equal last words."""
+
+_SURE = 0.5
+"""Words that name a mechanism at least this surely must agree with a card that only shares last words."""
+
+
+class _NameMatch(NamedTuple):
+    rank: int
+    minus_words: int
+    name: str
+
+
+class Fit(NamedTuple):
+    """A card found by names, and how its type was matched."""
+
+    card: Card
+    type_rank: int
+
+    @property
+    def is_own_name(self) -> bool:
+        """True when the asked type is the card's own name, not an alias or a longer text."""
+        return self.type_rank <= _OWN_NAME
 
 
 def rank_match(query: str, names: Iterable[tuple[str, int]], *, partial: bool = False) -> int | None:
     """Rank of the best match of `query` among (name, rank) pairs; None: no match."""
+    found = _best_match(query, names, partial=partial)
+    return None if found is None else found.rank
+
+
+def _best_match(query: str, names: Iterable[tuple[str, int]], *, partial: bool = False) -> _NameMatch | None:
     plain, single, head = plain_name(query), singular_name(query), head_of(query)
-    best: int | None = None
+    best: _NameMatch | None = None
     for name, rank in names:
+        words = 0
         if name == plain:
             found = rank
         elif name == single:
             found = max(rank, 1) if rank < 2 else 3
         elif name == head or is_suffix(name, head):
-            found = 4
+            found, words = 4, len(name.split())
         elif partial and is_suffix(head, name):
             found = 5
         else:
             continue
-        best = found if best is None else min(best, found)
+        if best is None or (found, -words) < best[:2]:
+            best = _NameMatch(found, -words, name)
     return best
 
 
 def match_item(cards: Sequence[Card], item: str) -> list[Card]:
     """Cards of the item whose name or alias fits best; empty when nothing fits. Materials of the grid count as items."""
-    ranked = [(rank, card) for card in cards if (rank := rank_match(item, card.item_names)) is not None]
+    ranked = [(match, card) for card in cards if (match := _best_match(item, card.item_names)) is not None]
     # A listed item beats a material of the grid whose alias fits equally well.
-    best = min(((rank, card.is_general) for rank, card in ranked), default=None)
-    found = [card for rank, card in ranked if (rank, card.is_general) == best]
+    best = min(((match.rank, match.minus_words, card.is_general) for match, card in ranked), default=None)
+    found = [card for match, card in ranked if (match.rank, match.minus_words, card.is_general) == best]
     return [card for card in found if card.item == found[0].item]
 
 
 def find_card(cards: Sequence[Card], item: str, anomaly_type: str) -> Card | None:
+    """The card of `find_fit`; None if there is none."""
+    fit = find_fit(cards, item, anomaly_type)
+    return None if fit is None else fit.card
+
+
+def find_fit(cards: Sequence[Card], item: str, anomaly_type: str) -> Fit | None:
     """The card of this item and type, by name or alias, whatever the case, separators and plurals; None if there is none.
 
-    Last words count too: "old glass bottle" finds "bottle", "deep scratch on the rim" finds "scratch".
+    Last words count too: "old glass bottle" finds "bottle", "deep scratch on the rim" finds "scratch". They count only where
+    they mean the same: "metal chip" is no "chip", and "dent" is no card whose alias is "cluster of small dents" but which
+    draws holes.
     """
-    best: tuple[int, int, int] | None = None
-    found: Card | None = None
-    for card in cards:
-        type_rank = rank_match(anomaly_type, card.type_names, partial=True)
-        if type_rank is None:
+    things = [(match, card) for card in cards if (match := _best_match(item, card.item_names)) is not None]
+    nearest = min((match[:2] for match, _ in things), default=(0, 0))
+    best: tuple[int, bool, int] | None = None
+    found: Fit | None = None
+    for thing, card in things:
+        if thing.rank > _EQUAL_NAME and thing[:2] != nearest:  # a "steel plate" is no dish, whatever is listed for dishes
             continue
-        item_rank = rank_match(item, card.item_names)
-        if item_rank is None:
+        kind = _best_match(anomaly_type, card.type_names, partial=True)
+        if kind is None or (kind.rank > _EQUAL_NAME and not _means_the_same(card, kind, item, anomaly_type)):
             continue
-        rank = (item_rank, int(card.is_general), type_rank)
+        rank = (thing.rank, card.is_general, kind.rank)
         if best is None or rank < best:
-            best, found = rank, card
+            best, found = rank, Fit(card, kind.rank)
     return found
+
+
+def _means_the_same(card: Card, kind: _NameMatch, item: str, anomaly_type: str) -> bool:
+    asked = mechanism_of(anomaly_type, item)
+    if asked.confidence < _SURE or any(variant.mechanism == asked.mechanism for variant in card.variants):
+        return True
+    return kind.rank == 4 and mechanism_of(kind.name, item).mechanism == asked.mechanism
 
 
 def guess_material(cards: Sequence[Card], item: str) -> str | None:

@@ -115,6 +115,9 @@ def _build_index() -> dict[tuple[str, ...], tuple[str, Mechanism, bool]]:
 
 _SOUND: Final = frozenset(_stems(term) for term in SOUND_TERMS)
 _INDEX: Final = _build_index()
+_PLAIN_COLORS: Final = frozenset(word for word in COLORS if " " not in word and not word.endswith("ed"))
+"""The adjective is no defect, though its stem is shared with one: a "yellow stain" is no yellowing."""
+
 _LONGEST: Final = max(len(key) for key in (*_INDEX, *_SOUND))
 
 
@@ -130,7 +133,7 @@ def find_terms(text: str) -> list[Hit]:
             if key in _SOUND:
                 at += length - 1
                 break
-            found = _INDEX.get(key)
+            found = None if length == 1 and words[at][2] in _PLAIN_COLORS else _INDEX.get(key)
             last = words[at + length - 1]
             if found is None or not re.fullmatch(r"[\w\s']*", text[words[at][0] : last[1]]):
                 continue

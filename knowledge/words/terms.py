@@ -72,15 +72,15 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "buckle", "sink mark", "sink", "squeeze", "squash", "crush", "press mark", "pressure mark", "imprint mark", "crease",
         "fold", "wrinkle", "hammer mark", "waviness", "orange peel", "pucker", "rumple", "crumple", "compressed",
         "concavity", "hollow", "impact mark", "blow mark", "ejector mark", "swelling", "blister", "pimple", "ridge",
-        "kiss mark", "crinkle", "push mark", "dished",
+        "kiss mark", "crinkle", "push mark", "dished", "paint run", "paint sag", "hail damage",
     ),
     "hole": (
         "hole", "honeycomb", "pinhole", "pin hole", "pit", "pitting", "pockmark", "pock mark", "pock", "puncture",
         "perforation", "poke", "prick", "blowhole", "blow hole", "gas hole", "gas pore", "pore", "porosity", "cavity",
         "void", "bubble", "air bubble", "gas bubble", "crater", "cratering", "fish eye", "fisheye", "worm hole", "wormhole",
         "borehole", "pierce", "pricked", "shrinkage cavity", "shrinkage", "sand hole", "missing hole fill", "solder void",
-        "insect hole", "pitted surface", "seed bubble", "bore", "moth hole", "burn through", "bullet hole", "stab",
-        "nail hole",
+        "insect hole", "insect bite", "pitted surface", "seed bubble", "bore", "moth hole", "burn through", "bullet hole",
+        "stab", "nail hole",
     ),
     "chip": (
         "chip", "chipping", "nick", "notch", "spall", "spalling", "flake", "flaking", "broken edge", "broken corner",
@@ -268,5 +268,6 @@ ITEM_RULES: tuple[ItemRule, ...] = (
     ),
     ItemRule(("wood", "timber", "lumber", "veneer"), ("resin", "pitch pocket"), "stain"),
     ItemRule(("paint", "painted", "lacquer", "varnish", "coating", "coated"), ("run", "sag"), "dent"),
+    ItemRule(("label", "sticker", "film", "laminate", "paint", "painted", "coating"), ("bubble", "air bubble"), "dent"),
     ItemRule(("zipper", "zip"), ("fabric", "fabric border", "fabric interior"), "cut"),
 )

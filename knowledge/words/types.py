@@ -6,6 +6,7 @@ from typing import NamedTuple
 from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.knowledge.words.lexer import find_terms, mend_typos, nearest_term, plain, stem
 from anomalyagent.knowledge.words.terms import DEFAULT_MECHANISM, GENERIC_TERMS, ITEM_RULES, PART_TERMS
+from anomalyagent.knowledge.words.values import COLORS
 
 __all__ = ["MechanismGuess", "mechanism_of"]
 
@@ -62,4 +63,6 @@ def _by_terms(text: str) -> MechanismGuess:
         best = max(strong, key=lambda hit: (hit.term not in PART_TERMS, len(hit.term.split())))
         whole = best.start == 0 and best.end == len(text)
         return MechanismGuess(best.mechanism, (1.0 if best.term == plain(best.mechanism) else 0.95) if whole else 0.8)
+    if hits and hits[0].term == "mark" and any(word in COLORS for word in text.split()):
+        return MechanismGuess("stain", 0.5)
     return MechanismGuess(hits[0].mechanism, 0.5) if hits else MechanismGuess(DEFAULT_MECHANISM, 0.0)

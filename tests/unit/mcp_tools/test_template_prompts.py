@@ -75,6 +75,19 @@ def test_unlisted_types_are_drawn_by_the_mechanism_that_their_words_name(
         assert f'"{anomaly_type}"' in result.prompt
 
 
+def test_free_words_choose_the_card_and_are_laid_over_its_draw(writer: TemplatePromptGen, photo: Photo) -> None:
+    for seed in range(10):
+        rust = writer.write_prompt(photo, "brushed steel plate", "rust stain", seed)
+        assert rust.knowledge_card == "material/metal/stain"
+        assert rust.spec.color_shift == (-14.0, 17.0, 26.0)
+        speck = writer.write_prompt(photo, "white tablet", "black speck", seed)
+        assert speck.spec.mechanism == "contamination"
+        assert speck.spec.color_shift == (-45.0, 0.0, 0.0)
+        assert writer.write_prompt(photo, "connector", "bent pin", seed).spec.zone in ("any", "bottom")
+        two = writer.write_prompt(photo, "qwertz", "two faint scratches near the rim", seed).spec
+        assert (two.mechanism, two.count, two.severity, two.zone) == ("scratch", 2, 2.5, "edge")
+
+
 def test_a_type_without_meaning_gives_one_of_the_items_usual_defects(writer: TemplatePromptGen, photo: Photo) -> None:
     cards = {writer.write_prompt(photo, "bottle", "blorb", seed).knowledge_card for seed in range(40)}
     assert len(cards) > 1

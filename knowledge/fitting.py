@@ -1,0 +1,167 @@
+"""From the words of a task to the card that is drawn: which card, which of its variants, and what the words change in them.
+
+    1. the card of item and type by name or alias                                                     (`lookup.find_fit`)
+    2. else the mechanism that the type's words name decides: the item's own card of that mechanism if its words are close,
+       else the grid's card of the item's material, else the grid's card of any material
+    3. words that name no mechanism: one of the item's usual types
+
+A card that was not asked for by its own name is reduced to the variants of the mechanism that was asked for, and what the
+words imply (a hair is long and thin, a speck small and compact) narrows its ranges. `adapt_spec` then adds what they say.
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from anomalyagent.knowledge.card_models import Card, Priors, Variant
+from anomalyagent.knowledge.lookup import find_fit, guess_material, match_item, types_for_item
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
+from anomalyagent.knowledge.words import mechanism_of, read_prompt
+from anomalyagent.knowledge.words.lexer import find_terms, plain, stem
+from anomalyagent.knowledge.words.terms import TYPICAL
+from anomalyagent.knowledge.words.values import COLORS, IMPLIED_FORMS, SHAPES, SIZES, Form
+
+__all__ = ["Choice", "adapt_spec", "choose_cards"]
+
+_CONFIDENT = 0.8
+"""A known term, alone or among other words (`words.mechanism_of`)."""
+
+_NOT_KIND = frozenset(
+    stem(word) for phrase in (*COLORS, *SIZES, "spot mark missing wrong part component of the a") for word in phrase.split()
+)
+"""Words of a term that do not say what kind of defect it is: a "black spot" is not like a "black dot"."""
+
+_LAB_PER_JND = 2.0
+"""A colour named in words is shown at least this strongly: its CIELAB distance for each JND of severity."""
+
+
+class Choice(NamedTuple):
+    """Cards that fit a task.
+
+    Attributes:
+        cards: one card, or several to draw from by their frequency; empty: no card draws the mechanism.
+        has_own_name: the asked type is the card's own name, so the words add nothing to it.
+    """
+
+    cards: list[Card]
+    has_own_name: bool
+
+
+def choose_cards(cards: Sequence[Card], item: str, anomaly_type: str) -> Choice:
+    """The cards for an item and an anomaly type in anyone's words (see module docstring)."""
+    guess = mechanism_of(anomaly_type, item)
+    fit = find_fit(cards, item, anomaly_type)
+    if fit is not None and fit.is_own_name:
+        return Choice([fit.card], True)
+    if fit is not None:
+        reduced = _reduced(fit.card, guess.mechanism) if guess.confidence >= _CONFIDENT else None
+        # The grid's aliases are broad ("wrinkle" is one of bend): there the mechanism of the words decides.
+        if reduced is not None or not fit.card.is_general or guess.confidence < _CONFIDENT:
+            return Choice([_narrowed(reduced or fit.card, anomaly_type)], False)
+    if guess.confidence == 0.0:
+        return Choice(types_for_item(cards, item), False)
+    of_item = match_item(cards, item)
+    material = of_item[0].material if of_item else guess_material(cards, item)
+    close = sorted(((-_closeness(card, anomaly_type, guess.mechanism), card) for card in of_item), key=lambda pair: pair[0])
+    families = (
+        [card for closeness, card in close if closeness < 0.0],
+        [card for card in cards if card.is_general and card.item == material],
+        [card for card in cards if card.is_generic],
+    )
+    for family in families:
+        for card in family:
+            if (reduced := _reduced(card, guess.mechanism)) is not None:
+                return Choice([_narrowed(reduced, anomaly_type)], False)
+    return Choice([], False)
+
+
+def _reduced(card: Card, mechanism: Mechanism) -> Card | None:
+    """The card with the variants of one mechanism only; None if it has none."""
+    variants = tuple(variant for variant in card.variants if variant.mechanism == mechanism)
+    return card.model_copy(update={"variants": variants}) if variants else None
+
+
+def _closeness(card: Card, anomaly_type: str, mechanism: Mechanism) -> float:
+    """How well an item's card answers words that are no name of it; 0: not at all.
+
+    A card is close when one of its names shares a term of the mechanism with the words, or when its own name is that of the
+    mechanism ("contamination" for "dust"); closer, the more of its variants draw the mechanism.
+    """
+    share = sum(variant.weight for variant in card.variants if variant.mechanism == mechanism)
+    share /= sum(variant.weight for variant in card.variants)
+    if share == 0.0:
+        return 0.0
+    asked = _kind_stems(anomaly_type, mechanism) - {stem(word) for word in plain(card.item).split()}
+    if any(asked & _kind_stems(name, mechanism) for name, _ in card.type_names):
+        return 2.0 + share
+    own = any(hit.term == plain(mechanism) for hit in find_terms(plain(card.anomaly_type)))
+    return 1.0 + share if own and card.mechanism == mechanism else 0.0
+
+
+def _kind_stems(text: str, mechanism: Mechanism) -> set[str]:
+    """Stems that say what kind of defect it is; of something missing every word does: it names the part."""
+    text = plain(text)
+    if mechanism == "missing":
+        return {stem(word) for word in text.split()} - _NOT_KIND
+    hits = [hit for hit in find_terms(text) if hit.strong and hit.mechanism == mechanism]
+    return {stem(word) for hit in hits for word in hit.term.split()} - _NOT_KIND
+
+
+def _narrowed(card: Card, anomaly_type: str) -> Card:
+    """The card with the ranges that a term of its words implies, for variants of that term's mechanism."""
+    forms = {hit.mechanism: IMPLIED_FORMS[hit.term] for hit in find_terms(plain(anomaly_type)) if hit.term in IMPLIED_FORMS}
+    if not forms:
+        return card
+    return card.model_copy(update={"variants": tuple(_with_form(one, forms.get(one.mechanism)) for one in card.variants)})
+
+
+def _with_form(variant: Variant, form: Form | None) -> Variant:
+    if form is None:
+        return variant
+    priors = variant.priors
+    changes: dict[str, Any] = {}
+    for name in ("area_fraction", "elongation", "severity", "count"):
+        wanted: tuple[float, float] | None = getattr(form, name)
+        if wanted is not None:
+            own: tuple[float, float] = getattr(priors, name)
+            low, high = max(wanted[0], own[0]), min(wanted[1], own[1])
+            # Ranges that barely meet would leave one value: then the words win.
+            changes[name] = (low, high) if high > 1.3 * low or (name == "count" and high >= low) else wanted
+    if form.zones is not None:
+        changes["zones"] = form.zones
+    return variant.model_copy(update={"priors": Priors.model_validate(priors.model_dump() | changes)})
+
+
+def _has_shape_in_its_name(anomaly_type: str) -> bool:
+    hits = find_terms(plain(anomaly_type))
+    return any(word in SHAPES for hit in hits if hit.term in IMPLIED_FORMS for word in hit.term.split())
+
+
+def adapt_spec(spec: DefectSpec, anomaly_type: str, variants: Sequence[Variant] = ()) -> DefectSpec:
+    """The spec with what the words of the type say: colour, size, number, place, strength, direction, shape.
+
+    Args:
+        spec: drawn from a card.
+        anomaly_type: any words.
+        variants: of the card; "small" and "large" are meant against their usual area.
+    """
+    reading = read_prompt(anomaly_type, spec)
+    said = reading.spec
+    if said.mechanism != spec.mechanism:  # the card knows better what the words mean on this item: keep its form
+        kept = [name for name in ("zone", "center", "orientation_deg", "severity", "count") if name in reading.understood]
+        return spec.model_copy(update={name: getattr(said, name) for name in kept})
+    changes: dict[str, Any] = {}
+    if _has_shape_in_its_name(anomaly_type):  # "hairline" has narrowed the card already
+        kept = [name for name in ("area_fraction", "elongation") if name not in reading.understood]
+        changes.update({name: getattr(spec, name) for name in kept})
+    if "area_fraction" in reading.understood and not re.search(r"\d", anomaly_type):
+        factor = said.area_fraction / TYPICAL[spec.mechanism].area_fraction
+        usual = next((one.priors.area_fraction for one in variants if one.mechanism == spec.mechanism), None)
+        middle = math.sqrt(usual[0] * usual[1]) if usual else spec.area_fraction
+        area = math.sqrt(middle * spec.area_fraction) * factor
+        changes["area_fraction"] = min(area, usual[1] if usual and factor > 1.0 else 0.7)
+    if said.color_shift is not None and said.color_shift != spec.color_shift and "severity" not in reading.understood:
+        distance = math.sqrt(sum(channel * channel for channel in said.color_shift))
+        changes["severity"] = min(max(spec.severity, distance / _LAB_PER_JND), 60.0)
+    return said.model_copy(update=changes)

@@ -1,0 +1,159 @@
+"""Which card and which of its variants answer a task's words, and what the words change in what is drawn."""
+
+import math
+
+import pytest
+
+from anomalyagent.knowledge.cards import Card, find_card, load_cards
+from anomalyagent.knowledge.fitting import adapt_spec, choose_cards
+from anomalyagent.knowledge.sampling import sample_spec
+from anomalyagent.knowledge.spec import DefectSpec
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
+    return load_cards(with_user_folder=False, cache_dir=tmp_path_factory.mktemp("cache"))
+
+
+def draw(cards: list[Card], item: str, kind: str, count: int = 12) -> list[DefectSpec]:
+    card = choose_cards(cards, item, kind).cards[0]
+    return [adapt_spec(sample_spec(card, seed), kind, card.variants) for seed in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "card_id"),
+    [
+        ("brushed steel plate", "dent", "material/metal/dent"),
+        ("brushed steel plate", "rust stain", "material/metal/stain"),
+        ("brushed steel plate", "hole", "material/metal/hole"),
+        ("brushed steel plate", "scratch", "steel/scratches"),
+        ("white tablet", "black speck", "mvtec/pill/contamination"),
+        ("white tablet", "hair", "mvtec/pill/contamination"),
+        ("white tablet", "chipped corner", "mvtec/pill/crack"),
+        ("connector", "bent pin", "connector/bent_pin"),
+        ("connector", "crack in the housing", "connector/cracked_housing"),
+        ("gear", "chipped tooth", "machined/missing_tooth"),
+        ("PCB", "missing component", "material/electronics/missing_part"),
+        ("bottle", "chip on the rim", "mvtec/bottle/broken_small"),
+        ("bottle", "large chip", "mvtec/bottle/broken_large"),
+        ("wind turbine blade", "oil stain", "material/composite/stain"),
+        ("paper", "wrinkle", "material/paper/dent"),
+        ("transistor", "missing lead", "mvtec/transistor/cut_lead"),
+        ("gasket", "missing piece", "material/any/missing_part"),
+        ("phone case", "burr", "material/any/contamination"),
+        ("apple", "insect bite", "produce/insect_hole"),
+    ],
+)
+def test_words_choose_the_card(cards: list[Card], item: str, kind: str, card_id: str) -> None:
+    assert [card.id for card in choose_cards(cards, item, kind).cards] == [card_id]
+
+
+def test_a_cards_own_name_uses_the_card_as_it_is(cards: list[Card]) -> None:
+    for card in [card for card in cards if not card.is_general]:
+        found = find_card(cards, card.item, card.anomaly_type)
+        choice = choose_cards(cards, card.item, card.anomaly_type)
+        assert choice.has_own_name
+        assert choice.cards == [found]
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "mechanism"),
+    [
+        ("white tablet", "black speck", "contamination"),
+        ("white tablet", "hair", "fibre"),
+        ("white tablet", "chipped tablet", "chip"),
+        ("leather seat", "wrinkle", "dent"),
+        ("shirt", "yellow stain", "stain"),
+        ("lens", "red mark", "stain"),
+        ("label", "bubble", "dent"),
+        ("car door", "paint run", "dent"),
+        ("PCB", "corrosion", "stain"),
+        ("zipper", "loose thread", "fibre"),
+    ],
+)
+def test_every_draw_is_of_the_mechanism_that_the_words_name(cards: list[Card], item: str, kind: str, mechanism: str) -> None:
+    assert {spec.mechanism for spec in draw(cards, item, kind)} == {mechanism}
+
+
+def test_a_grid_alias_does_not_override_the_mechanism_of_the_words(cards: list[Card]) -> None:
+    assert {spec.mechanism for spec in draw(cards, "paper", "crease")} == {"dent"}
+
+
+def test_words_without_meaning_leave_the_items_usual_types(cards: list[Card]) -> None:
+    assert len(choose_cards(cards, "bottle", "blorb").cards) == 3
+
+
+@pytest.mark.parametrize("item", ["white tablet", "lens", "carpet", "PCB", "chocolate bar", "hex nut", "qwertz"])
+def test_a_hair_is_one_long_thin_fibre(cards: list[Card], item: str) -> None:
+    for spec in draw(cards, item, "hair"):
+        assert (spec.mechanism, spec.count) == ("fibre", 1)
+        assert 0.2 <= math.sqrt(spec.area_fraction * spec.elongation) <= 1.0
+        assert math.sqrt(spec.area_fraction / spec.elongation) <= 0.02
+
+
+@pytest.mark.parametrize("item", ["white tablet", "wafer", "toothbrush", "bottle", "qwertz"])
+def test_a_black_speck_is_small_compact_and_dark(cards: list[Card], item: str) -> None:
+    for spec in draw(cards, item, "black speck"):
+        assert spec.mechanism == "contamination"
+        assert spec.area_fraction <= 0.004
+        assert spec.elongation <= 1.5
+        assert spec.color_shift is not None
+        assert spec.color_shift[0] <= -40.0
+        assert spec.severity >= 20.0
+
+
+@pytest.mark.parametrize("item", ["brushed steel plate", "hex nut", "screw", "zipper", "concrete wall", "qwertz"])
+def test_a_rust_stain_is_orange_brown(cards: list[Card], item: str) -> None:
+    for spec in draw(cards, item, "brown rust stain" if item == "concrete wall" else "rust stain"):
+        assert spec.color_shift is not None
+        lightness, red, yellow = spec.color_shift
+        assert lightness < 0.0
+        assert red > 8.0
+        assert yellow > red
+
+
+@pytest.mark.parametrize("item", ["brushed steel plate", "car door", "wooden board", "bottle cap", "qwertz"])
+def test_a_dent_is_one_compact_hollow_of_moderate_size(cards: list[Card], item: str) -> None:
+    for spec in draw(cards, item, "dent"):
+        assert spec.mechanism == "dent"
+        assert spec.area_fraction <= 0.1
+
+
+def test_hairline_is_counted_once(cards: list[Card]) -> None:
+    for spec in draw(cards, "magnetic tile", "hairline crack"):
+        assert spec.elongation <= 200.0
+        assert spec.area_fraction >= 0.002
+
+
+def test_what_the_words_say_is_laid_over_the_draw(cards: list[Card]) -> None:
+    plain = draw(cards, "phone case", "scratch")
+    for spec, faint in zip(plain, draw(cards, "phone case", "faint scratch"), strict=True):
+        assert faint == spec.model_copy(update={"severity": 2.5})
+    assert {spec.count for spec in draw(cards, "hex nut", "two scratches")} == {2}
+    assert {spec.zone for spec in draw(cards, "hex nut", "dent near the rim")} == {"edge"}
+    assert {spec.zone for spec in draw(cards, "shirt", "hole on the left side")} == {"left"}
+
+
+def test_small_and_large_are_meant_against_the_usual_area_of_the_card(cards: list[Card]) -> None:
+    for kind in ("hole", "stain", "scratch"):
+        small, usual, large = (
+            [spec.area_fraction for spec in draw(cards, "leather seat", f"{size}{kind}", 40)]
+            for size in ("small ", "", "large ")
+        )
+        assert sum(small) < 0.8 * sum(usual) < sum(usual) < 0.9 * sum(large), kind
+        assert max(large) <= max(
+            one.priors.area_fraction[1] for one in choose_cards(cards, "leather seat", kind).cards[0].variants
+        )
+
+
+def test_words_of_another_mechanism_leave_the_form_that_the_card_knows(cards: list[Card]) -> None:
+    card = choose_cards(cards, "pcb", "two open circuits").cards[0]
+    spec = sample_spec(card, 1).model_copy(update={"mechanism": "missing"})
+    adapted = adapt_spec(spec, "two cut traces", card.variants)
+    assert adapted == spec.model_copy(update={"count": 2})
+
+
+def test_cracks_of_magnetic_tiles_are_thin(cards: list[Card]) -> None:
+    for spec in draw(cards, "magnetic_tile", "crack", 40):
+        assert math.sqrt(spec.area_fraction / spec.elongation) <= 0.0125
+        assert math.sqrt(spec.area_fraction * spec.elongation) >= 0.4
