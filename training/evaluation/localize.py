@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
 from anomalyagent.training.evaluation.datasets import Images, Stack
-from anomalyagent.training.evaluation.metrics import Maps, Scores, score_maps
+from anomalyagent.training.evaluation.metrics import Maps, Scores, pixel_ap, score_maps
 from anomalyagent.training.evaluation.network import Segmenter, focal_loss
 
 __all__ = ["FAST", "PAPER", "PRESETS", "Outcome", "Preset", "train_and_test"]
@@ -98,8 +98,8 @@ def train_and_test(
     check_at = {round(preset.steps * (check + 1) / preset.checks) for check in range(preset.checks)}
     batches = _batches(anomalies, normals, preset.batch, rng)
     losses: list[float] = []
-    checked: list[Scores] = []
-    maps = np.zeros(0, np.float32)
+    maps = best_maps = np.zeros(0, np.float32)
+    best_ap = -1.0
     for step in range(1, preset.steps + 1):
         model.train()
         images, masks = (array.to(device) for array in next(batches))
@@ -118,8 +118,12 @@ def train_and_test(
                 # Averaged weights give other activations than the statistics of the batch norms were measured on.
                 update_bn((next(batches)[0] for _ in range(_BATCHES_TO_MEASURE)), average, device)
             maps = predict_maps(model if average is None else average, test.images)
-            checked.append(score_maps(maps, test.masks))
-    return Outcome(checked[-1], max(checked, key=lambda scores: scores.pixel_ap), maps, losses)
+            # On large test sets a score takes as long as many steps: all of them are worked out at the end only.
+            ap = pixel_ap(maps, test.masks)
+            if ap > best_ap:
+                best_ap, best_maps = ap, maps
+    last = score_maps(maps, test.masks)
+    return Outcome(last, last if best_maps is maps else score_maps(best_maps, test.masks), maps, losses)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from anomalyagent.errors import ImageError
 
-__all__ = ["Maps", "Scores", "best_f1", "image_scores", "per_region_overlap", "pixel_ap_by_type", "score_maps"]
+__all__ = ["Maps", "Scores", "best_f1", "image_scores", "per_region_overlap", "pixel_ap", "pixel_ap_by_type", "score_maps"]
 
 Maps = NDArray[np.float32]
 """(N, S, S) float32, anomaly probability of each pixel."""
@@ -53,10 +53,15 @@ def score_maps(maps: Maps, masks: _Masks) -> Scores:
         float(average_precision_score(labels, images)),
         best_f1(labels, images),
         float(roc_auc_score(truth, pixels)),
-        float(average_precision_score(truth, pixels)),
+        pixel_ap(maps, masks),
         best_f1(truth, pixels),
         per_region_overlap(maps, masks),
     )
+
+
+def pixel_ap(maps: Maps, masks: _Masks) -> float:
+    """Average precision over all pixels, 0..1."""
+    return float(average_precision_score(masks.ravel(), maps.ravel()))
 
 
 def pixel_ap_by_type(maps: Maps, masks: _Masks, types: Sequence[str], good: str = "good") -> dict[str, float]:
@@ -65,7 +70,7 @@ def pixel_ap_by_type(maps: Maps, masks: _Masks, types: Sequence[str], good: str 
     found: dict[str, float] = {}
     for name in sorted(set(types) - {good}):
         chosen = (names == name) | (names == good)
-        found[name] = float(average_precision_score(masks[chosen].ravel(), maps[chosen].ravel()))
+        found[name] = pixel_ap(maps[chosen], masks[chosen])
     return found
 
 
