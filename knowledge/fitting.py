@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from anomalyagent.knowledge.card_models import Card, Priors, Variant
-from anomalyagent.knowledge.lookup import find_fit, guess_material, match_item, types_for_item
+from anomalyagent.knowledge.lookup import LAST_WORDS, find_fit, guess_material, match_item, rank_match, types_for_item
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
 from anomalyagent.knowledge.words.lexer import find_terms, plain, stem
@@ -31,6 +31,9 @@ _NOT_KIND = frozenset(
     stem(word) for phrase in (*COLORS, *SIZES, "spot mark missing wrong part component of the a") for word in phrase.split()
 )
 """Words of a term that do not say what kind of defect it is: a "black spot" is not like a "black dot"."""
+
+_OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap"})
+"""Their colour is the photo's own."""
 
 _LAB_PER_JND = 2.0
 """A colour named in words is shown at least this strongly: its CIELAB distance for each JND of severity."""
@@ -62,7 +65,7 @@ def choose_cards(cards: Sequence[Card], item: str, anomaly_type: str) -> Choice:
     if guess.confidence == 0.0:
         return Choice(types_for_item(cards, item), False)
     of_item = match_item(cards, item)
-    material = of_item[0].material if of_item else guess_material(cards, item)
+    material = _material_of(cards, of_item, item)
     close = sorted(((-_closeness(card, anomaly_type, guess.mechanism), card) for card in of_item), key=lambda pair: pair[0])
     families = (
         [card for closeness, card in close if closeness < 0.0],
@@ -74,6 +77,15 @@ def choose_cards(cards: Sequence[Card], item: str, anomaly_type: str) -> Choice:
             if (reduced := _reduced(card, guess.mechanism)) is not None:
                 return Choice([_narrowed(reduced, anomaly_type)], False)
     return Choice([], False)
+
+
+def _material_of(cards: Sequence[Card], of_item: Sequence[Card], item: str) -> str | None:
+    """The material that the item's words name ("plastic bottle"), else that of the item's cards."""
+    if not of_item or rank_match(item, of_item[0].item_names) == LAST_WORDS:
+        grid = [card for card in cards if card.is_general]
+        if (named := guess_material(grid, item)) is not None:
+            return named
+    return of_item[0].material if of_item else guess_material(cards, item)
 
 
 def _reduced(card: Card, mechanism: Mechanism) -> Card | None:
@@ -109,11 +121,14 @@ def _kind_stems(text: str, mechanism: Mechanism) -> set[str]:
 
 
 def _narrowed(card: Card, anomaly_type: str) -> Card:
-    """The card with the ranges that a term of its words implies, for variants of that term's mechanism."""
+    """The card with the ranges that a term of the words implies, for the variants of that term's mechanism if there are any."""
     forms = {hit.mechanism: IMPLIED_FORMS[hit.term] for hit in find_terms(plain(anomaly_type)) if hit.term in IMPLIED_FORMS}
     if not forms:
         return card
-    return card.model_copy(update={"variants": tuple(_with_form(one, forms.get(one.mechanism)) for one in card.variants)})
+    # A card may draw a "black speck" as a stain: the form is meant all the same.
+    other = None if any(one.mechanism in forms for one in card.variants) else next(iter(forms.values()))
+    variants = tuple(_with_form(one, forms.get(one.mechanism, other)) for one in card.variants)
+    return card.model_copy(update={"variants": variants})
 
 
 def _with_form(variant: Variant, form: Form | None) -> Variant:
@@ -150,12 +165,18 @@ def adapt_spec(spec: DefectSpec, anomaly_type: str, variants: Sequence[Variant] 
     said = reading.spec
     if said.mechanism != spec.mechanism:  # the card knows better what the words mean on this item: keep its form
         kept = [name for name in ("zone", "center", "orientation_deg", "severity", "count") if name in reading.understood]
-        return spec.model_copy(update={name: getattr(said, name) for name in kept})
+        if "color_shift" in reading.understood and spec.mechanism not in _OWN_COLOR:
+            kept.append("color_shift")
+        said = spec.model_copy(update={name: getattr(said, name) for name in kept})
     changes: dict[str, Any] = {}
     if _has_shape_in_its_name(anomaly_type):  # "hairline" has narrowed the card already
         kept = [name for name in ("area_fraction", "elongation") if name not in reading.understood]
         changes.update({name: getattr(spec, name) for name in kept})
-    if "area_fraction" in reading.understood and not re.search(r"\d", anomaly_type):
+    if (
+        said.area_fraction != spec.area_fraction
+        and "area_fraction" in reading.understood
+        and not re.search(r"\d", anomaly_type)
+    ):
         factor = said.area_fraction / TYPICAL[spec.mechanism].area_fraction
         usual = next((one.priors.area_fraction for one in variants if one.mechanism == spec.mechanism), None)
         middle = math.sqrt(usual[0] * usual[1]) if usual else spec.area_fraction

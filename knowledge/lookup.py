@@ -12,13 +12,16 @@ from anomalyagent.knowledge.card_models import Card
 from anomalyagent.knowledge.names import head_of, is_suffix, plain_name, singular_name
 from anomalyagent.knowledge.words.types import mechanism_of
 
-__all__ = ["Fit", "find_card", "find_fit", "guess_material", "match_item", "rank_match", "types_for_item"]
+__all__ = ["LAST_WORDS", "Fit", "find_card", "find_fit", "guess_material", "match_item", "rank_match", "types_for_item"]
 
 _OWN_NAME = 1
 """Ranks up to here are the card's own name."""
 
 _EQUAL_NAME = 3
 """Ranks up to here mean equal names, not just equal last words."""
+
+LAST_WORDS = 4
+"""Rank of a match of last words."""
 
 _SURE = 0.5
 """Words that name a mechanism at least this surely must agree with a card that only shares last words."""
@@ -58,7 +61,7 @@ def _best_match(query: str, names: Iterable[tuple[str, int]], *, partial: bool =
         elif name == single:
             found = max(rank, 1) if rank < 2 else 3
         elif name == head or is_suffix(name, head):
-            found, words = 4, len(name.split())
+            found, words = LAST_WORDS, len(name.split())
         elif partial and is_suffix(head, name):
             found = 5
         else:
@@ -110,7 +113,7 @@ def _means_the_same(card: Card, kind: _NameMatch, item: str, anomaly_type: str) 
     asked = mechanism_of(anomaly_type, item)
     if asked.confidence < _SURE or any(variant.mechanism == asked.mechanism for variant in card.variants):
         return True
-    return kind.rank == 4 and mechanism_of(kind.name, item).mechanism == asked.mechanism
+    return kind.rank == LAST_WORDS and mechanism_of(kind.name, item).mechanism == asked.mechanism
 
 
 def guess_material(cards: Sequence[Card], item: str) -> str | None:

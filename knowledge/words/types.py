@@ -61,6 +61,10 @@ def _by_terms(text: str) -> MechanismGuess:
     if strong:
         # the longest phrase; a defect before a part ("chunk of wax missing")
         best = max(strong, key=lambda hit: (hit.term not in PART_TERMS, len(hit.term.split())))
+        following = next((hit for hit in strong if hit.start > best.end and not text[best.end : hit.start].strip()), None)
+        # "oxide wear": the head noun comes last, unless it is a part ("missing label") or an adjective
+        if following is not None and best.mechanism != "missing" and following.term not in PART_TERMS:
+            best = best if text[: following.end].endswith("ed") else following
         whole = best.start == 0 and best.end == len(text)
         return MechanismGuess(best.mechanism, (1.0 if best.term == plain(best.mechanism) else 0.95) if whole else 0.8)
     if hits and hits[0].term == "mark" and any(word in COLORS for word in text.split()):

@@ -160,6 +160,7 @@ IMPLIED_COLORS: dict[str, Lab] = {
     "water stain": (-6, 1, 5), "water mark": (-6, 1, 5), "water spot": (8, 0, 1), "ink": (-32, 3, -14),
     "ink stain": (-32, 3, -14), "ink blot": (-32, 3, -14), "mud": (-20, 6, 14), "dirt": (-22, 3, 8),
     "fade": (12, 0, 0), "fading": (12, 0, 0), "bruise": (-16, 6, 8), "rot": (-24, 6, 10), "fingerprint": (-6, 0, 3),
+    "mold": (-18, -6, 6), "fungus": (-14, -3, 5), "heat damage": (-24, 4, 8),
     "toasted": (-20, 8, 14), "overbaked": (-26, 8, 14), "flux residue": (4, 2, 10), "tide mark": (-8, 2, 7),
 }  # fmt: skip
 """Defects that have a colour of their own, used when no other colour is named."""
@@ -179,6 +180,7 @@ IMPLIED_FORMS: dict[str, Form] = {
     "lint": Form((0.001, 0.008), (5, 25), (1, 2)), "fuzz": Form((0.001, 0.008), (5, 25), (1, 2)),
     "speck": _SPECK, "speckle": _SPECK, "black dot": _SPECK, "particle": Form((0.0004, 0.005), (1.0, 2.0), (1, 2)),
     "foreign particle": Form((0.0004, 0.005), (1.0, 2.0), (1, 2)), "crumb": Form((0.001, 0.008), (1.0, 2.0), (1, 3)),
+    "inclusion": Form((0.001, 0.02), (1.0, 3.0), (1, 2)),
     "insect": Form((0.001, 0.01), (1.3, 2.5), (1, 1)), "fly": Form((0.001, 0.01), (1.3, 2.5), (1, 1)),
     "dust": Form((0.001, 0.01), (1.0, 1.8), (4, 12), (3.0, 9.0)), "grit": Form((0.001, 0.008), (1.0, 1.8), (2, 8)),
     "hairline": _HAIRLINE, "hairline crack": _HAIRLINE, "microcrack": _HAIRLINE, "micro crack": _HAIRLINE,

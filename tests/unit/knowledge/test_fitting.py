@@ -157,3 +157,16 @@ def test_cracks_of_magnetic_tiles_are_thin(cards: list[Card]) -> None:
     for spec in draw(cards, "magnetic_tile", "crack", 40):
         assert math.sqrt(spec.area_fraction / spec.elongation) <= 0.0125
         assert math.sqrt(spec.area_fraction * spec.elongation) >= 0.4
+
+
+def test_the_material_that_an_items_words_name_wins_over_that_of_its_last_word(cards: list[Card]) -> None:
+    assert [card.id for card in choose_cards(cards, "plastic bottle", "dent").cards] == ["material/plastic/dent"]
+    assert [card.id for card in choose_cards(cards, "metal bottle cap", "rust spots").cards] == ["material/metal/stain"]
+    assert [card.id for card in choose_cards(cards, "bottle", "dent").cards] == ["material/glass/dent"]
+
+
+def test_colour_and_size_hold_for_a_card_that_draws_the_type_by_another_mechanism(cards: list[Card]) -> None:
+    for spec in draw(cards, "pasta", "black speck"):
+        assert spec.mechanism == "stain"
+        assert spec.color_shift == (-45.0, 0.0, 0.0)
+        assert spec.area_fraction <= 0.004

@@ -328,3 +328,25 @@ def test_no_term_is_listed_under_two_mechanisms() -> None:
 
 def test_every_mechanism_has_terms_and_typical_values() -> None:
     assert set(TERMS) == set(TYPICAL) == set(MECHANISMS)
+
+
+@pytest.mark.parametrize(
+    ("text", "mechanism"),
+    [
+        ("yellow stain", "stain"),
+        ("black mark", "stain"),
+        ("yellowing", "discoloration"),
+        ("bleached", "discoloration"),
+        ("oxide wear", "abrasion"),
+        ("printing smudge", "stain"),
+        ("missing label", "missing"),
+        ("chunk of wax missing", "missing"),
+        ("insect bite", "hole"),
+        ("paint run", "dent"),
+        ("broken stitch", "cut"),
+        ("water damage", "stain"),
+        ("gloss difference", "discoloration"),
+    ],
+)
+def test_colour_adjectives_name_no_defect_and_the_head_noun_decides(text: str, mechanism: str) -> None:
+    assert mechanism_of(text).mechanism == mechanism
