@@ -8,7 +8,7 @@ export OPENCV_LOG_LEVEL = ERROR
 # Two threads on a small shared machine are slower than one.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint bench bench-kill pictures clean
+.PHONY: help demo test lint bench bench-kill bench-acceptance pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint      style, types, layers"
 	@echo "make bench     measured times and memory beside their budgets"
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
+	@echo "make bench-acceptance REAL=DIR ITEM=NAME   acceptance on real photos, and both promises checked"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -48,6 +49,9 @@ bench: $(VENV)/.all
 
 bench-kill: $(VENV)/.all
 	$(BIN)/python tests/bench/kill.py
+
+bench-acceptance: $(VENV)/.all
+	$(BIN)/python tests/bench/acceptance.py --real "$(REAL)" --item "$(ITEM)"
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures
