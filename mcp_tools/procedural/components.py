@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
-__all__ = ["Component", "around", "find_components", "find_protrusions"]
+__all__ = ["Component", "around", "find_components", "find_protrusions", "find_repeated"]
 
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
+_WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
 _REACH = 4.5  # half width of the search region, in part sizes
 
 
@@ -73,11 +75,24 @@ def find_components(site: Site) -> list[Component]:
     Best means close to the site and about the wished area; parts cut off by the search region are left out. When there is
     none of the wished size, smaller ones are looked for.
     """
-    return _find_blobs(site) or _find_blobs(replace(site, area_px=0.3 * site.area_px))
+    smaller = replace(site, area_px=0.3 * site.area_px)
+    return _find_blobs(site, _region(site)) or _find_blobs(smaller, _region(smaller))
 
 
-def _find_blobs(site: Site) -> list[Component]:
-    region = _region(site)
+def find_repeated(scene: Scene, area_px: float) -> list[Component]:
+    """Compact parts of about the wished area anywhere on the object that have others of their size beside them."""
+    x0, y0, x1, y1 = scene.box_xyxy
+    window = around(Window(y0, x0, y1, x1), 4.0, scene.photo.shape)
+    site = Site(scene, (0.5 * (x0 + x1), 0.5 * (y0 + y1)), area_px, 0.0, window)
+    scale = min(_PART_PX / max(float(np.sqrt(area_px)), 6.0), _WHOLE_PX / max(window.shape))
+    if scale * float(np.sqrt(area_px)) < 5.0:  # too small to be told apart on the copy
+        return []
+    found = _find_blobs(site, _scaled(scene, window, scale))
+    alike = [sum(0.5 < other.area_px / part.area_px < 2.0 for other in found) > 1 for part in found]
+    return [part for part, is_alike in zip(found, alike, strict=True) if is_alike]
+
+
+def _find_blobs(site: Site, region: _Region) -> list[Component]:
     lab = cv2.resize(site.scene.lab[region.window.slices], region.foreground.shape[::-1], interpolation=cv2.INTER_AREA).astype(
         np.float32
     )
@@ -126,9 +141,12 @@ def _region(site: Site) -> _Region:
     window = Window(
         max(int(y - reach), 0), max(int(x - reach), 0), min(int(y + reach) + 1, height), min(int(x + reach) + 1, width)
     )
-    scale = min(_PART_PX / max(wanted, 6.0), 1.5)
+    return _scaled(site.scene, window, min(_PART_PX / max(wanted, 6.0), 1.5))
+
+
+def _scaled(scene: Scene, window: Window, scale: float) -> _Region:
     size = max(round(window.shape[1] * scale), 8), max(round(window.shape[0] * scale), 8)
-    foreground = cv2.resize(site.scene.foreground[window.slices].astype(np.uint8), size, interpolation=cv2.INTER_AREA)
+    foreground = cv2.resize(scene.foreground[window.slices].astype(np.uint8), size, interpolation=cv2.INTER_AREA)
     return _Region(window, scale, foreground.astype(np.uint8))
 
 

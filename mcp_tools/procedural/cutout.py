@@ -7,13 +7,17 @@ import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings, local_statistics
 from anomalyagent.mcp_tools.procedural.components import Component, around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.warp import feather
 
-__all__ = ["CutOut", "cut_out", "edit_of", "fill_behind", "put_down"]
+__all__ = ["Cleared", "CutOut", "clear_protrusion", "continue_backdrop", "cut_out", "edit_of", "fill_behind", "put_down"]
+
+
+_SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
 class CutOut(NamedTuple):
@@ -36,38 +40,122 @@ class CutOut(NamedTuple):
     center_xy: tuple[float, float]
 
 
-def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Generator) -> CutOut:
-    """Lift a part, with `margin_px` of room around it to put it down again."""
+def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Generator, *, stands_out: bool = False) -> CutOut:
+    """Lift a part, with `margin_px` of room around it to put it down again.
+
+    Args:
+        stands_out: it is a protrusion over the background: its shadow is lifted with it.
+    """
     window = around(part.window, margin_px, site.scene.foreground.shape)
     rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
     mask = np.zeros(window.shape, bool)
     y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
     mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
-    ground = fill_behind(rgb, mask, rng)
     seat = feather(mask, 1.0 + 1.2 * site.scene.blur_sigma_px)
+    own = seat
+    if stands_out:
+        ground, cleared = clear_protrusion(site, part, window, rng, whole=False)
+        seat = np.maximum(seat, cleared)
+    else:
+        ground = fill_behind(rgb, mask, rng)
     away = np.linalg.norm(lab_from_rgb(rgb) - lab_from_rgb(cv2.blur(ground, (5, 5)).astype(np.float32)), axis=2)
     typical = max(float(np.percentile(away[mask], 75)), 1.0) if mask.any() else 1.0
-    matte = seat * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
+    matte = own * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
     return CutOut(window, rgb, ground, seat, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
+
+
+class Cleared(NamedTuple):
+    """What lies behind a protrusion, (h, w, 3), and 0..1 where it and its shadow covered that."""
+
+    ground: RGB
+    seat: Field
+
+
+def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random.Generator, *, whole: bool) -> Cleared:
+    """The window without a part that stands out over the background, and without its shadow there.
+
+    Args:
+        whole: clear the part up to the body that it leaves, not only from its root on.
+    """
+    scene = site.scene
+    wide = part.area_px / max(part.length_px, 1.0)
+    rgb = np.ascontiguousarray(scene.photo.rgb[window.slices])
+    solid = scene.foreground[window.slices]
+    mask = np.zeros(window.shape, bool)
+    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
+    rows, columns = slice(max(y, 0), y + part.mask.shape[0]), slice(max(x, 0), x + part.mask.shape[1])
+    inside = mask[rows, columns]
+    inside[:] = part.mask[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]]
+    if whole:
+        mask |= _stump(site, part, window)
+    other = cv2.morphologyEx((solid & ~mask).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
+    from_part = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
+    from_other = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 3)
+    # a shadow lies beside what casts it; where a neighbour is as near, it is the neighbour's
+    hole = (mask & (from_other > 0)) | ((from_part <= 1.8 * wide + 2.0) & (from_part < 0.8 * from_other))
+    blurred = 1 + round(1.5 * scene.blur_sigma_px)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * blurred + 1, 2 * blurred + 1))
+    plain = ~hole & ~cv2.dilate(other.astype(np.uint8), disc).astype(bool)
+    if not plain.any():
+        return Cleared(fill_behind(rgb, hole, rng), hole.astype(np.float32))
+    ground = continue_backdrop(rgb, hole | other, plain, rng)
+    fade = feather(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~other, 0.3 * wide + 1.5)
+    return Cleared(ground, np.maximum(fade, mask & (from_other > 0)).astype(np.float32))
+
+
+def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
+    """`rgb` with everything in `hole` replaced by the backdrop that `plain` (h, w) bool shows.
+
+    The light on an even backdrop goes on smoothly, which copied patches cannot do; a textured one is continued by patches.
+    """
+    grain = local_statistics(rgb, plain).grain
+    if float(grain.mean()) >= _SMOOTH_GRAIN:
+        return fill_from_surroundings(rgb, hole, rng, plain)
+    even = cv2.GaussianBlur(continue_smoothly(rgb, plain), (0, 0), 1.5)
+    even = continue_smoothly(np.asarray(even, np.float32), plain)
+    noise = cv2.GaussianBlur(rng.standard_normal(hole.shape).astype(np.float32), (0, 0), 0.6)
+    drawn = np.clip(even + noise[..., None] * 2.1 * grain, 0.0, 1.0)  # 2.1 makes up for what the blur takes from the noise
+    return np.where(hole[..., None], drawn, rgb).astype(np.float32)
+
+
+def _stump(site: Site, part: Component, window: Window) -> Mask:
+    """(h, w) bool: what lies between the root of a protrusion and the body, told by its own colour."""
+    scene = site.scene
+    cos, sin = float(np.cos(part.angle_rad)), float(np.sin(part.angle_rad))
+    wide = part.area_px / max(part.length_px, 1.0)
+    core = scene.lab[part.window.slices][cv2.erode(part.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0]
+    color = np.median(core if len(core) else scene.lab[part.window.slices][part.mask], axis=0)
+    height, width = scene.foreground.shape
+    back = 0.0
+    while back < 0.4 * part.length_px:
+        x, y = part.root_xy[0] - (back + 1.0) * cos, part.root_xy[1] - (back + 1.0) * sin
+        column, row = int(np.clip(x, 0, width - 1)), int(np.clip(y, 0, height - 1))
+        if float(np.linalg.norm(scene.lab[row, column] - color)) > 15.0:
+            break
+        back += 1.0
+    ys, xs = np.mgrid[: window.shape[0], : window.shape[1]]
+    dx, dy = xs + window.x0 + 0.5 - part.root_xy[0], ys + window.y0 + 0.5 - part.root_xy[1]
+    along, across = dx * cos + dy * sin, np.abs(-dx * sin + dy * cos)
+    return np.asarray((along >= -back - 0.5) & (along <= 0.2 * part.length_px) & (across <= 0.5 * wide + 1.5))
 
 
 def put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
     """The edit that clears `place` and shows a moved part there: (h, w, 3) pixels and (h, w) matte over its window."""
     cleared = place.rgb + (place.ground - place.rgb) * place.seat[..., None]
     paint = cleared + (moved - cleared) * matte[..., None]
-    return edit_of(
-        place.window, paint.astype(np.float32), np.where((place.seat > 0.01) | (matte > 0.01), 1.0, 0.0).astype(np.float32)
-    )
+    cover = np.where((place.seat > 0.01) | (matte > 0.01), 1.0, 0.0).astype(np.float32)
+    return edit_of(place.window, paint.astype(np.float32), cover, size_fixed=True)
 
 
-def edit_of(window: Window, paint: RGB, cover: Field) -> Edit:
-    """The edit that shows photographed pixels where `cover` (0..1) is above 0."""
+def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = False) -> Edit:
+    """The edit that shows photographed pixels where `cover` (0..1) is above 0. `size_fixed`: see `Edit`."""
     return Edit(
         window=window,
         support=cover > 0.01,
         paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
         opacity=cover.astype(np.float32),
         strength_fixed=True,
+        size_fixed=size_fixed,
         photographed=True,
     )
 

@@ -6,6 +6,11 @@ order height -> reflectance -> roughness -> paint -> shadow, with the light, blu
 A mechanism is one module `mechanisms/<name>.py` with
 
     def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None      None: it cannot be drawn here
+
+and, where it matters, one of
+
+    def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None   (x, y) -> 0..1, places preferred
+    def targets(scene: Scene, spec: DefectSpec) -> list[Target]                                 things that it can act on
 """
 
 from dataclasses import dataclass
@@ -14,7 +19,7 @@ from typing import NamedTuple
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 
-__all__ = ["Edit", "Site", "Window"]
+__all__ = ["Edit", "Site", "Target", "Window"]
 
 
 class Window(NamedTuple):
@@ -55,6 +60,13 @@ class Site:
     window: Window
 
 
+class Target(NamedTuple):
+    """A place where a mechanism finds something to act on: (x, y) in pixels of the photo, and how large that is."""
+
+    xy: tuple[float, float]
+    area_px: float
+
+
 @dataclass
 class Edit:
     """Changes of the surface inside `window`; arrays are (h, w) or (h, w, 3) float32 unless said otherwise.
@@ -69,6 +81,7 @@ class Edit:
         opacity: 0..1.
         shadow: 0..1, share of light taken away (contact shadow, occlusion).
         strength_fixed: True when severity must not rescale it (a missing part is missing).
+        size_fixed: True when the photo decides how large it is (a part is gone or not): drawing it at another size is useless.
         photographed: True when `paint` is made of pixels of this photo (moved, filled): the lens has blurred them already
             and their noise is theirs, so neither is added again.
     """
@@ -82,4 +95,5 @@ class Edit:
     opacity: Field | None = None
     shadow: Field | None = None
     strength_fixed: bool = False
+    size_fixed: bool = False
     photographed: bool = False

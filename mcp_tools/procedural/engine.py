@@ -20,8 +20,8 @@ from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
-from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, window_around
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
+from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, place_on_target, window_around
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
 __all__ = ["Rendered", "render_defect"]
@@ -47,7 +47,7 @@ class Rendered(NamedTuple):
 
 
 class _MechanismModule(Protocol):
-    """A mechanism may also offer `suitability(scene, spec) -> (x, y) -> 0..1`, which places it prefers."""
+    """What `edit.py` asks of a mechanism; `suitability` and `targets` are optional."""
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None: ...
 
@@ -95,9 +95,11 @@ def _draw_all(scene: Scene, spec: DefectSpec, mechanism: _MechanismModule) -> tu
     plan = np.random.default_rng([spec.seed, 1])
     suitability = getattr(mechanism, "suitability", None)
     prefers = suitability(scene, spec) if suitability is not None else None
+    find_targets = getattr(mechanism, "targets", None)
+    targets: list[Target] = find_targets(scene, spec) if find_targets is not None and spec.center is None else []
     clustered = spec.count > 2 and plan.random() < 0.5
     for index, area in enumerate(_areas(scene, spec, plan)):
-        instance = _draw_instance(scene, spec, mechanism, canvas, area, sites, index, clustered, prefers)
+        instance = _draw_instance(scene, spec, mechanism, canvas, area, sites, index, clustered, prefers, targets)
         if instance is not None:
             canvas[instance.window.slices] = instance.rgb
             sites.append(instance.site)
@@ -128,13 +130,15 @@ def _draw_instance(
     index: int,
     clustered: bool,
     prefers: Callable[[float, float], float] | None,
+    targets: list[Target],
 ) -> _Drawn | None:
     best: _Drawn | None = None
     for attempt in range(_PLACES):
         seeds = [spec.seed, index, attempt]
-        site = place_instance(
-            scene, spec, area_px, taken, np.random.default_rng([*seeds, 2]), clustered=clustered, suitability=prefers
-        )
+        chance = np.random.default_rng([*seeds, 2])
+        site = place_on_target(scene, spec, area_px, taken, chance, targets) if attempt < _PLACES // 2 else None
+        if site is None:
+            site = place_instance(scene, spec, area_px, taken, chance, clustered=clustered, suitability=prefers)
         found = _fit_size(site, spec, mechanism, canvas, seeds, reverse=attempt >= _PLACES // 2)
         if found is None:
             continue
@@ -160,7 +164,7 @@ def _fit_size(
             return best
         if best is None or shown.misfit < best.misfit:
             best = shown
-        if shown.misfit < 0.35:
+        if shown.misfit < 0.35 or edit.size_fixed:
             break
         tried.append((site.area_px, shown.visible_px))
         area = _next_area(tried, wanted)

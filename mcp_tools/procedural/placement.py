@@ -7,12 +7,13 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.edit import Site, Window
+from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
 
-__all__ = ["Extent", "extent_of", "place_instance", "window_around"]
+__all__ = ["Extent", "extent_of", "place_instance", "place_on_target", "window_around"]
 
 _CANDIDATES = 14
 _MIN_WIDTH_PX = 1.3
+_MAX_SIZE_RATIO = 8.0  # of the wished area and that of a target
 
 
 class Extent(NamedTuple):
@@ -82,6 +83,40 @@ def place_instance(
     assert best is not None
     _, center, angle = best
     return Site(scene, center, area_px, angle, window_around(scene, center, extent, angle))
+
+
+def place_on_target(
+    scene: Scene,
+    spec: DefectSpec,
+    area_px: float,
+    taken: Sequence[Site],
+    rng: np.random.Generator,
+    targets: Sequence[Target],
+) -> Site | None:
+    """A site on one of the things that the mechanism can act on, of that thing's size.
+
+    Targets in the wished zone are preferred, those that lie under earlier instances or have quite another size than wished
+    are left out. None when there is no such target.
+    """
+    free = [
+        target
+        for target in targets
+        if 1.0 / _MAX_SIZE_RATIO <= target.area_px / area_px <= _MAX_SIZE_RATIO
+        and all(np.hypot(target.xy[0] - x, target.xy[1] - y) > 0.5 * np.sqrt(target.area_px) for x, y in _centers(taken))
+    ]
+    if not free:
+        return None
+    zone = scene.zone_mask(spec.zone)
+    height, width = zone.shape
+    inside = [t for t in free if zone[min(round(t.xy[1]), height - 1), min(round(t.xy[0]), width - 1)]]
+    chosen = (inside or free)[int(rng.integers(len(inside or free)))]
+    angle = _direction(scene, spec, chosen.xy, rng)
+    window = window_around(scene, chosen.xy, extent_of(scene, chosen.area_px, spec.elongation), angle)
+    return Site(scene, chosen.xy, chosen.area_px, angle, window)
+
+
+def _centers(taken: Sequence[Site]) -> list[tuple[float, float]]:
+    return [site.center_xy for site in taken]
 
 
 def _snap(scene: Scene, center: tuple[float, float]) -> tuple[float, float]:

@@ -9,24 +9,34 @@ import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
 from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
+from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
 from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover
 
-__all__ = ["render"]
+__all__ = ["render", "targets"]
+
+
+def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
+    """Leads, pins and tabs are bent rather than what holds them."""
+    del spec
+    return targets_at(protrusions_of(scene))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is bent (see module docstring)."""
-    parts = find_protrusions(site)[:3]
+    lead = nearest_part(site, protrusions_of(site.scene))
+    parts = find_protrusions(site)[:3] if lead is None else [lead]
+    stands_out = bool(parts)
     if not parts:
         parts = [_free_end(part, rng) for part in find_components(site)[:4] if part.elongation > 2.2]
     if parts:
         part = parts[0] if rng.random() < 0.7 else parts[int(rng.integers(len(parts)))]
-        return _bend_part(site, spec, part, rng)
+        return _bend_part(site, spec, part, rng, stands_out=stands_out)
     return _push_outline(site, spec, rng) or _crease(site, spec, rng)
 
 
@@ -38,10 +48,10 @@ def _free_end(part: Component, rng: np.random.Generator) -> Component:
     return part._replace(root_xy=root, angle_rad=float(angle))
 
 
-def _bend_part(site: Site, spec: DefectSpec, part: Component, rng: np.random.Generator) -> Edit:
+def _bend_part(site: Site, spec: DefectSpec, part: Component, rng: np.random.Generator, *, stands_out: bool) -> Edit:
     """The part turned about its root, along its length or with a kink."""
     lean = float(np.clip(0.12 + 0.05 * spec.severity, 0.2, 0.9) * rng.uniform(0.8, 1.25)) * float(rng.choice([-1.0, 1.0]))
-    lifted = cut_out(site, part, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, rng)
+    lifted = cut_out(site, part, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, rng, stands_out=stands_out)
     root = part.root_xy[0] - lifted.window.x0, part.root_xy[1] - lifted.window.y0
     kink = float(rng.choice([0.0, 0.3, 0.75]))
     maps = bend_map(lifted.window.shape, root, part.angle_rad, part.length_px, lean, kink)

@@ -4,33 +4,52 @@ A fibre is a smooth curve whose direction wanders (a hair) or coils (a thread, l
 shaded like a cylinder, with a faint shadow that shows where it stands off the surface.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of, reach_contrast
+from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
 from anomalyagent.mcp_tools.procedural.shapes import Path, fractal_noise, path_profile, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
 __all__ = ["render"]
+
+_SLENDER = 20.0  # elongation from which on a fibre is a single long curve
+_MIN_LENGTH = 0.16  # of the object's diagonal, for such a fibre: shorter ones look like dashes
+_MIN_WIDTH_PX = 0.75
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One fibre, or a few tangled ones when the area is large (see module docstring)."""
     near = measure_surroundings(site)
     kind = str(rng.choice(["hair", "thread", "lint"], p=[0.5, 0.3, 0.2] if site.area_px > 60 else [0.8, 0.1, 0.1]))
+    slender = spec.elongation >= _SLENDER
+    if slender and kind == "lint":
+        kind = "hair"
     # a thicker fibre is not what a larger area means: hairs stay about a pixel and a half, threads a few, the rest is length
     scale = float(np.sqrt(site.scene.object_area_px)) / 256.0
     thick = {"hair": rng.uniform(0.8, 1.6), "thread": rng.uniform(1.6, 3.6), "lint": rng.uniform(0.7, 1.2)}[kind]
     width = float(np.clip(max(thick * max(scale, 0.3), np.sqrt(site.area_px) / 18.0), 0.9, np.sqrt(site.area_px / 12.0) + 0.5))
     length = site.area_px / width
+    least = 0.0
+    if slender:
+        width = float(np.clip(np.sqrt(site.area_px / spec.elongation), _MIN_WIDTH_PX, max(width, _MIN_WIDTH_PX)))
+        x0, y0, x1, y1 = site.scene.box_xyxy
+        least = min(_MIN_LENGTH * float(np.hypot(x1 - x0, y1 - y0)), 60.0 * width)
+        length = max(site.area_px / width, least)
+        site = replace(site, window=window_around(site.scene, site.center_xy, Extent(length, width), site.angle_rad))
     color = _choose_color(near, spec, rng)
-    strands = int(rng.integers(3, 7)) if kind == "lint" else max(1, round(length / (2.5 * float(np.hypot(*site.window.shape)))))
+    # a heap of fibre too long for its window is drawn as several
+    coils = 1 if slender else max(1, round(length / (2.5 * float(np.hypot(*site.window.shape)))))
+    strands = int(rng.integers(3, 7)) if kind == "lint" else coils
     cover = np.zeros(site.window.shape, np.float32)
     lightness = np.zeros(site.window.shape, np.float32)
     for _ in range(strands):
-        path = _curve(site, kind, length / strands, rng)
+        path = _curve(site, kind, length / strands, rng, calm=slender)
         half = 0.5 * width * (float(rng.uniform(0.6, 1.2)) if kind == "lint" else 1.0)
         stroke = trace_stroke(site.window, path, half * 2.0 + 3.0)
         tapered = half * np.clip(np.minimum(stroke.along, 1.0 - stroke.along) * 14.0, 0.35, 1.0)
@@ -57,6 +76,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         opacity=cover.astype(np.float32),
         shadow=shadow,
         strength_fixed=True,  # the colour is chosen for the severity: more opacity would only widen the outline
+        size_fixed=length <= least,
     )
 
 
@@ -77,11 +97,11 @@ def _choose_color(
     return reach_contrast(near, color, spec.severity * float(rng.uniform(1.1, 1.6)))
 
 
-def _curve(site: Site, kind: str, length: float, rng: np.random.Generator) -> Path:
+def _curve(site: Site, kind: str, length: float, rng: np.random.Generator, *, calm: bool = False) -> Path:
     """The fibre's axis: curls more the longer it is, so that it stays near the site; shrunk if it would leave the window."""
     count = int(np.clip(length / 2.5, 16, 240))
     curl = {"hair": 1.0, "thread": 1.6, "lint": 2.6}[kind] * float(rng.gamma(2.0, 0.5))
-    if kind == "hair" and rng.random() < 0.4:
+    if not calm and kind == "hair" and rng.random() < 0.4:
         curl *= 0.3
     x, y = site.center_xy
     if kind == "lint":
@@ -93,6 +113,8 @@ def _curve(site: Site, kind: str, length: float, rng: np.random.Generator) -> Pa
         # direction as a smooth random walk plus a steady turn: arcs, loops and S-shapes
         turn = float(rng.normal(0.0, 0.7)) * curl
         heading = turn * np.linspace(-1.0, 1.0, count) + curl * 0.7 * path_profile(count, rng, knots=int(rng.integers(3, 7)))
+        if calm:  # it bends this way and that, but does not close
+            heading *= min(1.0, 2.6 / max(float(np.ptp(heading)), 1e-3))
         steps = np.stack([np.cos(heading + site.angle_rad), np.sin(heading + site.angle_rad)], 1) * (length / count)
         path = np.cumsum(steps, 0)
         path = path - 0.5 * (path.min(0) + path.max(0)) + np.array([x, y])

@@ -10,18 +10,29 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
-from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
-from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions, find_repeated
+from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
+from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
-__all__ = ["render"]
+__all__ = ["render", "targets"]
+
+
+def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
+    """What stands out or can be told apart: such parts are lost whole, one at a time."""
+    wanted = spec.area_fraction * scene.object_area_px / spec.count
+    return targets_at(protrusions_of(scene) or find_repeated(scene, wanted))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something is gone near the site (see module docstring)."""
+    lead = nearest_part(site, protrusions_of(site.scene))
+    if lead is not None:
+        return _remove(site, lead, rng)
     parts = find_protrusions(site)[:2] + find_components(site)[:3]
     if parts and rng.random() < 0.9:
         return _remove(site, parts[int(rng.integers(len(parts)))], rng)
@@ -30,13 +41,23 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
 
 def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
     """The part replaced by its surroundings; behind a protrusion that is the background."""
+    if part.root_xy != part.center_xy:
+        return _remove_with_shadow(site, part, rng)
     lifted = cut_out(site, part, 4.0, rng)
     paint = lifted.ground
-    if part.root_xy == part.center_xy and rng.random() < 0.3:  # an empty seat: dirt or shade where the part was
+    if rng.random() < 0.3:  # an empty seat: dirt or shade where the part was
         soft = cv2.GaussianBlur(lifted.seat, (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6)
         seat = smooth_step((soft * 1.3 - 0.3).astype(np.float32))
         paint = paint * (1.0 - np.float32(rng.uniform(0.05, 0.2)) * seat)[..., None]
-    return edit_of(lifted.window, paint.astype(np.float32), lifted.seat)
+    return edit_of(lifted.window, paint.astype(np.float32), lifted.seat, size_fixed=True)
+
+
+def _remove_with_shadow(site: Site, part: Component, rng: np.random.Generator) -> Edit:
+    """A protrusion and the shadow that it casts on the background, replaced by the background between its neighbours."""
+    wide = part.area_px / max(part.length_px, 1.0)
+    window = around(part.window, 2.5 * wide + 4.0, site.scene.foreground.shape)
+    cleared = clear_protrusion(site, part, window, rng, whole=True)
+    return edit_of(window, cleared.ground, cleared.seat, size_fixed=True)
 
 
 def _bite(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:

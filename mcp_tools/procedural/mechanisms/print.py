@@ -14,15 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
 from anomalyagent.mcp_tools.procedural.components import around
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
 
-__all__ = ["render"]
+__all__ = ["render", "targets"]
+
+_SEARCH_PX = 256  # longest side of the copy on which print is looked for
+_PLACES = 40
 
 _FAULTS = ("smear", "ghost", "gap", "shift", "bleed", "blots")
 
@@ -43,6 +47,30 @@ class _Marks(NamedTuple):
     ink: RGB
 
 
+class _Ink(NamedTuple):
+    """(h, w) bool each: all that stands out, the ink, and the object without its rim."""
+
+    marked: Mask
+    ink: Mask
+    inner: Mask
+
+
+def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
+    """Existing marks: faults of printing are seen where there is print."""
+    scale = min(1.0, _SEARCH_PX / max(scene.photo.shape))
+    size = max(16, round(scene.photo.shape[1] * scale)), max(16, round(scene.photo.shape[0] * scale))
+    lab = cv2.resize(scene.lab, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+    inside = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
+    stroke = max(3, round(0.06 * float(np.sqrt(scene.object_area_px)) * scale))
+    found = _find_ink(lab, inside, stroke)
+    if found is None:
+        return []
+    ys, xs = np.nonzero(found.ink)
+    some = np.linspace(0, len(xs) - 1, _PLACES).astype(int)
+    area = spec.area_fraction * scene.object_area_px / spec.count
+    return [Target(((float(xs[i]) + 0.5) / scale, (float(ys[i]) + 0.5) / scale), area) for i in some]
+
+
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A printing fault (see module docstring)."""
     marks = _find_marks(site, rng)
@@ -53,11 +81,33 @@ def _find_marks(site: Site, rng: np.random.Generator) -> _Marks | None:
     """High-contrast fine structures near the site, all of about one colour; None when there are none."""
     size = float(np.sqrt(site.area_px))
     window = around(site.window, 0.3 * size, site.scene.foreground.shape)
-    lab = site.scene.lab[window.slices]
     rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
     object_here = site.scene.foreground[window.slices]
     # strokes are thinner than this many pixels; the median over twice that sees only the ground
     stroke = max(5, round(0.06 * float(np.sqrt(site.scene.object_area_px))))
+    found = _find_ink(site.scene.lab[window.slices], object_here, stroke)
+    if found is None:
+        return None
+    marked, same, inner = found
+    hole = cv2.dilate(same.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    if hole.mean() > 0.8 or not float(marked.mean()) > 0.01:
+        return None
+    ground = fill_from_surroundings(
+        rgb, cv2.dilate(marked.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) | ~inner, rng
+    )
+    ink = np.median(rgb[same], axis=0).astype(np.float32)
+    toward = ink - ground
+    coverage = ((rgb - ground) * toward).sum(2) / np.maximum((toward * toward).sum(2), 1e-3)
+    coverage = np.where(hole, np.clip(coverage, 0.0, 1.0), 0.0).astype(np.float32)
+    return _Marks(window, coverage, ground, np.broadcast_to(ink, rgb.shape))
+
+
+def _find_ink(lab: Lab, inside: Mask, stroke: int) -> _Ink | None:
+    """Pixels of one colour in strokes thinner than `stroke` pixels that stand out from the ground; None without print.
+
+    Args:
+        lab: (h, w, 3) CIELAB. inside: (h, w) bool, the object.
+    """
     step = max(1, stroke // 12)
     thin = np.ascontiguousarray(lab[::step, ::step])
     coded = np.clip(thin * np.array([2.5, 1.0, 1.0]) + np.array([0.0, 128.0, 128.0]), 0, 255).astype(np.uint8)
@@ -65,14 +115,14 @@ def _find_marks(site: Site, rng: np.random.Generator) -> _Marks | None:
     ground_lab = (ground_lab.astype(np.float32) - np.array([0.0, 128.0, 128.0], np.float32)) / np.array(
         [2.5, 1.0, 1.0], np.float32
     )
-    ground_lab = cv2.resize(ground_lab, (window.shape[1], window.shape[0]), interpolation=cv2.INTER_LINEAR)
+    ground_lab = cv2.resize(ground_lab, (lab.shape[1], lab.shape[0]), interpolation=cv2.INTER_LINEAR)
     away = lab - ground_lab
     distance = np.linalg.norm(away, axis=2)
-    inner = cv2.erode(object_here.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+    inner = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
     level = max(12.0, 5.0 * float(np.median(distance[inner]))) if inner.any() else np.inf
     marked = (distance > level) & inner
     share = float(marked.mean())
-    if not 0.01 < share < 0.45:
+    if not 0.0 < share < 0.45:
         return None
     color = np.median(lab[marked], axis=0)
     same = marked & (np.linalg.norm(lab - color, axis=2) < max(12.0, 0.5 * float(np.median(distance[marked]))))
@@ -83,17 +133,7 @@ def _find_marks(site: Site, rng: np.random.Generator) -> _Marks | None:
     # print is one colour with clean edges; texture and reflections are not
     if same.sum() < 0.5 * marked.sum() or same.sum() < 12 or _raggedness(same) > 0.75:
         return None
-    hole = cv2.dilate(same.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
-    if hole.mean() > 0.8:
-        return None
-    ground = fill_from_surroundings(
-        rgb, cv2.dilate(marked.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) | ~inner, rng
-    )
-    ink = np.median(rgb[same], axis=0).astype(np.float32)
-    toward = ink - ground
-    coverage = ((rgb - ground) * toward).sum(2) / np.maximum((toward * toward).sum(2), 1e-3)
-    coverage = np.where(hole, np.clip(coverage, 0.0, 1.0), 0.0).astype(np.float32)
-    return _Marks(window, coverage, ground, np.broadcast_to(ink, rgb.shape))
+    return _Ink(marked, same, inner)
 
 
 def _raggedness(marked: NDArray[np.bool_]) -> float:

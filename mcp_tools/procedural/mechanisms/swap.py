@@ -1,29 +1,43 @@
 """Swap: a component or a piece of the surface is in the wrong place, turned, mirrored, exchanged or of the wrong colour.
 
-Near the site a component is exchanged with another one, turned, moved or recoloured; without components, a piece of the
-surface is turned, mirrored or brought from elsewhere on the object. Pixels are the photo's own; only borders are blended.
+When about the whole object is asked for, it is turned or mirrored in its place or put down a little beside it, within the
+frame. Else, near the site, a component is exchanged with another one, turned, moved or recoloured; without components, a
+piece of the surface is turned, mirrored or brought from elsewhere on the object. Pixels are the photo's own; only borders
+are blended.
 """
 
+import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.procedural.components import Component, find_components
-from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
+from anomalyagent.mcp_tools.procedural.parts import targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
+from anomalyagent.mcp_tools.procedural.warp import feather, sample, sample_cover, turn_map
 
-__all__ = ["render"]
+__all__ = ["render", "targets"]
 
+_WHOLE = 0.3  # of the object: what is larger than this is not a part of it
 _VISIBLE_LAB = 5.0  # mean CIELAB distance below which an exchange would not be noticed
+
+
+def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
+    """Parts of which there are several: one of them is exchanged, turned or moved."""
+    wanted = spec.area_fraction * scene.object_area_px / spec.count
+    return [] if spec.area_fraction > _WHOLE else targets_at(find_repeated(scene, wanted))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is exchanged (see module docstring); None when everything looks the same everywhere."""
-    parts = find_components(site)[:4]
+    if not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px:
+        return _object(site, rng)
+    parts = [part for part in find_components(site)[:4] if part.area_px < _WHOLE * site.scene.object_area_px]
     if parts and rng.random() < 0.85:
         part = parts[0] if rng.random() < 0.6 else parts[int(rng.integers(len(parts)))]
         ways = [_exchange, _turn, _move, _recolor]
@@ -32,6 +46,49 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
             if edit is not None and _visible(site, edit):
                 return edit
     return _piece(site, spec, rng)
+
+
+def _object(site: Site, rng: np.random.Generator) -> Edit | None:
+    """The whole object turned, mirrored or shifted; None when all of that looks the same."""
+    scene = site.scene
+    height, width = scene.foreground.shape
+    rgb = scene.photo.rgb
+    grow = 2 * round(1.5 + 1.5 * scene.blur_sigma_px) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow, grow))
+    covered = cv2.dilate(scene.foreground.astype(np.uint8), disc).astype(bool)
+    if covered.all():
+        return None
+    ground = continue_backdrop(rgb, covered, ~covered, rng)
+    seat = feather(covered, 1.0 + 1.2 * scene.blur_sigma_px)
+    matte = cv2.GaussianBlur(scene.foreground.astype(np.float32), (0, 0), max(scene.blur_sigma_px, 0.5))
+    x0, y0, x1, y1 = scene.box_xyxy
+    middle = 0.5 * (x0 + x1 - 1), 0.5 * (y0 + y1 - 1)
+    place = CutOut(Window(0, 0, height, width), rgb, ground, seat, matte.astype(np.float32), middle)
+    for way in rng.permutation(3):
+        mirror = bool(way == 0)
+        angle = float(rng.uniform(0.15, np.pi) * rng.choice([-1.0, 1.0])) if way == 1 else float(rng.normal(0.0, 0.05))
+        shift = np.zeros(2)
+        if way == 2:  # never further than the frame lets it
+            far = float(rng.uniform(0.06, 0.2)) * min(x1 - x0, y1 - y0)
+            heading = float(rng.uniform(0.0, 2.0 * np.pi))
+            low, high = np.array([-0.8 * x0, -0.8 * y0]), np.array([0.8 * (width - x1), 0.8 * (height - y1)])
+            shift = np.clip(far * np.array([np.cos(heading), np.sin(heading)]), low, high)
+        map_x, map_y = turn_map((height, width), (middle[0] + shift[0], middle[1] + shift[1]), angle, mirror)
+        maps = map_x - np.float32(shift[0]), map_y - np.float32(shift[1])
+        moved = sample_cover(place.matte, *maps)
+        whole = float(moved.sum()) > 0.985 * float(place.matte.sum())  # a turned bar may stick out of the frame
+        edit = put_down(place, sample(rgb, *maps), moved)
+        if whole and _changes(site, edit):
+            return edit
+    return None
+
+
+def _changes(site: Site, edit: Edit) -> bool:
+    """True when a fair share of the object looks different afterwards (most of a turned nut looks as before)."""
+    assert edit.paint is not None
+    lab = lab_from_rgb(edit.paint)
+    away = np.linalg.norm(lab - site.scene.lab[edit.window.slices], axis=2)
+    return int(np.count_nonzero(away > _VISIBLE_LAB)) > 0.04 * site.scene.object_area_px
 
 
 def _visible(site: Site, edit: Edit) -> bool:
@@ -82,6 +139,10 @@ def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     del parts
     heading, far = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(0.25, 0.8)) * float(np.sqrt(part.area_px))
     dx, dy = far * np.cos(heading), far * np.sin(heading)
+    height, width = site.scene.foreground.shape
+    half = 0.5 * part.length_px
+    if not (half < part.center_xy[0] + dx < width - half and half < part.center_xy[1] + dy < height - half):
+        return None  # it would leave the frame
     lifted = cut_out(site, part, far + 0.1 * part.length_px, rng)
     middle = lifted.center_xy[0] + dx, lifted.center_xy[1] + dy
     map_x, map_y = turn_map(lifted.window.shape, middle, float(rng.normal(0.0, 0.25)))

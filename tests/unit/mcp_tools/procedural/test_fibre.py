@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.sites import plain_sheet, site_on
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.mechanisms import fibre
@@ -43,7 +44,12 @@ def test_fibres_are_light_on_dark_and_dark_on_light() -> None:
 def test_no_two_fibres_have_the_same_shape() -> None:
     site = site_on(plain_sheet(), (64, 64), 150, reach=4.0)
     shapes = [fibre.render(site, spec(), np.random.default_rng(seed)) for seed in range(6)]
-    covers = [edit.opacity > 0.5 for edit in shapes if edit is not None and edit.opacity is not None]
+    covers: list[NDArray[np.bool_]] = []
+    for edit in shapes:
+        assert edit is not None
+        assert edit.opacity is not None
+        covers.append(np.zeros(site.scene.photo.shape, bool))
+        covers[-1][edit.window.slices] = edit.opacity > 0.5
     for i, one in enumerate(covers):
         for other in covers[:i]:
             assert (one & other).sum() < 0.5 * (one | other).sum()
