@@ -18,9 +18,10 @@ from anomalyagent.knowledge.card_models import Card, Priors, Variant
 from anomalyagent.knowledge.lookup import LAST_WORDS, find_fit, guess_material, match_item, rank_match, types_for_item
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
+from anomalyagent.knowledge.words.forms import IMPLIED_FORMS, Form
 from anomalyagent.knowledge.words.lexer import find_terms, plain, stem
 from anomalyagent.knowledge.words.terms import TYPICAL
-from anomalyagent.knowledge.words.values import COLORS, IMPLIED_FORMS, SHAPES, SIZES, Form
+from anomalyagent.knowledge.words.values import COLORS, SHAPES, SIZES
 
 __all__ = ["Choice", "adapt_spec", "choose_cards"]
 

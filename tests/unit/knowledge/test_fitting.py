@@ -8,6 +8,8 @@ from anomalyagent.knowledge.cards import Card, find_card, load_cards
 from anomalyagent.knowledge.fitting import adapt_spec, choose_cards
 from anomalyagent.knowledge.sampling import sample_spec
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.forms import IMPLIED_FORMS
+from anomalyagent.knowledge.words.lexer import find_terms
 
 
 @pytest.fixture(scope="module")
@@ -170,3 +172,11 @@ def test_colour_and_size_hold_for_a_card_that_draws_the_type_by_another_mechanis
         assert spec.mechanism == "stain"
         assert spec.color_shift == (-45.0, 0.0, 0.0)
         assert spec.area_fraction <= 0.004
+
+
+def test_every_implied_form_is_of_a_known_term_and_makes_valid_priors(cards: list[Card]) -> None:
+    for term in IMPLIED_FORMS:
+        hits = find_terms(term)
+        assert [hit.term for hit in hits] == [term]
+        for spec in draw(cards, "qwertz", term, 2):
+            assert spec.mechanism == hits[0].mechanism
