@@ -14,6 +14,9 @@ from anomalyagent.mcp_tools.judge.pair import Component, Pair, dilate
 
 __all__ = ["Placing", "allowed_mask", "measure_placing"]
 
+FINEST_WIDTH_PX = 3.0
+"""The thinnest stroke that a photo shows: of so many pixels in all, no stroke can be more elongated than this allows."""
+
 
 @dataclass(frozen=True)
 class Placing:
@@ -83,6 +86,7 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
     areas = np.array([part.area for part in components])
     pieces = float(areas.sum() ** 2 / (areas**2).sum())
     elongation = _typical_elongation(components)
+    resolvable = max(1.0, 0.6 * float(areas.max()) / (1.77 * FINEST_WIDTH_PX**2))
     lightness = pair.shift[..., 0] * pair.mask
     balance = float(lightness.sum()) / max(1e-6, float(np.abs(pair.shift).sum(axis=2)[pair.mask].sum()))
     candidates: list[tuple[float, Placing]] = []
@@ -94,7 +98,7 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
         judged = on_total > 0 and not structural and "any" not in priors.zones
         wrong_zone = float((on_object * _farness(scene, priors.zones)[pair.window]).sum()) / on_total if judged else 0.0
         low, high = priors.area_fraction
-        fewest, most = priors.elongation
+        fewest, most = min(priors.elongation[0], resolvable), priors.elongation[1]
         tone = balance if priors.contrast == "darker" else -balance if priors.contrast == "lighter" else 0.0
         placing = Placing(
             off_object=0.5 * off_object if structural else off_object,
