@@ -49,31 +49,29 @@ class DefectSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mechanism: Mechanism = Field(description="How the defect comes about.")
-    zone: Zone = Field(default="any", description="Part of the object that it sits on.")
+    mechanism: Mechanism
+    zone: Zone = "any"
     center: tuple[Unit, Unit] | None = Field(
         default=None,
-        description="(u, v) in the object's bounding box, 0..1 from its top left corner; unset: chosen inside the zone.",
+        description="[u, v], 0..1 of the object's box from its top left",
     )
-    area_fraction: float = Field(
-        default=0.01, ge=1e-5, le=0.7, description="Share of the object's area covered by all instances together, 0..0.7."
-    )
-    elongation: float = Field(default=1.5, ge=1.0, le=200.0, description="Length divided by width, 1 = compact.")
+    area_fraction: float = Field(default=0.01, ge=1e-5, le=0.7, description="of the object")
+    elongation: float = Field(default=1.5, ge=1.0, le=200.0, description="length / width")
     orientation_deg: float | None = Field(
         default=None,
         ge=-180.0,
         le=180.0,
-        description="Direction of the long axis in degrees; unset: follows the local structure.",
+        description="0 horizontal, counter-clockwise",
     )
     severity: float = Field(
         default=6.0,
         ge=0.5,
         le=60.0,
-        description="Visible strength in just-noticeable differences: 1 barely visible, 10 obvious, 30 gross.",
+        description="1 barely visible, 10 obvious",
     )
     color_shift: tuple[float, float, float] | None = Field(
         default=None,
-        description="Shift in CIELAB (dL, da, db), e.g. [-20, 0, 0] darker; unset: what the mechanism does by itself.",
+        description="CIELAB [dL, da, db], e.g. [-20, 0, 0] darker",
     )
-    count: int = Field(default=1, ge=1, le=16, description="Number of instances.")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Same spec, same seed, same photo: same pixels.")
+    count: int = Field(default=1, ge=1, le=16)
+    seed: int = Field(default=0, ge=0, lt=2**63, description="other seed, other variant")

@@ -18,9 +18,11 @@ if TYPE_CHECKING:  # loaded with the first image
     from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = [
+    "AnomalyRef",
     "AnomalyType",
     "ImageRef",
     "ItemName",
+    "NormalRef",
     "Preview",
     "Seed",
     "answer",
@@ -32,18 +34,16 @@ __all__ = [
 PREVIEW_SIDE_PX = 768
 PREVIEW_BYTES = 200_000
 
-ImageRef = Annotated[
-    str, Field(description="Image file: path relative to the workspace folder, forward slashes, e.g. photos/nut_012.png.")
-]
+ImageRef = Annotated[str, Field(description="Path in the workspace, e.g. photos/nut.png")]
+NormalRef = Annotated[str, Field(description="Good photo")]
+AnomalyRef = Annotated[str, Field(description="With the defect")]
 ItemName = Annotated[
     str,
-    Field(min_length=1, max_length=200, description="What the photo shows, e.g. 'metal nut', 'hot-rolled steel'."),
+    Field(min_length=1, max_length=200, description="e.g. metal nut"),
 ]
-AnomalyType = Annotated[
-    str, Field(min_length=1, max_length=200, description="The defect in a few words, e.g. 'scratch', 'bent', 'oil stain'.")
-]
-Seed = Annotated[int, Field(ge=0, lt=2**63, description="Same inputs and seed: same result; another seed: another variant.")]
-Preview = Annotated[bool, Field(description="Also return a small JPEG so that you can look at the result.")]
+AnomalyType = Annotated[str, Field(min_length=1, max_length=200, description="e.g. oil stain")]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="Other seed, other variant")]
+Preview = Annotated[bool, Field(description="Also return a small JPEG")]
 
 
 def answer(
@@ -56,7 +56,9 @@ def answer(
         content.append(ResourceLink(type="resource_link", name=name, title=title, uri=uri_of(ref), mime_type="image/png"))
     if preview is not None:
         content.append(Image(data=preview, format="jpeg").to_image_content())
-    return CallToolResult(content=content, structured_content=result.model_dump(mode="json"))
+    # Without what is unset: the listed schema says `string`, not `string or null`, because hosts read that better.
+    fields = {name: value for name, value in result.model_dump(mode="json").items() if value is not None}
+    return CallToolResult(content=content, structured_content=fields)
 
 
 def spec_text(spec: DefectSpec) -> str:

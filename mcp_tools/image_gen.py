@@ -22,21 +22,13 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
 
     def image_gen(
         image: ImageRef,
-        prompt: Annotated[
-            str, Field(min_length=1, max_length=4000, description="Editing prompt, from prompt_gen or your own words.")
-        ],
-        spec: Annotated[
-            DefectSpec | None, Field(description="Numbers that take precedence over the prompt; change fields to refine.")
-        ] = None,
-        seed: Annotated[
-            int | None, Field(ge=0, lt=2**63, description="Unset: the spec's seed. Another seed: another variant.")
-        ] = None,
+        prompt: Annotated[str, Field(min_length=1, max_length=4000, description="From prompt_gen, or your own words")],
+        spec: Annotated[DefectSpec | None, Field(description="Overrides the prompt.")] = None,
+        seed: Annotated[int | None, Field(ge=0, lt=2**63, description="Overrides spec.seed")] = None,
         preview: Preview = False,
     ) -> Annotated[CallToolResult, ImageResult]:
-        """Draw a defect on a photo of a good part and store the result as a new PNG in the workspace.
-
-        Always pass the ORIGINAL good photo, not an earlier result. Size and colour mode are kept and pixels outside the
-        defect stay identical. Next: quality_eval(normal_image=image, anomaly_image=result) and, if it passed, mask_gen.
+        """Draw the defect on the ORIGINAL good photo (never on an earlier result) and store it as a new PNG. Pixels outside
+        the defect stay identical. Next: quality_eval.
         """
         workspace = toolbox.workspace
         photo = workspace.read_photo(image)
@@ -60,5 +52,5 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         return answer(result, "\n".join(lines), ref=ref, title="Photo with the defect", preview=shown)
 
     local = is_embedded("image_gen", toolbox.settings.tools.image_gen.backend)
-    hints = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=not local)
+    hints = ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=not local)
     return make_tool(toolbox, image_gen, title="Draw the defect", annotations=hints)

@@ -22,12 +22,10 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     def knowledge_retrieval(
         item_name: ItemName,
         anomaly_type: AnomalyType,
-        query: Annotated[str, Field(max_length=1000, description="What else you want to know, in plain words.")] = "",
+        query: Annotated[str, Field(max_length=1000, description="What else you want to know")] = "",
     ) -> Annotated[CallToolResult, KnowledgeResult]:
-        """Look up how a defect looks on an item: appearance, cause, location, and numeric ranges for the spec.
-
-        Use it when unsure what a defect looks like, or after quality_eval did not pass. Unknown items and types get the
-        nearest cards, and `note` says so. Next: put ranges of a card's variants into the spec for image_gen.
+        """Look up how a defect looks on an item, where it sits, and ranges for the spec. For when you are unsure, or
+        quality_eval did not pass.
         """
         backend: KnowledgeRetrievalBackend = toolbox.backend("knowledge_retrieval")
         result = backend.retrieve(item_name, anomaly_type, query, toolbox.settings.knowledge.top_k)
@@ -37,5 +35,5 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         return answer(result, "\n".join(lines))
 
     local = is_embedded("knowledge_retrieval", toolbox.settings.tools.knowledge_retrieval.backend)
-    hints = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=not local)
+    hints = ToolAnnotations(read_only_hint=True, open_world_hint=not local)
     return make_tool(toolbox, knowledge_retrieval, title="Look up a defect", annotations=hints)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
 
-from anomalyagent.mcp_tools.answers import ImageRef, Preview, answer, preview_of, read_pair
+from anomalyagent.mcp_tools.answers import AnomalyRef, NormalRef, Preview, answer, preview_of, read_pair
 from anomalyagent.mcp_tools.contracts import MaskResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
@@ -22,13 +22,9 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     """mask_gen on the workspace and backend of `toolbox`."""
 
     def mask_gen(
-        normal_image: ImageRef, anomaly_image: ImageRef, preview: Preview = False
+        normal_image: NormalRef, anomaly_image: AnomalyRef, preview: Preview = False
     ) -> Annotated[CallToolResult, MaskResult]:
-        """Find the pixels that visibly differ between the good photo and the one with the defect, and store them as a mask.
-
-        The mask is an 8-bit PNG of the same size (0 or 255) in the workspace. Call it last, on an image that passed
-        quality_eval. The preview shows the defect outlined.
-        """
+        """Last step, for an image that passed: store the mask of the pixels that visibly changed, a PNG of 0 and 255."""
         normal, anomaly = read_pair(toolbox.workspace, normal_image, anomaly_image)
         backend: MaskGenBackend = toolbox.backend("mask_gen")
         segmented = backend.segment(normal, anomaly)
@@ -47,7 +43,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         return answer(result, text, ref=ref, title="Mask of the defect", preview=shown)
 
     local = is_embedded("mask_gen", toolbox.settings.tools.mask_gen.backend)
-    hints = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=not local)
+    hints = ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=not local)
     return make_tool(toolbox, mask_gen, title="Mask the defect", annotations=hints)
 
 

@@ -21,10 +21,8 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     def prompt_gen(
         image: ImageRef, item_name: ItemName, anomaly_type: AnomalyType, seed: Seed = 0
     ) -> Annotated[CallToolResult, PromptResult]:
-        """Write a prompt for drawing a realistic defect on a photo of a good part.
-
-        Start here. Returns `prompt` (English) and `spec` (the same in numbers: mechanism, place, size, severity).
-        Next: call image_gen with the same image, the prompt and the spec. Nothing is written to disk.
+        """Start here: how to draw a realistic defect on a photo of a good part, in words (prompt) and in numbers (spec).
+        Next: image_gen with the same image, prompt and spec.
         """
         photo = toolbox.workspace.read_photo(image)
         backend: PromptGenBackend = toolbox.backend("prompt_gen")
@@ -32,5 +30,5 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         return answer(result, f"{result.prompt}\nspec: {spec_text(result.spec)}")
 
     local = is_embedded("prompt_gen", toolbox.settings.tools.prompt_gen.backend)
-    hints = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=not local)
+    hints = ToolAnnotations(read_only_hint=True, open_world_hint=not local)
     return make_tool(toolbox, prompt_gen, title="Write a defect prompt", annotations=hints)

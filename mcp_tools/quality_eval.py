@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
 
-from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, answer, read_pair
+from anomalyagent.mcp_tools.answers import AnomalyRef, AnomalyType, ItemName, NormalRef, answer, read_pair
 from anomalyagent.mcp_tools.contracts import QualityResult
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
@@ -19,12 +19,10 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     """quality_eval on the workspace and backend of `toolbox`."""
 
     def quality_eval(
-        normal_image: ImageRef, anomaly_image: ImageRef, item_name: ItemName, anomaly_type: AnomalyType
+        normal_image: NormalRef, anomaly_image: AnomalyRef, item_name: ItemName, anomaly_type: AnomalyType
     ) -> Annotated[CallToolResult, QualityResult]:
-        """Judge whether a drawn defect is believable: location_score 0-5, quality_score 0-5, score 0-10, passed.
-
-        Each finding says what is wrong and which spec field to change. Next: if passed, mask_gen; if not, apply the hints
-        to the spec or prompt and call image_gen again on the normal image. Nothing is written to disk.
+        """Judge whether the defect is believable: score 0-10 (location 0-5 + quality 0-5), passed, and findings with hints.
+        Next: mask_gen if passed; else change the spec as the hints say and call image_gen again.
         """
         normal, anomaly = read_pair(toolbox.workspace, normal_image, anomaly_image)
         backend: QualityEvalBackend = toolbox.backend("quality_eval")
@@ -39,5 +37,5 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         return answer(result, "\n".join(lines))
 
     local = is_embedded("quality_eval", toolbox.settings.tools.quality_eval.backend)
-    hints = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=not local)
+    hints = ToolAnnotations(read_only_hint=True, open_world_hint=not local)
     return make_tool(toolbox, quality_eval, title="Judge the defect", annotations=hints)

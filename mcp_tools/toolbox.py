@@ -23,6 +23,7 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError
 from anomalyagent.mcp_tools import registry
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.listing import listed_input, listed_output
 from anomalyagent.mcp_tools.workspace import Workspace
 
 __all__ = ["ContractTool", "Toolbox", "make_tool"]
@@ -79,9 +80,15 @@ class ContractTool(Tool):
             raise
 
     def _explain(self, error: ValidationError) -> str:
-        accepted = ", ".join(self.parameters.get("properties", {}))
-        problems = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in error.errors()[:8]]
-        return f"the arguments do not fit. {'; '.join(problems)}. Arguments of {self.name}: {accepted}."
+        listed: dict[str, Any] = self.parameters["properties"]
+        faults = error.errors()[:8]
+        problems = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in faults]
+        text = f"the arguments do not fit. {'; '.join(problems)}. Arguments of {self.name}: {', '.join(listed)}."
+        wrong = dict.fromkeys(str(each["loc"][0]) for each in faults if len(each["loc"]) > 1)
+        helps = [
+            f" {name} is an object: {listed[name]['description']}" for name in wrong if "properties" in listed.get(name, {})
+        ]
+        return text + "".join(helps)
 
 
 def make_tool(
@@ -100,29 +107,7 @@ def make_tool(
     given = tool.fn_metadata.arg_model
     strict = type(given.__name__, (given,), {"__module__": __name__, "model_config": ConfigDict(extra="forbid")})
     tool.fn_metadata.arg_model = strict
-    tool.parameters = _compact(strict.model_json_schema(by_alias=True))
-    tool.fn_metadata.output_schema = _outlined(_compact(tool.fn_metadata.output_schema))
+    tool.parameters = listed_input(strict.model_json_schema(by_alias=True))
+    if tool.fn_metadata.output_schema is not None:
+        tool.fn_metadata.output_schema = listed_output(tool.fn_metadata.output_schema)
     return tool
-
-
-def _compact(schema: Any) -> Any:
-    """`schema` without the titles that pydantic derives from field names: every listing costs the assistant's context."""
-    if isinstance(schema, list):
-        return [_compact(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    # A "title" whose value is a schema is a property of that name, not an annotation.
-    return {key: _compact(value) for key, value in schema.items() if key != "title" or isinstance(value, dict)}
-
-
-def _outlined(schema: Any, definitions: Any = None) -> Any:
-    """`schema` with nested models as plain objects: results are checked against the models, listings stay short."""
-    if isinstance(schema, list):
-        return [_outlined(each, definitions) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    known = schema.get("$defs", definitions)
-    outline = {key: _outlined(value, known) for key, value in schema.items() if key not in ("$defs", "$ref")}
-    if "$ref" in schema:
-        outline["type"] = known[schema["$ref"].rpartition("/")[2]]["type"]
-    return outline
