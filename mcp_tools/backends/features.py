@@ -7,7 +7,8 @@ from typing import Any
 
 from anomalyagent.configs.schema import KnowledgeSettings
 from anomalyagent.errors import ConfigError
-from anomalyagent.knowledge.cards import Card, find_card, load_cards
+from anomalyagent.knowledge.cards import Card, load_cards
+from anomalyagent.knowledge.fitting import choose_cards
 from anomalyagent.knowledge.words import mechanism_of
 from anomalyagent.mcp_tools.contracts import QualityResult
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -69,7 +70,7 @@ class FeatureJudge:
         """What is expected of this item and type, from its card or from the words of the type."""
         key = (item_name, anomaly_type)
         if key not in self._expectations:
-            card = find_card(self._cards, item_name, anomaly_type)
+            choice = choose_cards(self._cards, item_name, anomaly_type)  # the same that prompt_gen draws from
             guess = mechanism_of(anomaly_type, item_name)
-            self._expectations[key] = expect(card, guess.mechanism if guess.confidence > 0 else None)
+            self._expectations[key] = expect(choice.cards, guess.mechanism if guess.confidence > 0 else None)
         return self._expectations[key]

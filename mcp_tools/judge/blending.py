@@ -56,8 +56,12 @@ class Blending:
     drift_share: float
 
 
-def measure_blending(pair: Pair) -> Blending:
-    """Measure all of them; deterministic, draws nothing at random."""
+def measure_blending(pair: Pair, *, whole_object: bool = False) -> Blending:
+    """Measure all of them; deterministic, draws nothing at random.
+
+    Args:
+        whole_object: the object itself may change all over, so only its background tells about drift.
+    """
     seam, border = _seam(pair)
     gain, loss = _noise(pair)
     soft, flat = _texture(pair)
@@ -74,19 +78,20 @@ def measure_blending(pair: Pair) -> Blending:
         too_soft=soft,
         flat=flat * seam,
         blocking=_blocking(pair),
-        drift=_drift(pair),
+        drift=_drift(pair, whole_object),
         drift_share=float((pair.outside_difference > 0).mean()) if pair.outside_difference.size else 0.0,
     )
 
 
-def _drift(pair: Pair) -> float:
+def _drift(pair: Pair, whole_object: bool) -> float:
     """Change that 60 % of all blocks of the object, or of its background, reach: 0 for any local change."""
     height, width = pair.change.shape
     block = max(4, round(min(height, width) / 24))
     size = (max(1, width // block), max(1, height // block))
     level = cv2.resize(pair.change, size, interpolation=cv2.INTER_AREA) * float(np.median(pair.scene.jnd))
     share = cv2.resize(pair.scene.foreground.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    parts = [level[where] for where in (share > 0.9, share < 0.1) if np.count_nonzero(where) >= 16]
+    regions = (share < 0.1,) if whole_object else (share > 0.9, share < 0.1)
+    parts = [level[where] for where in regions if np.count_nonzero(where) >= 16]
     return max((float(np.quantile(part, 0.4)) for part in parts), default=0.0)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import ToolInputError
-from anomalyagent.knowledge.cards import Card, find_card
+from anomalyagent.knowledge.cards import Card
+from anomalyagent.knowledge.fitting import choose_cards
 from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.knowledge.words import mechanism_of
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
@@ -91,7 +92,7 @@ def ladder_cases(group: str, item: str, normals: Sequence[Photo], cards: Sequenc
         if good is None:
             continue
         # As the type is asked for: another item's card must not explain it away.
-        expected = expect(good.card, good.spec.mechanism)
+        expected = expect([good.card], good.spec.mechanism)
         yield Case(group, GOOD, 0.0, normal, good.photo, expected, good.spec.mechanism)
         for name in SPOILERS:
             strength = float(rng.uniform(0.25, 1.0))
@@ -102,7 +103,7 @@ def ladder_cases(group: str, item: str, normals: Sequence[Photo], cards: Sequenc
         strength = float(rng.uniform(0.25, 1.0))
         turned = spoil("wrong_light", dent, strength, rng) if dent is not None else None
         if dent is not None and turned is not None:
-            asked = expect(dent.card, "dent")
+            asked = expect([dent.card], "dent")
             yield Case(group, GOOD, 0.0, normal, dent.photo, asked, "dent")
             yield Case(group, "wrong_light", strength, normal, turned, asked)
 
@@ -128,9 +129,8 @@ def real_cases(
     for kind in sorted(path.name for path in truth.iterdir() if path.is_dir()):
         paths = _images(folder / "test" / kind)
         rng = np.random.default_rng([seed, len(paths)])
-        card = find_card(cards, item, kind)
         guess = mechanism_of(kind, item)
-        expected = expect(card, guess.mechanism if guess.confidence > 0 else None)
+        expected = expect(choose_cards(cards, item, kind).cards, guess.mechanism if guess.confidence > 0 else None)
         for i in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)):
             defect = _read(paths[i], side_px)
             mask = _at_most(read_mask(truth / kind / f"{paths[i].stem}_mask.png").astype(np.uint8) * 255, side_px) > 127

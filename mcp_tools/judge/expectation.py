@@ -4,12 +4,13 @@ A card may hold several variants (a break can be a chip or a crack); a judged im
 fits it best, so `Expectation` is a list of variants with equal rights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anomalyagent.knowledge.cards import Card, Priors, Variant
 from anomalyagent.knowledge.spec import MECHANISMS, Mechanism
 
-__all__ = ["COMPACT", "CONCAVE", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "expect"]
+__all__ = ["COMPACT", "CONCAVE", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "covers_object", "expect"]
 
 THIN: frozenset[Mechanism] = frozenset({"scratch", "crack", "cut", "fibre"})
 """Much longer than wide."""
@@ -21,6 +22,8 @@ FOREIGN: frozenset[Mechanism] = frozenset({"stain", "discoloration", "contaminat
 """Brings matter, dye or parts whose colour need not occur on the normal photo."""
 STRUCTURAL: frozenset[Mechanism] = frozenset({"bend", "missing", "swap"})
 """Changes the outline of the object, so parts of the change may lie beside the old one."""
+_WHOLE_OBJECT = 0.3
+"""Share of the object from which on a structural change may concern all of it."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +49,20 @@ class Expectation:
         return any(v.mechanism in FOREIGN or v.priors.tint_ab is not None for v in self.variants)
 
 
-def expect(card: Card | None, mechanism: Mechanism | None) -> Expectation:
-    """Expectation from a card; without one, wide ranges for the mechanism that the words of the type speak of.
+def covers_object(variant: Variant) -> bool:
+    """True when the whole object may be turned, exchanged or gone: then its blocks change all over, in any shape."""
+    return variant.mechanism in STRUCTURAL and variant.priors.area_fraction[1] >= _WHOLE_OBJECT
+
+
+def expect(cards: Sequence[Card], mechanism: Mechanism | None) -> Expectation:
+    """Expectation from cards; without any, wide ranges for the mechanism that the words of the type speak of.
 
     Args:
-        card: knowledge card of the item and type, when there is one.
+        cards: knowledge cards that fit the item and type, as `knowledge.fitting.choose_cards` gives them.
         mechanism: guessed from the words; None when they say nothing, then any look is accepted.
     """
-    if card is not None:
-        return Expectation(card.variants, card.id)
+    if cards:
+        return Expectation(tuple(variant for card in cards for variant in card.variants), cards[0].id)
     if mechanism is None:
         return Expectation(tuple(_variant(name, (0.0003, 0.4), (1.0, 200.0), (1, 16)) for name in MECHANISMS), None)
     if mechanism in THIN:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.mcp_tools.judge.appearance import Appearance, measure_appearance
 from anomalyagent.mcp_tools.judge.blending import Blending, measure_blending
-from anomalyagent.mcp_tools.judge.expectation import Expectation
+from anomalyagent.mcp_tools.judge.expectation import Expectation, covers_object
 from anomalyagent.mcp_tools.judge.likeness import Likeness, Look, compare_looks
 from anomalyagent.mcp_tools.judge.pair import Pair
 from anomalyagent.mcp_tools.judge.placing import Placing, measure_placing
@@ -28,10 +28,11 @@ class Measured:
 def measure(pair: Pair, expected: Expectation, looks: Mapping[Mechanism, Look]) -> Measured:
     """Measure a pair; the same input gives the same numbers."""
     appearance = measure_appearance(pair, expected)
+    placing = measure_placing(pair, expected)
     return Measured(
         expected=expected,
-        placing=measure_placing(pair, expected),
-        blending=measure_blending(pair),
+        placing=placing,
+        blending=measure_blending(pair, whole_object=covers_object(placing.variant)),
         appearance=appearance,
         likeness=compare_looks(appearance.descriptor, expected.mechanisms, looks),
     )

@@ -9,7 +9,7 @@ from anomalyagent.knowledge.cards import Variant
 from anomalyagent.knowledge.spec import Zone
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, Expectation
+from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, Expectation, covers_object
 from anomalyagent.mcp_tools.judge.pair import Component, Pair, dilate
 
 __all__ = ["Placing", "allowed_mask", "measure_placing"]
@@ -99,6 +99,8 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
         wrong_zone = float((on_object * _farness(scene, priors.zones)[pair.window]).sum()) / on_total if judged else 0.0
         low, high = priors.area_fraction
         fewest, most = min(priors.elongation[0], resolvable), priors.elongation[1]
+        if covers_object(variant):
+            low, fewest, most = 0.2 * low, 1.0, 1e3
         tone = balance if priors.contrast == "darker" else -balance if priors.contrast == "lighter" else 0.0
         placing = Placing(
             off_object=0.5 * off_object if structural else off_object,

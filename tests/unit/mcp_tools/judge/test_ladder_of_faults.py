@@ -28,7 +28,7 @@ def _review(good: Good, photo: Photo) -> QualityResult:
     if pair is None:
         return review_nothing("features", 5.0)
     calibration = read_calibration()
-    measured = measure(pair, expect(good.card, good.spec.mechanism), calibration.looks)
+    measured = measure(pair, expect([good.card], good.spec.mechanism), calibration.looks)
     return review_change(measured, calibration, "features", good.card.anomaly_type, 5.0)
 
 
