@@ -45,10 +45,16 @@ class BackendEntry(NamedTuple):
 _HERE = "anomalyagent.mcp_tools.backends"
 BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
     "prompt_gen": {"template": BackendEntry(f"{_HERE}.template:TemplatePromptGen", embedded=True)},
-    "image_gen": {"procedural": BackendEntry(f"{_HERE}.procedural:ProceduralImageGen", embedded=True)},
+    "image_gen": {
+        "procedural": BackendEntry(f"{_HERE}.procedural:ProceduralImageGen", embedded=True),
+        "diffusers": BackendEntry(f"{_HERE}.diffusers:DiffusersImageGen", extra="diffusers"),
+    },
     "quality_eval": {"features": BackendEntry(f"{_HERE}.features:FeatureJudge", embedded=True)},
     "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaKnowledge", embedded=True)},
-    "mask_gen": {"change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True)},
+    "mask_gen": {
+        "change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True),
+        "sam": BackendEntry(f"{_HERE}.sam:SamMask", extra="sam"),
+    },
 }
 
 

@@ -1,0 +1,136 @@
+"""image_gen with a diffusion model: any inpainting or instruction-editing pipeline of diffusers, from a folder or by id.
+
+An inpainting model paints inside a region that the spec gives, in a crop at its own size; an editor gets the whole photo and
+its answer is aligned to it. Either way only what visibly changed is taken: every other pixel is the original's.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+
+from anomalyagent.errors import BackendError
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words import read_prompt
+from anomalyagent.mcp_tools.backends.base import Edited
+from anomalyagent.mcp_tools.backends.options import choose_device, missing_modules, read_options
+from anomalyagent.mcp_tools.backends.pipelines import BACKEND, DiffusersOptions, Pipeline, find_model, load_pipeline
+from anomalyagent.mcp_tools.backends.region import Region, fit_size, plan_region
+from anomalyagent.mcp_tools.imaging.alignment import align_and_composite
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.compositing import composite_visible
+from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.scene import scene_of
+
+__all__ = ["DiffusersImageGen"]
+
+
+class DiffusersImageGen:
+    """Edits photos with a diffusers pipeline, loaded on the first call. Options: see `DiffusersOptions`."""
+
+    name = "diffusers"
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        """Check the options, and what can be checked of the model without loading it.
+
+        Raises:
+            ConfigError: an option is unknown, missing or out of range.
+            BackendUnavailableError: there is no such model here, or no GPU where one is asked for.
+        """
+        self.options = read_options(DiffusersOptions, BACKEND, options)
+        find_model(self.options)
+        if self.options.device == "cuda":
+            choose_device("cuda", BACKEND)
+        self._lock = threading.Lock()  # a pipeline keeps the state of its schedule in itself
+        self._pipeline: Pipeline | None = None
+
+    @classmethod
+    def missing(cls) -> str | None:
+        """What has to be installed, in one line."""
+        return missing_modules(("torch", "diffusers", "transformers", "accelerate"), "diffusers")
+
+    def edit(self, photo: Photo, prompt: str, spec: DefectSpec | None, seed: int) -> Edited:
+        """Let the model paint a defect.
+
+        Args:
+            prompt: what the model is told, through option prompt_template.
+            spec: where an inpainting model paints; None: read from the prompt. An editor finds the place itself.
+        Returns:
+            The edit; its spec is the wanted one with `seed`, None when an editor was given none.
+        Raises:
+            BackendError: the model failed, or changed nothing that can be seen.
+            BackendUnavailableError, ConfigError: on the first call, see `load_pipeline`.
+        """
+        with self._lock:
+            if self._pipeline is None:
+                self._pipeline = load_pipeline(self.options)
+            pipeline = self._pipeline
+            if pipeline.family == "edit":
+                edited = self._follow(pipeline, photo, prompt, spec, seed)
+            else:
+                edited = self._inpaint(pipeline, photo, prompt, spec, seed)
+        if not edited.changed.any():
+            raise BackendError(
+                f"the model '{self.options.model}' changed nothing that can be seen (seed {seed}). Try another seed, a clearer "
+                "prompt or a larger area_fraction, or raise its options steps, guidance or strength."
+            )
+        return edited
+
+    def _follow(self, pipeline: Pipeline, photo: Photo, prompt: str, spec: DefectSpec | None, seed: int) -> Edited:
+        size = fit_size(*photo.shape, pipeline.native_px, pipeline.multiple_px)
+        made = pipeline.paint(self._words(prompt, spec), _resized(photo.rgb, size), None, seed)
+        after, changed = align_and_composite(photo, made)
+        return Edited(after, changed, None if spec is None else spec.model_copy(update={"seed": seed}))
+
+    def _inpaint(self, pipeline: Pipeline, photo: Photo, prompt: str, spec: DefectSpec | None, seed: int) -> Edited:
+        notes: list[str] = []
+        if spec is None:
+            reading = read_prompt(prompt)
+            spec, notes = reading.spec, list(reading.notes)
+        wanted = spec.model_copy(update={"seed": seed})
+        region = plan_region(
+            scene_of(photo),
+            wanted,
+            seed,
+            native_px=pipeline.native_px,
+            multiple_px=pipeline.multiple_px,
+            grow=self.options.region_grow,
+            context=self.options.region_context,
+        )
+        crop = photo.rgb[region.window.slices]
+        where = _resized((region.weight > 0).astype(np.float32), region.size_hw) >= 0.5
+        made = pipeline.paint(self._words(prompt, wanted), _resized(crop, region.size_hw), where, seed)
+        after, changed = composite_visible(photo, _pasted(photo.rgb, region, _resized(made, region.window.shape)))
+        return Edited(after, changed, wanted, notes=notes)
+
+    def _words(self, prompt: str, spec: DefectSpec | None) -> str:
+        mechanism = spec.mechanism if spec is not None else read_prompt(prompt).spec.mechanism
+        return self.options.prompt_template.format(prompt=prompt, mechanism=mechanism)
+
+
+def _pasted(rgb: RGB, region: Region, made: RGB) -> RGB:
+    """The whole photo with the model's pixels blended in by the region's weight.
+
+    Outside the region the model should have returned what it saw: by how much it did not, its colours drift, and that
+    is taken off everywhere.
+    """
+    out = rgb.copy()
+    crop = rgb[region.window.slices]
+    outside: Mask = region.weight == 0
+    drift = np.median(made[outside] - crop[outside], axis=0) if outside.any() else np.zeros(3, np.float32)
+    weight = region.weight[..., None]
+    blended = crop + weight * (made - drift.astype(np.float32) - crop)
+    out[region.window.slices] = np.where(weight > 0, np.clip(blended, 0.0, 1.0), crop)
+    return out
+
+
+def _resized(values: RGB | Field, size_hw: tuple[int, int]) -> RGB:
+    """(h, w, 3) or (h, w) float32 at another size, 0..1."""
+    height, width = size_hw
+    if values.shape[:2] == (height, width):
+        return values
+    smaller = height * width < values.shape[0] * values.shape[1]
+    resized = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    return np.asarray(np.clip(resized, 0.0, 1.0), np.float32)

@@ -1,0 +1,307 @@
+"""Loading and calling diffusers pipelines of two families, whatever the model.
+
+    inpaint   pipeline(prompt, image, mask_image): SD, SDXL, SD3, FLUX Fill, ...
+    edit      pipeline(prompt, image): InstructPix2Pix, FLUX Kontext, FLUX.2, Qwen-Image-Edit, ...
+
+The family is read off the pipeline's own class: one that takes a mask inpaints, one that takes a picture and no strength
+follows instructions; of a text-to-image model the matching inpainting pipeline is built (`AutoPipelineForInpainting`).
+"""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError
+from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+
+__all__ = ["DiffusersOptions", "Family", "Lora", "Pipeline", "find_model", "load_pipeline"]
+
+BACKEND = "image_gen backend 'diffusers'"
+Family = Literal["inpaint", "edit"]
+_OURS = ("prompt", "image", "mask_image", "generator", "output_type", "height", "width", "num_images_per_prompt")
+
+
+class Lora(BackendOptions):
+    """Low-rank weights laid over the model."""
+
+    model: str = Field(description="Folder, file or Hugging Face id.")
+    weight_name: str | None = Field(default=None, description="File in that folder or repository, where there are several.")
+    scale: float = Field(default=1.0, description="How strongly they act.")
+
+
+class DiffusersOptions(BackendOptions):
+    """Options of image_gen backend `diffusers`."""
+
+    model: str = Field(min_length=1, description="folder of a diffusers pipeline, or Hugging Face id")
+    revision: str | None = Field(default=None, description="Branch, tag or commit of a Hugging Face id.")
+    variant: str | None = Field(default=None, description="Variant of the weight files, such as fp16.")
+    local_files_only: bool = Field(default=True, description="False: files that are not in the local cache are downloaded.")
+    family: Literal["auto", "inpaint", "edit"] = Field(default="auto", description="auto: read off the pipeline's class.")
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = Field(
+        default="auto", description="auto: bfloat16 on a GPU, float32 on the CPU."
+    )
+    device: Device = "auto"
+    offload: Literal["none", "model", "sequential"] = Field(
+        default="none", description="Keep weights in main memory: model by model, or layer by layer (slow, least GPU memory)."
+    )
+    steps: int | None = Field(default=None, ge=1, le=1000, description="Denoising steps; unset: the pipeline's own.")
+    guidance: float | None = Field(default=None, ge=0.0, le=100.0, description="guidance_scale; unset: the pipeline's own.")
+    strength: float | None = Field(default=None, gt=0.0, le=1.0, description="Inpainting: 1 paints anew, less keeps more.")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict[str, Any], description="More arguments of the pipeline, e.g. negative_prompt, true_cfg_scale."
+    )
+    prompt_template: str = Field(
+        default="{prompt}", description="What the model is told; {prompt} and, when there is a spec, {mechanism} are filled in."
+    )
+    lora: list[Lora] = Field(default_factory=list[Lora], description="LoRA weights, as id or {model, weight_name, scale}.")
+    size_px: int | None = Field(default=None, ge=16, le=4096, description="Side of the model's pictures; unset: its own.")
+    multiple_px: int | None = Field(default=None, ge=1, le=256, description="Sides are multiples of this; unset: the model's.")
+    region_grow: float = Field(default=2.0, ge=1.0, le=10.0, description="Inpainting: width of the region over the defect's.")
+    region_context: float = Field(default=2.5, ge=1.0, le=20.0, description="Inpainting: side of the crop over the region's.")
+
+    @field_validator("lora", mode="before")
+    @classmethod
+    def _plain_names(cls, value: Any) -> Any:
+        return [{"model": each} if isinstance(each, str) else each for each in value] if isinstance(value, list) else value
+
+    @field_validator("prompt_template")
+    @classmethod
+    def _fillable(cls, value: str) -> str:
+        try:
+            value.format(prompt="", mechanism="")
+        except (KeyError, IndexError, ValueError) as error:
+            raise ValueError("only {prompt} and {mechanism} can be filled in") from error
+        return value
+
+    @field_validator("arguments")
+    @classmethod
+    def _not_ours(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(set(value) & {*_OURS, "num_inference_steps", "guidance_scale", "strength"}):
+            raise ValueError(f"{', '.join(taken)} cannot be given here: they are set by the backend or its other options")
+        return value
+
+
+class Pipeline(NamedTuple):
+    """A loaded pipeline.
+
+    Attributes:
+        call: the diffusers pipeline.
+        native_px: side of the square pictures that it was trained on.
+        multiple_px: sides must be multiples of this.
+        arguments: what every call gets besides prompt, picture and seed.
+    """
+
+    call: Any
+    family: Family
+    native_px: int
+    multiple_px: int
+    arguments: dict[str, Any]
+
+    def paint(self, prompt: str, rgb: RGB, mask: Mask | None, seed: int) -> RGB:
+        """One picture of the model.
+
+        Args:
+            rgb: (h, w, 3) float32 0..1, sides that the model can work on.
+            mask: (h, w) bool, where to paint; None for an editor.
+        Returns:
+            (h', w', 3) float32 0..1; an editor may choose another size.
+        Raises:
+            BackendError: the model failed, refused, or returned something that is no picture.
+        """
+        import torch
+        from PIL import Image
+
+        accepted = inspect.signature(type(self.call).__call__).parameters
+        given = dict(self.arguments)
+        if mask is not None:
+            given["mask_image"] = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
+        given |= {name: side for name, side in zip(("height", "width"), rgb.shape, strict=False) if name in accepted}
+        # A generator on the CPU draws the same numbers whatever device the model runs on.
+        generator = torch.Generator("cpu").manual_seed(seed)
+        picture = Image.fromarray(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))
+        name = type(self.call).__name__
+        try:
+            with torch.inference_mode():
+                made = self.call(prompt=prompt, image=picture, generator=generator, output_type="np", **given)
+        except torch.OutOfMemoryError as error:
+            raise BackendError(
+                f"{name} ran out of GPU memory at {rgb.shape[1]} x {rgb.shape[0]}. "
+                "Set option offload to model or sequential, or a smaller size_px."
+            ) from error
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise BackendError(f"{name} failed: {error}. Check the options steps, arguments and size_px.") from error
+        if any(getattr(made, "nsfw_content_detected", None) or ()):
+            raise BackendError(f"the safety checker of {name} blacked out the picture. Try another seed or other words.")
+        out = np.asarray(made.images[0], np.float32)
+        if out.ndim != 3 or out.shape[2] != 3 or not np.isfinite(out).all():
+            raise BackendError(
+                f"{name} returned no usable picture (shape {out.shape}, not all numbers finite). "
+                "float16 overflows in some models: set option dtype to bfloat16 or float32."
+            )
+        return np.clip(out, 0.0, 1.0)
+
+
+def find_model(options: DiffusersOptions) -> None:
+    """Check, without loading anything large, that the model is on this machine when nothing may be downloaded.
+
+    Raises:
+        BackendUnavailableError: it is not.
+    """
+    folder = Path(options.model).expanduser()
+    if folder.is_dir():
+        if not (folder / "model_index.json").is_file():
+            raise BackendUnavailableError(
+                f"{BACKEND}: folder '{options.model}' holds no model_index.json, so it is no diffusers pipeline. "
+                "Give the folder that save_pretrained wrote, or a Hugging Face id."
+            )
+        return
+    if folder.is_absolute() or options.model.startswith((".", "~")) or options.model.count("/") != 1:
+        raise BackendUnavailableError(
+            f"{BACKEND}: there is no model folder '{options.model}'. Set option model to a folder that save_pretrained wrote, "
+            "or to a Hugging Face id (owner/name)."
+        )
+    if options.local_files_only:
+        from huggingface_hub import try_to_load_from_cache
+
+        if not isinstance(try_to_load_from_cache(options.model, "model_index.json", revision=options.revision), str):
+            raise BackendUnavailableError(_not_cached(options.model))
+
+
+def load_pipeline(options: DiffusersOptions) -> Pipeline:
+    """Load a model and put it where it runs.
+
+    Raises:
+        BackendUnavailableError: the model, a GPU or a module is missing, or the model can neither inpaint nor edit.
+        ConfigError: an option does not fit this pipeline.
+    """
+    import diffusers
+    import torch
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    device = choose_device(options.device, BACKEND)
+    if options.offload != "none" and device == "cpu":
+        raise ConfigError(f"{BACKEND}: offload '{options.offload}' needs a GPU, there is none. Set option offload to none.")
+    find_model(options)
+    for library in (diffusers_logging, transformers_logging):
+        library.disable_progress_bar()  # servers and runs show their own
+    dtype = options.dtype if options.dtype != "auto" else "bfloat16" if device == "cuda" else "float32"
+    source = {"revision": options.revision, "local_files_only": options.local_files_only}
+    kind = _class_of(diffusers, options, source)
+    family, loader = _family_of(kind, options.family)
+    try:
+        pipe = loader.from_pretrained(_place(options.model), dtype=getattr(torch, dtype), variant=options.variant, **source)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise BackendUnavailableError(f"{BACKEND}: model '{options.model}' cannot be loaded: {_first_line(error)}") from error
+    arguments = _call_arguments(pipe, options)
+    _lay_over(pipe, options)
+    pipe.set_progress_bar_config(disable=True)
+    if options.offload == "model":
+        pipe.enable_model_cpu_offload()
+    elif options.offload == "sequential":
+        pipe.enable_sequential_cpu_offload()
+    else:
+        pipe.to(device)
+    return Pipeline(pipe, family, options.size_px or _native_px(pipe), options.multiple_px or _multiple_px(pipe), arguments)
+
+
+def _class_of(diffusers: Any, options: DiffusersOptions, source: dict[str, Any]) -> Any:
+    try:
+        config = diffusers.DiffusionPipeline.load_config(_place(options.model), **source)
+    except OSError as error:
+        said = _not_cached(options.model) if options.local_files_only else _first_line(error)
+        raise BackendUnavailableError(f"{BACKEND}: {said}") from error
+    except json.JSONDecodeError as error:
+        raise BackendUnavailableError(f"{BACKEND}: model_index.json of '{options.model}' is damaged: {error}.") from error
+    name = config.get("_class_name")
+    kind = getattr(diffusers, str(name), None)
+    if kind is None:
+        raise BackendUnavailableError(
+            f"{BACKEND}: '{options.model}' is a {name}; diffusers {diffusers.__version__} has none. pip install -U diffusers"
+        )
+    return kind
+
+
+def _family_of(kind: Any, wanted: str) -> tuple[Family, Any]:
+    """The family, and the class that loads the model."""
+    from diffusers.pipelines.auto_pipeline import AutoPipelineForInpainting
+
+    accepted = inspect.signature(kind.__call__).parameters
+    edits = "image" in accepted and "mask_image" not in accepted and "strength" not in accepted and "prompt" in accepted
+    if wanted == "edit" and not edits:
+        raise BackendUnavailableError(
+            f"{BACKEND}: {kind.__name__} follows no editing instructions. Set option family to auto, or choose another model."
+        )
+    if "mask_image" in accepted:
+        return "inpaint", kind
+    if edits and wanted != "inpaint":
+        return "edit", kind
+    return "inpaint", AutoPipelineForInpainting
+
+
+def _call_arguments(pipe: Any, options: DiffusersOptions) -> dict[str, Any]:
+    accepted = inspect.signature(type(pipe).__call__).parameters
+    named = {"num_inference_steps": options.steps, "guidance_scale": options.guidance, "strength": options.strength}
+    given = {name: value for name, value in named.items() if value is not None} | options.arguments
+    if unknown := sorted(set(given) - set(accepted)):
+        more = ", ".join(name for name in accepted if name not in {"self", *_OURS})
+        raise ConfigError(f"{BACKEND}: {type(pipe).__name__} takes no {', '.join(unknown)}. It takes: {more}.")
+    return given
+
+
+def _lay_over(pipe: Any, options: DiffusersOptions) -> None:
+    if not options.lora:
+        return
+    names = [f"lora{number}" for number in range(len(options.lora))]
+    for name, each in zip(names, options.lora, strict=True):
+        try:
+            pipe.load_lora_weights(
+                _place(each.model),
+                weight_name=each.weight_name,
+                adapter_name=name,
+                local_files_only=options.local_files_only,
+            )
+        except (OSError, ValueError, RuntimeError, ImportError, AttributeError) as error:
+            raise BackendUnavailableError(
+                f"{BACKEND}: LoRA '{each.model}' cannot be laid over {type(pipe).__name__}: {_first_line(error)}"
+            ) from error
+    pipe.set_adapters(names, [each.scale for each in options.lora])
+
+
+def _native_px(pipe: Any) -> int:
+    cells = getattr(pipe, "default_sample_size", None)
+    if not isinstance(cells, int):
+        inner = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
+        cells = getattr(getattr(inner, "config", None), "sample_size", None)
+    scale = getattr(pipe, "vae_scale_factor", None)
+    if isinstance(cells, int) and isinstance(scale, int):
+        return cells * scale
+    raise ConfigError(f"{BACKEND}: {type(pipe).__name__} does not say which size it works at. Set option size_px (often 1024).")
+
+
+def _multiple_px(pipe: Any) -> int:
+    processor = getattr(pipe, "image_processor", None)
+    scale = getattr(getattr(processor, "config", None), "vae_scale_factor", None) or getattr(pipe, "vae_scale_factor", 8)
+    return max(8, int(scale))
+
+
+def _place(model: str) -> str:
+    """A folder with ~ resolved, or the Hugging Face id as it is."""
+    path = Path(model).expanduser()
+    return str(path) if path.exists() else model
+
+
+def _not_cached(model: str) -> str:
+    return (
+        f"{BACKEND}: model '{model}' is not in the local Hugging Face cache. Download it once with: hf download {model}  "
+        "(or set option local_files_only to false)."
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__

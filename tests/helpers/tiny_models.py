@@ -1,0 +1,120 @@
+"""Tiny random models of the real classes, built from configs on the spot: a few 100 kB, a few 100 ms.
+
+They draw noise, which is all that a contract test needs. Nothing is downloaded.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    StableDiffusionInpaintPipeline,
+    StableDiffusionInstructPix2PixPipeline,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from anomalyagent.mcp_tools.backends.sam_checkpoint import Architecture, build_sam
+
+__all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam"]
+
+_KINDS: dict[str, tuple[Any, int]] = {  # channels that the U-Net takes: latents, and mask and masked picture, or the picture
+    "inpaint": (StableDiffusionInpaintPipeline, 9),
+    "pix2pix": (StableDiffusionInstructPix2PixPipeline, 8),
+    "text2image": (StableDiffusionPipeline, 4),
+}
+TINY_SAM = Architecture(
+    width=32,
+    depth=2,
+    heads=2,
+    patch_px=16,
+    cells=8,
+    window=3,
+    global_blocks=(1,),
+    mlp_ratio=2.0,
+    prompt_width=32,
+    mask_channels=8,
+    decoder_depth=2,
+    decoder_mlp_width=64,
+    masks=3,
+    iou_depth=3,
+    iou_width=32,
+)
+
+
+def save_pipeline(folder: Path, kind: str) -> Path:
+    """Write a pipeline (`inpaint`, `pix2pix` or `text2image`) that works at 64 px, and return its folder."""
+    torch.manual_seed(0)
+    pipeline, channels = _KINDS[kind]
+    unet = UNet2DConditionModel(
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        sample_size=32,
+        in_channels=channels,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=32,
+        attention_head_dim=8,
+        norm_num_groups=8,
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(32, 64),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=8,
+        latent_channels=4,
+    )
+    words = CLIPTextConfig(
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=37,
+        num_attention_heads=4,
+        num_hidden_layers=2,
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    pipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(words),
+        tokenizer=_letters(),
+        unet=unet,
+        scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
+
+
+def save_lora(folder: Path, pipeline: Path) -> Path:
+    """Write LoRA weights that fit the U-Net of a saved pipeline, and return their folder."""
+    from diffusers.utils.state_dict_utils import convert_state_dict_to_diffusers
+    from peft import LoraConfig
+    from peft.utils.save_and_load import get_peft_model_state_dict
+
+    torch.manual_seed(1)
+    unet = UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet")
+    unet.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["to_q", "to_k", "to_v"]))
+    layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
+    StableDiffusionInpaintPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    return folder
+
+
+def save_sam(path: Path) -> Path:
+    """Write a checkpoint of a small random `Sam` that works at 128 px, and return its path."""
+    torch.manual_seed(0)
+    torch.save(build_sam(TINY_SAM).state_dict(), path)
+    return path
+
+
+def _letters() -> CLIPTokenizer:
+    """A tokenizer that spells: one token for each byte."""
+    symbols = [chr(code) for code in range(33, 127)]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *symbols, *(f"{symbol}</w>" for symbol in symbols)]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
