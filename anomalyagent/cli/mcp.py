@@ -10,12 +10,12 @@ from anomalyagent.cli.options import ConfigOption, SetOption
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Serve the tools to any MCP client.", no_args_is_help=True)
+app = typer.Typer(help="Serve the tools to any MCP client, or install them in one.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:  # pyright: ignore[reportUnusedFunction]
-    """Serve the tools to any MCP client."""
+    """Serve the tools to any MCP client, or install them in one."""
 
 
 @app.command()
@@ -40,3 +40,36 @@ def serve(
     arguments += ["--config", str(config)] if config else []
     arguments += [part for pair in sets or () for part in ("--set", pair)]
     sys.exit(server.main(arguments))
+
+
+@app.command()
+def install(
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="claude-desktop | claude-code | cursor | vscode | codex")],
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds the images; nothing else is opened to the client. Unset: this folder."),
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Show the change and write nothing.")] = False,
+    config_file: Annotated[Path | None, typer.Option(help="The client's settings file, if it is in an odd place.")] = None,
+) -> None:
+    """Enter the tools into the settings of an MCP client: the change is shown, the old file is kept beside the new one."""
+    from anomalyagent.errors import ConfigError
+    from anomalyagent.mcp_tools.installing import CLIENTS, plan_install, write_change
+
+    if client not in CLIENTS:
+        raise ConfigError(f"unknown client {client!r}; known: {', '.join(CLIENTS)}. For others: anomalyagent mcp serve --help")
+    here = Path.cwd()
+    if workspace is None and here in (Path.home(), Path(here.anchor)):
+        raise ConfigError(
+            f"without --workspace the whole of {here} would be opened to {client}. Name the folder of the images."
+        )
+    change = plan_install(client, workspace or here, config_file)
+    if not change.needed:
+        typer.echo(f"Already installed in {change.file}; nothing to do.")
+        return
+    typer.echo(change.diff)
+    if only_print:
+        return
+    backup = write_change(change)
+    typer.echo(f"\nWritten to {change.file}." + (f" As it was: {backup}." if backup else ""))
+    typer.echo(f"Restart {client}, then ask it to list the tools of anomalyagent.")
