@@ -2,7 +2,8 @@
 
 Physics: brittle material parts along conchoidal (shell-shaped) faces. The fracture is fresh: the texture, print and gloss
 of the old surface are gone, and a few facets with sharp ridges each reflect their own way: in glass and glaze splinters
-around the point of impact flash, most faces are dark; in stone, ferrite or plastic they are matt. Faint ripples run around
+around the point of impact flash, most faces are dark and their ridges gleam; in stone, ferrite or plastic they are matt and
+granular, and inside a surface the outline of the spall is angular. Faint ripples run around
 the point of impact. The border is sharp, dark on one side and lit on the other. Where the piece went through the outline
 the background shows. Where the piece sat is found by `rims.py`.
 """
@@ -13,11 +14,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.bodies import cut_outline
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
@@ -57,17 +61,20 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     # The piece may have sat beside the site, at the edge: it gets a window of its own.
     extent = extent_of(site.scene, nominal, elongation)
     site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
-    distance = blob_distance(
-        site.window,
-        seat.center_xy,
-        nominal,
-        rng,
-        elongation=elongation,
-        angle_rad=seat.angle_rad,
-        lobes=0.28,
-        roughness=float(rng.uniform(0.02, 0.09)),
-        across_px=_across(site, seat, extent.length_px),
-    )
+    if at_edge:
+        distance = blob_distance(
+            site.window,
+            seat.center_xy,
+            nominal,
+            rng,
+            elongation=elongation,
+            angle_rad=seat.angle_rad,
+            lobes=0.28,
+            roughness=float(rng.uniform(0.02, 0.09)),
+            across_px=_across(site, seat, extent.length_px),
+        )
+    else:
+        distance = _angular(replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad), elongation, rng)
     solid = site.scene.foreground[site.window.slices]
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
@@ -82,10 +89,22 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
         notched = float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd
     if notched and behind is not None:
-        through = _opening(site, elongation, seat, rng) * _with_outline(solid, site.scene.blur_sigma_px)
-        paint = (paint + through[..., None] * (behind - paint)).astype(np.float32)
+        beyond = _with_outline(solid, site.scene)
+        through = _opening(site, elongation, seat, rng) * beyond
+        backdrop = _backdrop(site, beyond > 0, behind)
+        paint = (paint + through[..., None] * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
     return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched)
+
+
+def _angular(site: Site, elongation: float, rng: np.random.Generator) -> Field:
+    """Signed distance to the outline of a spall: straight runs between corners, ragged by the grain of the material."""
+    radius = float(np.sqrt(site.area_px / np.pi))
+    outline = cut_outline(
+        site, elongation, rng, corners=int(rng.integers(6, 11)), spread=float(rng.uniform(0.15, 0.35)), convex=False
+    )
+    ragged = fractal_noise(site.window.shape, max(0.45 * radius, 2.0), rng, octaves=4, gain=0.65)
+    return (outline + float(rng.uniform(0.03, 0.07)) * radius / np.sqrt(elongation) * ragged).astype(np.float32)
 
 
 def _across(site: Site, seat: Seat, length_px: float) -> Field | None:
@@ -107,15 +126,20 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     contrast = float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 26.0))
     gloss = _gloss_of(site.scene)
     glossy = rng.random() < gloss.chance
-    tilt = float(rng.uniform(0.25, 0.55)) if glossy else float(rng.uniform(0.08, 0.28))
-    pieces = int(np.clip(3 + radius / 6, 3, 10)) if glossy else int(rng.integers(1, 6))
+    dark_glass = glossy and float(near.lab[0]) < 55.0
+    spall = not glossy and seat.hollow is None and not seat.on_outline
+    tilt = float(rng.uniform(0.25, 0.55)) if glossy or spall else float(rng.uniform(0.08, 0.28))
+    pieces = int(np.clip(3 + radius / 6, 3, 10)) if glossy else int(rng.integers(3 if spall else 1, 6))
     facets = facet_planes(site.window, seat.center_xy, radius, rng, count=pieces, slope=tilt, warp=0.2)
     x, y = pixel_grid(site.window)
     far = np.hypot(x - seat.impact_xy[0], y - seat.impact_xy[1]).astype(np.float32)
     wave = max(3.0, radius * float(rng.uniform(0.18, 0.4)))
     bend = 0.6 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2)
     ripples = (
-        float(rng.choice([0.0, 0.005, 0.014])) * wave * np.sin(2.0 * np.pi * far / wave + 5.0 * bend) * smooth_step(0.8 + bend)
+        float(rng.choice([0.007, 0.014, 0.02] if seat.on_outline and not glossy else [0.0, 0.005, 0.014]))
+        * wave
+        * np.sin(2.0 * np.pi * far / wave + 5.0 * bend)
+        * smooth_step(0.8 + bend)
     )
     grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
     relief = ripples + (0.12 if glossy else 0.05) * grain
@@ -132,21 +156,34 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
         lab[..., 1:] += np.array(spec.color_shift[1:], np.float32)
         fresh = float(spec.color_shift[0])
     fresh = max(fresh, -0.4 * float(near.lab[0]))
-    lab[..., 0] += fresh + contrast * 1.2 * (light - 1.0) + (0.09 if glossy else 0.05) * contrast * grain
+    tone = contrast * 1.2 * (light - 1.0)
+    if dark_glass:  # faces that do not mirror the light show the dark inside; their ridges gleam
+        gleam = smooth_step(fractal_noise(shape, max(0.4 * radius, 2.0), rng, octaves=2) + 0.2)
+        tone = np.where(tone > 0, 0.4 * tone, 0.9 * tone) + 0.7 * contrast * facets.border * gleam
+        fresh = min(fresh, 0.0) - 0.2 * contrast
+    lab[..., 0] += fresh + tone + (0.09 if glossy else 0.05) * contrast * grain
+    if spall:  # broken grains, each lit its own way
+        crumbs = fractal_noise(shape, max(2.0, 0.1 * radius), rng, octaves=3, gain=0.9)
+        lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
+            shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
+        )
     # Border: the wall on the light's side lies in shadow, the one opposite is lit.
     inward_y, inward_x = np.gradient(distance)
     lit = np.clip(inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth), -0.7, 0.8)
-    lab[..., 0] += contrast * np.exp(-((distance / max(1.0, 0.05 * radius)) ** 2)) * lit
+    lab[..., 0] += contrast * np.exp(-((distance / max(1.0, (0.16 if spall else 0.05) * radius)) ** 2)) * lit
     lab[..., 1:] *= float(rng.uniform(0.3, 0.9))
+    flash = None
     if glossy:
         flash = _flashes(site, seat, radius, grain, far / max(radius, 1.0), rng)[..., None]
-        strength = float(np.clip(contrast / 14.0, 0.25, 1.0))
-        highlight = np.array([float(rng.uniform(82.0, 97.0)), *gloss.tint], np.float32)
-        lab += strength * flash * (highlight - lab)
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
-    return rgb_of(_subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))
+    lab = _subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
+    if flash is not None:  # a mirror shows the lamp, however faint the break is otherwise
+        strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.3, 1.0))
+        highlight = np.array([float(rng.uniform(84.0, 98.0)), *(gloss.tint if not near.grey else (0.0, 0.0))], np.float32)
+        lab += strength * flash * (highlight - lab)
+    return rgb_of(lab)
 
 
 def _subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> Lab:
@@ -173,7 +210,8 @@ def _gloss_of(scene: Scene) -> _Gloss:
     lab = scene.lab[y0:y1:step, x0:x1:step][scene.foreground[y0:y1:step, x0:x1:step]]
     median, bright = np.percentile(lab[:, 0], [50, 99.7])
     tint = lab[lab[:, 0] >= np.percentile(lab[:, 0], 99)].mean(0)
-    chance = float(np.clip((bright - median - 25.0) / 35.0, 0.0, 1.0)) * (0.2 if scene.fills_frame else 1.0)
+    # dark bodies with bright lights on them are polished; on light ones the lights stand out less
+    chance = float(np.clip((bright - median - 20.0) / 22.0, 0.0, 1.0)) * (0.08 if scene.fills_frame else 1.0)
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
 
 
@@ -183,7 +221,7 @@ def _flashes(site: Site, seat: Seat, radius: float, grain: Field, away: Field, r
     count = int(np.clip(4 + radius, 6, 28))
     shards = facet_planes(site.window, seat.impact_xy, spread * radius, rng, count=count, warp=0.12)
     facing = rng.random(count) ** 3
-    facing[int(rng.integers(count))] = 1.0
+    facing[rng.integers(count, size=3)] = 1.0
     near = np.clip(1.4 - away / (1.2 * spread), 0.0, 1.0)
     mirror = facing[shards.label] * near * (0.45 + 0.55 * smooth_step(0.7 + grain)) * (1.0 - 0.5 * shards.border)
     splinters = 0.55 * smooth_step((grain - 1.2) / 0.8) * np.clip(1.5 - away, 0.12, 1.0)
@@ -205,8 +243,20 @@ def _opening(site: Site, elongation: float, seat: Seat, rng: np.random.Generator
     return np.clip(notch + 0.5, 0.0, 1.0).astype(np.float32)
 
 
-def _with_outline(solid: Mask, blur_sigma_px: float) -> Field:
-    """The object and the pixels beside it that its blurred outline still tints, 0..1: no trace of it may hang over a notch."""
-    size = 2 * int(np.ceil(2.0 + 2.0 * blur_sigma_px)) + 1
+def _with_outline(solid: Mask, scene: Scene) -> Field:
+    """The object and the pixels beside it that its blurred outline still tints, 0..1: no trace of it may hang over a notch.
+
+    Rounded and transparent parts fade out over more than the lens blur: a share of the object's size is added.
+    """
+    reach = 2.0 + 3.0 * scene.blur_sigma_px + 0.02 * float(np.sqrt(scene.object_area_px))
+    size = 2 * int(np.ceil(reach)) + 1
     grown = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     return grown.astype(np.float32)
+
+
+def _backdrop(site: Site, covered: Mask, usual: NDArray[np.float32]) -> RGB:
+    """(h, w, 3) what lies behind the object, continued from what is seen of it in the window; `usual` when too little is."""
+    if np.count_nonzero(~covered) < 24:
+        return np.broadcast_to(usual, (*covered.shape, 3)).astype(np.float32)
+    rgb = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
+    return continue_smoothly(rgb, ~covered)

@@ -174,6 +174,7 @@ def _reprint(site: Site, spec: DefectSpec, marks: _Marks, rng: np.random.Generat
         paint=np.clip(paint, 0.0, 1.0).astype(np.float32),
         opacity=cover.astype(np.float32),
         strength_fixed=True,
+        size_fixed=True,  # the marks decide how much can change
         photographed=True,
     )
 

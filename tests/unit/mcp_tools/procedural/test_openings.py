@@ -69,3 +69,24 @@ def test_some_holes_go_right_through_an_object_and_show_what_is_behind() -> None
 def test_pinholes_are_drawn_down_to_a_few_pixels() -> None:
     made = draw("hole", elongation=1.0, area_fraction=1e-5, count=3, severity=10.0)
     assert 3 <= made.mask.sum() < 120
+
+
+def test_where_a_piece_broke_out_of_a_soft_outline_no_line_of_it_is_left() -> None:
+    y, x = np.mgrid[:240, :240].astype(np.float32)
+    away = np.hypot(x - 120, y - 120)
+    solid = 1.0 / (1.0 + np.exp((away - 85.0) / 2.5))  # a rounded part that fades out over several pixels
+    solid -= 0.12 * ((x % 16 < 8) & (y % 16 < 8) & (away < 60))  # and has sharp details
+    photo = photo_from_array(np.repeat((235 - 180 * solid).astype(np.uint8)[..., None], 3, axis=2))
+    notches = 0
+    for seed in range(16):
+        spec = DefectSpec(mechanism="chip", zone="edge", area_fraction=0.03, severity=60.0, seed=seed)
+        after = render_defect(Scene(photo), spec).photo.rgb[..., 0]
+        opened = (after > 0.85) & (away < 80)
+        if opened.sum() < 40:
+            continue
+        notches += 1
+        turn = float(np.arctan2(y[opened].mean() - 120, x[opened].mean() - 120))
+        radii = np.arange(float(away[opened].min()) + 3.0, 110.0)
+        ray = after[(120 + radii * np.sin(turn)).round().astype(int), (120 + radii * np.cos(turn)).round().astype(int)]
+        assert ray.min() > 0.84
+    assert notches >= 2
