@@ -90,7 +90,10 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         notched = float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd
     if notched and behind is not None:
         beyond = _with_outline(solid, site.scene)
-        through = _opening(site, elongation, seat, rng) * beyond
+        opening = _opening(site, elongation, seat, rng)
+        # beside the object the opening goes on as far as the soft outline of the piece reached
+        wide = cv2.dilate(opening, np.ones((2 * round(_outline_reach(site.scene)) + 1,) * 2, np.uint8))
+        through = np.where(solid, opening, wide).astype(np.float32) * beyond
         backdrop = _backdrop(site, beyond > 0, behind)
         paint = (paint + through[..., None] * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
@@ -248,10 +251,14 @@ def _with_outline(solid: Mask, scene: Scene) -> Field:
 
     Rounded and transparent parts fade out over more than the lens blur: a share of the object's size is added.
     """
-    reach = 2.0 + 3.0 * scene.blur_sigma_px + 0.02 * float(np.sqrt(scene.object_area_px))
-    size = 2 * int(np.ceil(reach)) + 1
+    size = 2 * int(np.ceil(_outline_reach(scene))) + 1
     grown = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     return grown.astype(np.float32)
+
+
+def _outline_reach(scene: Scene) -> float:
+    """Pixels beyond the outline that the object may still tint."""
+    return 2.0 + 3.0 * scene.blur_sigma_px + 0.02 * float(np.sqrt(scene.object_area_px))
 
 
 def _backdrop(site: Site, covered: Mask, usual: NDArray[np.float32]) -> RGB:
