@@ -3,11 +3,16 @@
 `base=64, depth=5` is the paper's size; smaller ones serve on a CPU.
 """
 
+import math
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = ["Segmenter", "focal_loss"]
+
+_PRIOR = 0.01
 
 
 def _step(inputs: int, outputs: int) -> list[nn.Module]:
@@ -37,6 +42,10 @@ class Segmenter(nn.Module):
         )
         self.decoders = nn.ModuleList([_block(o + skip, o) for o, skip in zip(outputs, skips, strict=True)])
         self.head = nn.Conv2d(base, 2, 3, padding=1)
+        # Start from "anomalies are rare" (Lin 2017, section 4.1), which DRAEM does not. Otherwise narrow networks often
+        # settle on writing an anomaly as the absence of all features, and its probability then stays near one half.
+        with torch.no_grad():
+            cast(Tensor, self.head.bias).copy_(torch.tensor([0.0, math.log(_PRIOR / (1 - _PRIOR))]))
 
     def forward(self, images: Tensor) -> Tensor:
         kept: list[Tensor] = []

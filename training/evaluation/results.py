@@ -26,7 +26,7 @@ from anomalyagent.training.evaluation.metrics import Maps, Scores
 __all__ = ["Result", "ResultStore", "digest_of"]
 
 # Raise it when the protocol changes, so that results of the old one are not taken for new ones.
-_PROTOCOL = 1
+_PROTOCOL = 2
 
 
 class Result(BaseModel):

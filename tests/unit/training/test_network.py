@@ -34,3 +34,9 @@ def test_focal_loss_is_the_one_worked_out_by_hand() -> None:
     assert float(loss) == pytest.approx((undecided + right) / 2)
     # without the focus it is the cross entropy
     assert float(focal_loss(logits, torch.tensor([[[0, 1]]]), gamma=0.0)) == pytest.approx((math.log(2) + math.log(4 / 3)) / 2)
+
+
+def test_an_untrained_network_takes_anomalies_for_rare() -> None:
+    torch.manual_seed(0)
+    probability = torch.softmax(Segmenter(4, 2)(torch.rand(2, 3, 16, 16)), dim=1)[:, 1]
+    assert float(probability.detach().mean()) < 0.1
