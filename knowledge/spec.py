@@ -74,4 +74,4 @@ class DefectSpec(BaseModel):
         description="CIELAB [dL, da, db], e.g. [-20, 0, 0] darker",
     )
     count: int = Field(default=1, ge=1, le=16)
-    seed: int = Field(default=0, ge=0, lt=2**63, description="other seed, other variant")
+    seed: int = Field(default=0, ge=0, lt=2**63)

@@ -42,8 +42,8 @@ ItemName = Annotated[
     Field(min_length=1, max_length=200, description="e.g. metal nut"),
 ]
 AnomalyType = Annotated[str, Field(min_length=1, max_length=200, description="e.g. oil stain")]
-Seed = Annotated[int, Field(ge=0, lt=2**63, description="Other seed, other variant")]
-Preview = Annotated[bool, Field(description="Also return a small JPEG")]
+Seed = Annotated[int, Field(ge=0, lt=2**63, description="For variants")]
+Preview = Annotated[bool, Field(description="Add a small JPEG")]
 
 
 def answer(

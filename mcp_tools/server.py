@@ -8,10 +8,11 @@ Logs go to stderr only. Backends, codecs and arrays load on the first call, so t
 import argparse
 import logging
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
@@ -21,7 +22,7 @@ from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, ImageError, WorkspaceError
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
-from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox
+from anomalyagent.mcp_tools.toolbox import ContractTool, Extension, Toolbox
 from anomalyagent.mcp_tools.transport import read_token, serve_http, serve_stdio
 from anomalyagent.mcp_tools.workspace import Workspace
 
@@ -38,15 +39,18 @@ def create_tools(tools: Sequence[ToolName], toolbox: Toolbox) -> list[ContractTo
     return [import_module(f"anomalyagent.mcp_tools.{tool}").create_tool(toolbox) for tool in tools]
 
 
-def build_server(tools: Sequence[ToolName], settings: Settings, workspace: Workspace) -> MCPServer:
+def build_server(
+    tools: Sequence[ToolName], settings: Settings, workspace: Workspace, extension: Extension | None = None
+) -> MCPServer[Any]:
     """A server of the given tools (one, or all five) on one workspace; nothing heavy is loaded yet."""
     with _root_logger_untouched():
-        server = MCPServer(
+        server: MCPServer[Any] = MCPServer(
             name=tools[0] if len(tools) == 1 else "anomalyagent",
             title=f"AnomalyAgent {tools[0]}" if len(tools) == 1 else "AnomalyAgent",
             version=anomalyagent.__version__,
             instructions=_INSTRUCTIONS,
-            tools=[*create_tools(tools, Toolbox(settings, workspace))],
+            tools=[*create_tools(tools, Toolbox(settings, workspace)), *(extension.tools if extension else ())],
+            lifespan=extension.lifespan if extension else None,
             log_level="WARNING",
         )
 
@@ -74,8 +78,12 @@ def _root_logger_untouched() -> Generator[None]:
         root.removeHandler(placeholder)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Start the server that the command line asks for; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, extend: Callable[[Settings, Workspace], Extension] | None = None) -> int:
+    """Start the server that the command line asks for; returns the exit code.
+
+    Args:
+        extend: makes what a server of all tools has beside them.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m anomalyagent.mcp_tools.server", description="Serve the tools to any MCP client."
     )
@@ -91,7 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         settings = load_settings(given.config, given.sets)
-        server = build_server(given.tool, settings, Workspace(given.workspace, settings.limits))
+        workspace = Workspace(given.workspace, settings.limits)
+        extension = extend(settings, workspace) if extend and given.tool == TOOL_NAMES else None
+        server = build_server(given.tool, settings, workspace, extension)
         if given.transport == "stdio":
             serve_stdio(server)
         else:

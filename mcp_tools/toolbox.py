@@ -9,10 +9,12 @@ import inspect
 import logging
 import os
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, NamedTuple
 
 import anyio.to_thread
+from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
@@ -26,7 +28,7 @@ from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.listing import listed_input, listed_output
 from anomalyagent.mcp_tools.workspace import Workspace
 
-__all__ = ["ContractTool", "Toolbox", "make_tool"]
+__all__ = ["ContractTool", "Extension", "Toolbox", "contract_tool", "make_tool"]
 
 log = logging.getLogger("anomalyagent.mcp_tools")
 
@@ -57,6 +59,13 @@ class Toolbox:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+
+
+class Extension(NamedTuple):
+    """More tools for a server, from a layer above this one, and what they keep open while it lives."""
+
+    tools: Sequence[Tool]
+    lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]]
 
 
 class ContractTool(Tool):
@@ -100,8 +109,13 @@ def make_tool(
     async def in_thread(**arguments: Any) -> CallToolResult:
         return await toolbox.run(functools.partial(call, **arguments))
 
+    return contract_tool(in_thread, title=title, annotations=annotations)
+
+
+def contract_tool(call: Callable[..., Awaitable[CallToolResult]], *, title: str, annotations: ToolAnnotations) -> ContractTool:
+    """The tool of the coroutine function `call`; unknown arguments are refused, its schemas are listed short."""
     tool = ContractTool.from_function(
-        in_thread, title=title, description=inspect.cleandoc(call.__doc__ or ""), annotations=annotations
+        call, title=title, description=inspect.cleandoc(call.__doc__ or ""), annotations=annotations
     )
     assert isinstance(tool, ContractTool)
     given = tool.fn_metadata.arg_model

@@ -32,14 +32,15 @@ def serve(
     config: ConfigOption = None,
     sets: SetOption = None,
 ) -> None:
-    """Start one tool server, or one server with all five tools."""
+    """Start one tool server, or one server with all five tools and `synthesize`, the whole loop in one call."""
+    from anomalyagent.graph.mcp_synthesize import extend_with_synthesis
     from anomalyagent.mcp_tools import server
 
     arguments = [tool, "--workspace", str(workspace), "--transport", transport, "--host", host, "--port", str(port)]
     arguments += ["--token-file", str(token_file)] if token_file else []
     arguments += ["--config", str(config)] if config else []
     arguments += [part for pair in sets or () for part in ("--set", pair)]
-    sys.exit(server.main(arguments))
+    sys.exit(server.main(arguments, extend_with_synthesis))
 
 
 @app.command()

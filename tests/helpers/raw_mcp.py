@@ -26,9 +26,9 @@ def environment() -> dict[str, str]:
 class StdioByHand:
     """A server process and its two pipes."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, *arguments: str, module: str = "anomalyagent.mcp_tools.server") -> None:
         self._process = subprocess.Popen(
-            [*SERVER, *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

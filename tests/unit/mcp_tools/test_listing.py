@@ -13,7 +13,7 @@ from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ImageResu
 from anomalyagent.mcp_tools.listing import listed_input, listed_output
 from anomalyagent.mcp_tools.server import build_server
 
-MOST_CHARACTERS = 5300
+MOST_CHARACTERS = 5200
 """Of the five tools; with `synthesize` beside them it is 6000."""
 
 

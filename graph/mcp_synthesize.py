@@ -1,0 +1,156 @@
+"""The `synthesize` tool: one whole trajectory in one MCP call, with progress, for assistants that want the result only.
+
+It sits in this layer because it drives the graph, and is mounted on the server of all five tools by the command line.
+The trajectory is run without checkpoints: a call that is cancelled leaves nothing behind but images named by content.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent, ToolAnnotations
+from pydantic import BaseModel
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.graph.state import GraphState, initial_state
+from anomalyagent.graph.trace import Task, Trajectory, Turn
+from anomalyagent.graph.worker import WorkerSetup, summarize_state
+from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Seed
+from anomalyagent.mcp_tools.toolbox import Extension, contract_tool
+from anomalyagent.mcp_tools.workspace import Workspace, uri_of
+
+if TYPE_CHECKING:
+    from anomalyagent.graph.build import Graph
+
+__all__ = ["SynthesisResult", "extend_with_synthesis"]
+
+Report = Callable[[int, str], Awaitable[None]]
+
+
+class SynthesisResult(BaseModel):
+    """Result of synthesize; `image` is the best one made, also when none was accepted."""
+
+    accepted: bool
+    rounds: int
+    reason: str
+    image: str | None = None
+    mask: str | None = None
+    score: float | None = None
+
+
+def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension:
+    """The tool, and what it keeps open while its server lives; nothing heavy is loaded before the first call."""
+
+    @asynccontextmanager
+    async def lifespan(_: object) -> AsyncGenerator[_Loop]:
+        async with AsyncExitStack() as stack:
+            yield _Loop(settings, workspace, stack)
+
+    async def synthesize(
+        image: ImageRef,
+        item_name: ItemName,
+        anomaly_type: AnomalyType,
+        ctx: Context[Any, Any],
+        seed: Seed = 0,
+    ) -> Annotated[CallToolResult, SynthesisResult]:
+        """All steps in one call: drawn, judged and refined until it passes, then masked."""
+        loop: _Loop = ctx.request_context.lifespan_context
+
+        async def report(step: int, text: str) -> None:
+            await ctx.report_progress(step, None, text)
+
+        photo = await asyncio.to_thread(workspace.read_photo, image)
+        path = workspace.path_of(image)
+        normal = hashlib.sha256(await asyncio.to_thread(path.read_bytes)).hexdigest()
+        task = Task(
+            id="synthesize",
+            index=0,
+            normal_image=workspace.ref_of(path),
+            normal_sha256=normal,
+            item_name=item_name,
+            anomaly_type=anomaly_type,
+            seed=seed,
+        )
+        del photo  # it was read to refuse what is no image before anything else is done
+        return _answer(await loop.make(task, report))
+
+    local = all(getattr(settings.tools, name).server is None for name in type(settings.tools).model_fields)
+    hints = ToolAnnotations(destructive_hint=False, open_world_hint=not (local and settings.policy.name == "expert"))
+    return Extension([contract_tool(synthesize, title="Make a defect", annotations=hints)], lifespan)
+
+
+class _Loop:
+    """The graph and its tools, opened at the first call and kept by `stack`."""
+
+    def __init__(self, settings: Settings, workspace: Workspace, stack: AsyncExitStack) -> None:
+        self._settings, self._workspace, self._stack = settings, workspace, stack
+        self._setup = WorkerSetup(run_dir=workspace.root, run_id="mcp", config_sha256="", settings=settings)
+        self._opening = asyncio.Lock()
+        self._graph: Graph | None = None
+
+    async def make(self, task: Task, report: Report) -> Trajectory:
+        """One trajectory; `report` is told of every turn."""
+        from langsmith import tracing_context
+
+        graph = await self._opened()
+        clock, steps = time.perf_counter(), 0
+        state: Any = GraphState()
+        config: Any = {"recursion_limit": 3 * self._settings.limits.turns + 10}
+        start = initial_state(task, task.normal_sha256)
+        with tracing_context(enabled=False):
+            stream: AsyncIterator[Any] = graph.astream(start, config, stream_mode=["updates", "values"])
+            async for kind, chunk in stream:
+                if kind == "values":
+                    state = chunk
+                    continue
+                for change in chunk.values():
+                    for turn in (change or {}).get("turns", ()):
+                        steps += 1
+                        await report(steps, _describe(Turn.model_validate(turn)))
+        return summarize_state(state, self._setup, {}, seconds=time.perf_counter() - clock)
+
+    async def _opened(self) -> "Graph":
+        async with self._opening:
+            if self._graph is None:
+                from anomalyagent.graph.build import build_graph
+                from anomalyagent.graph.nodes import Services
+                from anomalyagent.graph.policies import make_policy
+                from anomalyagent.mcp_tools.client import ToolClient
+
+                settings, root = self._settings, self._workspace.root
+                policy = make_policy(settings.policy)
+                tools = await self._stack.enter_async_context(ToolClient(settings, self._workspace))
+                self._graph = build_graph(Services(policy, tools, settings.limits, root))
+            return self._graph
+
+
+def _describe(turn: Turn) -> str:
+    """A turn in one line."""
+    name = turn.action.name if turn.action.kind == "tool_call" else turn.action.kind
+    said = turn.observation.text if turn.observation else turn.thought
+    return f"{name}: {said.strip().splitlines()[0][:200]}" if said.strip() else name
+
+
+def _answer(made: Trajectory) -> CallToolResult:
+    result = SynthesisResult(
+        accepted=made.outcome == "accepted",
+        image=made.final_image,
+        mask=made.mask,
+        score=made.score,
+        rounds=made.rounds,
+        reason=made.reason,
+    )
+    text = f"{made.outcome} after {made.rounds} round(s): {made.reason}"
+    if not result.accepted:
+        text += " Try another seed, or image_gen with a spec of your own."
+    content: list[ContentBlock] = [TextContent(type="text", text=text)]
+    for title, ref in (("Photo with the defect", result.image), ("Mask of the defect", result.mask)):
+        if ref is not None:
+            name = ref.rpartition("/")[2]
+            content.append(ResourceLink(type="resource_link", name=name, title=title, uri=uri_of(ref), mime_type="image/png"))
+    fields = result.model_dump(mode="json", exclude_none=True)
+    return CallToolResult(content=content, structured_content=fields, is_error=made.outcome == "failed")
