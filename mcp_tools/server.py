@@ -22,6 +22,7 @@ from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, ImageError, WorkspaceError
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.prompts import add_prompts
 from anomalyagent.mcp_tools.toolbox import ContractTool, Extension, Toolbox
 from anomalyagent.mcp_tools.transport import read_token, serve_http, serve_stdio
 from anomalyagent.mcp_tools.workspace import Workspace
@@ -64,6 +65,8 @@ def build_server(
         except ImageError as error:
             raise ResourceError(str(error)) from error
 
+    if len(tools) == len(TOOL_NAMES):
+        add_prompts(server, settings.knowledge, workspace)
     return server
 
 
