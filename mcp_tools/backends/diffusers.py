@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anomalyagent.errors import BackendError
+from anomalyagent.errors import BackendError, BackendUnavailableError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import read_prompt
 from anomalyagent.mcp_tools.backends.base import Edited
@@ -40,6 +40,8 @@ class DiffusersImageGen:
             BackendUnavailableError: there is no such model here, or no GPU where one is asked for.
         """
         self.options = read_options(DiffusersOptions, BACKEND, options)
+        if self.options.lora and (line := missing_modules(("peft",), "diffusers")):
+            raise BackendUnavailableError(f"{BACKEND}: LoRA weights need a module that is {line}")
         find_model(self.options)
         if self.options.device == "cuda":
             choose_device("cuda", BACKEND)

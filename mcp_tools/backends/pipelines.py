@@ -8,7 +8,6 @@ follows instructions; of a text-to-image model the matching inpainting pipeline 
 """
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -169,7 +168,10 @@ def find_model(options: DiffusersOptions) -> None:
         from huggingface_hub import try_to_load_from_cache
 
         if not isinstance(try_to_load_from_cache(options.model, "model_index.json", revision=options.revision), str):
-            raise BackendUnavailableError(_not_cached(options.model))
+            raise BackendUnavailableError(
+                f"{BACKEND}: model '{options.model}' is not in the local Hugging Face cache. Download it once with: "
+                f"hf download {options.model}  (or set option local_files_only to false)."
+            )
 
 
 def load_pipeline(options: DiffusersOptions) -> Pipeline:
@@ -214,10 +216,10 @@ def _class_of(diffusers: Any, options: DiffusersOptions, source: dict[str, Any])
     try:
         config = diffusers.DiffusionPipeline.load_config(_place(options.model), **source)
     except OSError as error:
-        said = _not_cached(options.model) if options.local_files_only else _first_line(error)
-        raise BackendUnavailableError(f"{BACKEND}: {said}") from error
-    except json.JSONDecodeError as error:
-        raise BackendUnavailableError(f"{BACKEND}: model_index.json of '{options.model}' is damaged: {error}.") from error
+        # find_model has seen the file, so it is damaged, or the Hub did not give it
+        raise BackendUnavailableError(
+            f"{BACKEND}: model_index.json of '{options.model}' cannot be read: {_first_line(error)}"
+        ) from error
     name = config.get("_class_name")
     kind = getattr(diffusers, str(name), None)
     if kind is None:
@@ -294,13 +296,6 @@ def _place(model: str) -> str:
     """A folder with ~ resolved, or the Hugging Face id as it is."""
     path = Path(model).expanduser()
     return str(path) if path.exists() else model
-
-
-def _not_cached(model: str) -> str:
-    return (
-        f"{BACKEND}: model '{model}' is not in the local Hugging Face cache. Download it once with: hf download {model}  "
-        "(or set option local_files_only to false)."
-    )
 
 
 def _first_line(error: Exception) -> str:

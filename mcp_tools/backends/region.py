@@ -20,8 +20,10 @@ from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instanc
 __all__ = ["Region", "fit_size", "plan_region"]
 
 _LARGEST_ZOOM = 2.0
-_LEAST_HALF_WIDTH_PX = 12.0  # as the model sees it: one and a half cells of its latent grid
+_LEAST_HALF_WIDTH_PX = 8.0  # as the model sees it: one cell of its latent grid, so that strokes are two wide
 _LEAST_FEATHER_PX = 2.0
+_MOST_FEATHER = 0.03  # of the photo's shorter side
+_BEYOND_OBJECT = 0.06  # of the object's size: so far a region may leave it
 
 
 class Region(NamedTuple):
@@ -97,7 +99,7 @@ def _stroke(window: Window, site: Site, half_length_px: float, half_width_px: fl
     cosine, sine = math.cos(site.angle_rad), math.sin(site.angle_rad)
     along, across = np.abs(x * cosine + y * sine), y * cosine - x * sine
     inside_px = half_width_px - np.hypot(np.maximum(along - max(half_length_px - half_width_px, 0.0), 0.0), across)
-    feather = max(_LEAST_FEATHER_PX, 0.4 * half_width_px)
+    feather = max(_LEAST_FEATHER_PX, min(0.4 * half_width_px, _MOST_FEATHER * min(site.scene.photo.shape)))
     return np.clip(inside_px / feather, 0.0, 1.0).astype(np.float32)
 
 
@@ -107,4 +109,5 @@ def _near_object(scene: Scene, window: Window, reach_px: float) -> Field:
         return np.ones(window.shape, np.float32)
     background = np.logical_not(scene.foreground).astype(np.uint8)
     distance = cv2.distanceTransform(background, cv2.DIST_L2, 3)[window.slices]
-    return np.clip(1.5 - np.asarray(distance, np.float32) / max(reach_px, 1.0), 0.0, 1.0).astype(np.float32)
+    reach = max(1.0, min(reach_px, _BEYOND_OBJECT * math.sqrt(scene.object_area_px)))
+    return np.clip(1.5 - np.asarray(distance, np.float32) / reach, 0.0, 1.0).astype(np.float32)

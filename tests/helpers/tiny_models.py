@@ -3,28 +3,24 @@
 They draw noise, which is all that a contract test needs. Nothing is downloaded.
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import (
-    AutoencoderKL,
-    DDIMScheduler,
-    StableDiffusionInpaintPipeline,
-    StableDiffusionInstructPix2PixPipeline,
-    StableDiffusionPipeline,
-    UNet2DConditionModel,
-)
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from anomalyagent.mcp_tools.backends.sam_checkpoint import Architecture, build_sam
 
+# Their lazy modules and `tuple[int]` defaults say nothing useful to a type checker.
+diffusers: Any = import_module("diffusers")
+transformers: Any = import_module("transformers")
+
 __all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam"]
 
-_KINDS: dict[str, tuple[Any, int]] = {  # channels that the U-Net takes: latents, and mask and masked picture, or the picture
-    "inpaint": (StableDiffusionInpaintPipeline, 9),
-    "pix2pix": (StableDiffusionInstructPix2PixPipeline, 8),
-    "text2image": (StableDiffusionPipeline, 4),
+_KINDS: dict[str, tuple[str, int]] = {  # channels that the U-Net takes: latents, and mask and masked picture, or the picture
+    "inpaint": ("StableDiffusionInpaintPipeline", 9),
+    "pix2pix": ("StableDiffusionInstructPix2PixPipeline", 8),
+    "text2image": ("StableDiffusionPipeline", 4),
 }
 TINY_SAM = Architecture(
     width=32,
@@ -49,7 +45,7 @@ def save_pipeline(folder: Path, kind: str) -> Path:
     """Write a pipeline (`inpaint`, `pix2pix` or `text2image`) that works at 64 px, and return its folder."""
     torch.manual_seed(0)
     pipeline, channels = _KINDS[kind]
-    unet = UNet2DConditionModel(
+    unet = diffusers.UNet2DConditionModel(
         block_out_channels=(32, 64),
         layers_per_block=1,
         sample_size=32,
@@ -61,14 +57,14 @@ def save_pipeline(folder: Path, kind: str) -> Path:
         attention_head_dim=8,
         norm_num_groups=8,
     )
-    vae = AutoencoderKL(
+    vae = diffusers.AutoencoderKL(
         block_out_channels=(32, 64),
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         norm_num_groups=8,
         latent_channels=4,
     )
-    words = CLIPTextConfig(
+    words = transformers.CLIPTextConfig(
         vocab_size=300,
         hidden_size=32,
         intermediate_size=37,
@@ -78,12 +74,14 @@ def save_pipeline(folder: Path, kind: str) -> Path:
         eos_token_id=1,
         pad_token_id=1,
     )
-    pipeline(
+    getattr(diffusers, pipeline)(
         vae=vae,
-        text_encoder=CLIPTextModel(words),
+        text_encoder=transformers.CLIPTextModel(words),
         tokenizer=_letters(),
         unet=unet,
-        scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1),
+        scheduler=diffusers.DDIMScheduler(
+            beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1
+        ),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -98,10 +96,10 @@ def save_lora(folder: Path, pipeline: Path) -> Path:
     from peft.utils.save_and_load import get_peft_model_state_dict
 
     torch.manual_seed(1)
-    unet = UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet")
+    unet = diffusers.UNet2DConditionModel.from_pretrained(pipeline, subfolder="unet")
     unet.add_adapter(LoraConfig(r=2, lora_alpha=2, init_lora_weights=False, target_modules=["to_q", "to_k", "to_v"]))
     layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(unet))
-    StableDiffusionInpaintPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    diffusers.StableDiffusionInpaintPipeline.save_lora_weights(folder, unet_lora_layers=layers)
     return folder
 
 
@@ -112,9 +110,9 @@ def save_sam(path: Path) -> Path:
     return path
 
 
-def _letters() -> CLIPTokenizer:
+def _letters() -> Any:
     """A tokenizer that spells: one token for each byte."""
     symbols = [chr(code) for code in range(33, 127)]
     tokens = ["<|startoftext|>", "<|endoftext|>", *symbols, *(f"{symbol}</w>" for symbol in symbols)]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
+    return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)

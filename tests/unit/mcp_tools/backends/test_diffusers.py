@@ -1,0 +1,143 @@
+"""image_gen backend `diffusers`: where it paints, what it takes of a model's picture, and what it does with bad ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from helpers.photos import make_photo
+from helpers.tiny_models import save_lora
+from PIL import Image
+
+from anomalyagent.errors import BackendError
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.backends import diffusers as module
+from anomalyagent.mcp_tools.backends.diffusers import DiffusersImageGen
+from anomalyagent.mcp_tools.backends.pipelines import DiffusersOptions, Family, Pipeline, load_pipeline
+from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
+
+SPEC = DefectSpec(mechanism="stain", center=(0.25, 0.5), area_fraction=0.02, severity=9.0)
+
+
+def part(size: int = 128, seed: int = 1) -> Photo:
+    return photo_from_array(make_photo("part", seed, size))
+
+
+class Painter:
+    """In place of a diffusers pipeline: a function of the picture that it is given."""
+
+    def __init__(self, paint: Callable[[Any], Any], refused: bool = False) -> None:
+        self.paint, self.refused = paint, refused
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(
+        self, prompt: str, image: Image.Image, generator: Any, output_type: str, mask_image: Image.Image | None = None
+    ) -> SimpleNamespace:
+        self.asked.append({"prompt": prompt, "size": image.size, "mask": mask_image})
+        made = self.paint(np.asarray(image, np.float32) / 255.0)
+        return SimpleNamespace(images=made[None], nsfw_content_detected=[self.refused])
+
+
+def with_painter(
+    monkeypatch: pytest.MonkeyPatch, models: Path, painter: Painter, family: Family = "edit", **options: Any
+) -> DiffusersImageGen:
+    pipeline = Pipeline(painter, family, 128, 8, {})
+
+    def load(_: DiffusersOptions) -> Pipeline:
+        return pipeline
+
+    monkeypatch.setattr(module, "load_pipeline", load)
+    return DiffusersImageGen({"model": str(models / "inpaint"), **options})
+
+
+@pytest.mark.parametrize(("kind", "family"), [("inpaint", "inpaint"), ("pix2pix", "edit"), ("text2image", "inpaint")])
+def test_the_family_and_the_size_are_read_off_the_model(kind: str, family: str, models: Path) -> None:
+    loaded = load_pipeline(DiffusersOptions(model=str(models / kind)))
+    assert (loaded.family, loaded.native_px) == (family, 64)
+
+
+def test_inpainting_changes_only_the_region_of_the_spec(models: Path) -> None:
+    photo = part()
+    edited = DiffusersImageGen({"model": str(models / "inpaint"), "steps": 2}).edit(photo, "a stain", SPEC, 4)
+    rows, columns = np.nonzero(edited.changed)
+    # the part spans about 0.1 .. 0.9 of the photo, so a quarter of its box lies near 0.3
+    assert abs(float(columns.mean()) / 128 - 0.3) < 0.08
+    assert abs(float(rows.mean()) / 128 - 0.5) < 0.08
+    assert edited.changed.mean() < 0.1
+
+
+def test_lora_weights_change_the_picture(models: Path, tmp_path: Path) -> None:
+    lora = save_lora(tmp_path, models / "inpaint")
+
+    def draw(**options: Any) -> Photo:
+        return DiffusersImageGen({"model": str(models / "inpaint"), "steps": 2, **options}).edit(part(), "x", SPEC, 4).photo
+
+    plain, off, on = draw(), draw(lora=[{"model": str(lora), "scale": 0.0}]), draw(lora=[str(lora)])
+    assert plain.sha256 == off.sha256 != on.sha256
+
+
+@pytest.mark.parametrize("family", ["edit", "inpaint"])
+def test_a_model_that_changes_nothing_is_an_error(family: Family, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = with_painter(monkeypatch, models, Painter(lambda rgb: rgb), family)
+    with pytest.raises(BackendError, match=r"changed nothing that can be seen \(seed 4\). Try another seed"):
+        backend.edit(part(), "a stain", SPEC, 4)
+
+
+@pytest.mark.parametrize(
+    ("painter", "said"),
+    [
+        (Painter(lambda rgb: rgb * np.nan), "not all numbers finite.*bfloat16 or float32"),
+        (Painter(lambda rgb: rgb * 0, refused=True), "safety checker"),
+        (Painter(lambda rgb: rgb.reshape(-1)[:3].reshape(2, 2)), "Painter failed: cannot reshape"),
+    ],
+)
+def test_a_bad_picture_is_an_error_that_says_why(
+    painter: Painter, said: str, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BackendError, match=said):
+        with_painter(monkeypatch, models, painter).edit(part(), "a stain", None, 4)
+
+
+def test_an_editor_that_recolours_resizes_and_shifts_the_photo_gives_only_its_defect(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photo = photo_from_array(make_photo("part", 3, 160))
+    disc = np.zeros((128, 128), np.uint8)
+    cv2.circle(disc, (45, 64), 8, 1, -1)
+
+    def paint(rgb: Any) -> Any:
+        drawn = np.where(disc[..., None] > 0, rgb * 0.3, rgb)
+        shifted = cv2.warpAffine(
+            drawn, np.array([[1, 0, 1.5], [0, 1, -1.0]], np.float32), (128, 128), borderMode=cv2.BORDER_REPLICATE
+        )
+        return cv2.resize(0.95 * shifted + 0.02, (144, 144), interpolation=cv2.INTER_CUBIC)
+
+    edited = with_painter(monkeypatch, models, Painter(paint)).edit(photo, "a stain", None, 4)
+    where = cv2.resize(disc, (160, 160), interpolation=cv2.INTER_NEAREST) > 0
+    overlap = (edited.changed & where).sum() / (edited.changed | where).sum()
+    assert overlap > 0.8
+    assert np.array_equal(edited.photo.native[~edited.changed], photo.native[~edited.changed])
+
+
+def test_the_models_drift_of_colour_is_taken_off_what_it_paints(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = with_painter(monkeypatch, models, Painter(lambda rgb: rgb + 0.05), "inpaint")
+    with pytest.raises(BackendError, match="changed nothing that can be seen"):
+        backend.edit(part(), "a stain", SPEC, 4)
+
+
+def test_the_model_is_told_the_prompt_in_the_users_words_at_its_own_size(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    painter = Painter(lambda rgb: rgb * 0.5)
+    words = "macro photo of a {mechanism}. {prompt}"
+    backend = with_painter(monkeypatch, models, painter, "inpaint", prompt_template=words)
+    wide = photo_from_array(np.ascontiguousarray(make_photo("part", 1, 256)[60:190]))
+    edited = backend.edit(wide, "Add a stain.", SPEC, 4)
+    asked = painter.asked[0]
+    assert asked["prompt"] == "macro photo of a stain. Add a stain."
+    assert all(side % 8 == 0 for side in asked["size"])
+    assert 0.8 < asked["size"][0] * asked["size"][1] / 128**2 < 1.2
+    assert asked["mask"].size == asked["size"]
+    assert set(np.unique(np.asarray(asked["mask"]))) == {0, 255}
+    assert edited.spec == SPEC.model_copy(update={"seed": 4})
