@@ -41,8 +41,11 @@ def serve_http(
     port: int = 8765,
     token: str | None = None,
     allowed_hosts: tuple[str, ...] = (),
+    stateless: bool = True,
 ) -> None:
     """Serve until interrupted; the address is said on stderr once the port is open (port 0: any free one).
+
+    The other arguments are those of `http_app`.
 
     Raises:
         ConfigError: the address cannot be bound, or others could reach it without a token.
@@ -54,7 +57,7 @@ def serve_http(
             f"--host {host} can be reached from other machines, and no --token-file is given: anybody there could use the "
             "tools. Give a token file, or leave the host at 127.0.0.1."
         )
-    app = http_app(server, host=host, token=token, allowed_hosts=allowed_hosts)
+    app = http_app(server, host=host, token=token, allowed_hosts=allowed_hosts, stateless=stateless)
     _log_to_stderr()
     with _listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
@@ -98,11 +98,16 @@ def post(url: str, payload: object, headers: dict[str, str] | None = None) -> Re
 
 
 @contextmanager
-def http_server(*arguments: str) -> Generator[str]:
+def http_server(*arguments: str, command: Sequence[str] = SERVER) -> Generator[str]:
     """URL of a server process on a free port."""
-    process = subprocess.Popen(
-        [*SERVER, *arguments, "--transport", "http", "--port", "0"], stderr=subprocess.PIPE, text=True, env=environment()
-    )
+    with http_process([*command, *arguments, "--transport", "http", "--port", "0"]) as url:
+        yield url
+
+
+@contextmanager
+def http_process(command: Sequence[str]) -> Generator[str]:
+    """URL of the server that `command` starts, which says it on stderr."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment())
     try:
         said = _pipe(process.stderr).readline()
         assert " at http://" in said, said + _pipe(process.stderr).read()
