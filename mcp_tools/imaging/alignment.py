@@ -18,6 +18,11 @@ __all__ = ["align_and_composite"]
 
 _SIDE = 384  # the registration works on a copy of at most this side
 _DRIFT_SIGMA_PX = 1.2
+_SOFTNESS_PX = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0)
+_LEAST_MOTION_PX = 0.1
+_ABOUT_AS_WELL = 1.15
+_LEAST_GAIN = 0.8  # of the disagreement may be left, else the picture was aligned already
+_REPLACED = 0.3  # sRGB 0..1: a change so strong leaves nothing of the photo's own detail
 _MAX_SHIFT = 0.06  # of the longer side: editors do not move the picture further; more is a wrong match
 
 
@@ -30,10 +35,30 @@ def align_and_composite(normal: Photo, whole_frame_rgb: RGB) -> tuple[Photo, Mas
         As `composite_visible`.
     """
     height, width = normal.shape
+    # The best that an editor of that size can return: what it lost by resampling is no change.
+    shown = _resize(_resize(normal.rgb, *whole_frame_rgb.shape[:2]), height, width)
     edited = _resize(whole_frame_rgb, height, width)
-    edited = _register(normal.rgb, edited)
-    edited = _match_color(normal.rgb, edited)
+    edited = _register(shown, edited)
+    edited = _match_color(shown, edited)
+    shown = _soften(shown, edited)
+    change = edited - shown
+    # Fine detail of the photo stays, except where the editor put something else in its place.
+    kept = np.clip(1.0 - np.abs(change).max(axis=-1, keepdims=True) / _REPLACED, 0.0, 1.0)
+    edited = np.clip(edited + kept * (normal.rgb - shown), 0.0, 1.0)
     return composite_visible(normal, _drop_drift(normal, edited))
+
+
+def _soften(shown: RGB, edited: RGB) -> RGB:
+    """`shown` as soft as the editor returned it: edges that an autoencoder or a shift blurred a little are no change."""
+    errors = [float(np.minimum(np.abs(_blurred(shown, sigma) - edited), _REPLACED / 4.0).mean()) for sigma in _SOFTNESS_PX]
+    best = int(np.argmin(errors))
+    return _blurred(shown, _SOFTNESS_PX[best]) if errors[best] < 0.9 * errors[0] else shown
+
+
+def _blurred(rgb: RGB, sigma_px: float) -> RGB:
+    if sigma_px == 0.0:
+        return rgb
+    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _drop_drift(normal: Photo, edited: RGB) -> RGB:
@@ -58,31 +83,61 @@ def _resize(rgb: RGB, height: int, width: int) -> RGB:
 
 
 def _register(reference: RGB, moved: RGB) -> RGB:
-    """Undo a shift, rotation and scaling of a few percent (enhanced correlation coefficient; Evangelidis & Psarakis 2008)."""
+    """Undo a shift, rotation and scaling of a few percent (enhanced correlation coefficient; Evangelidis & Psarakis 2008).
+
+    A second pass leaves out what still differs after the first: the defect must not pull the picture along. The motion with
+    the fewest parameters that aligns about as well is taken: on calm pictures an affine one would follow the noise.
+    """
     height, width = reference.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
     size = round(width * scale), round(height * scale)
     fixed = cv2.resize(luminance(reference), size, interpolation=cv2.INTER_AREA)
     moving = cv2.resize(luminance(moved), size, interpolation=cv2.INTER_AREA)
-    before = _correlation(fixed, moving)
-    warp = np.eye(2, 3, dtype=np.float32)
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
-    try:
-        _, found = cv2.findTransformECC(fixed, moving, warp, cv2.MOTION_AFFINE, criteria)
-    except cv2.error:  # it does not converge on flat pictures: then there is nothing to align either
+    everywhere = np.ones(fixed.shape, np.bool_)
+    warp = _find_warp(fixed, moving, np.eye(2, 3, dtype=np.float32), everywhere, cv2.MOTION_AFFINE)
+    if warp is None:
         return moved
-    warp = np.asarray(found, np.float32)
+    calm = _calm(fixed, _warped(moving, warp, size, cv2.INTER_LINEAR))
+    shift = np.eye(2, 3, dtype=np.float32)
+    shift[:, 2] = warp @ (size[0] / 2.0, size[1] / 2.0, 1.0) - (size[0] / 2.0, size[1] / 2.0)
+    kinds = (cv2.MOTION_TRANSLATION, shift), (cv2.MOTION_EUCLIDEAN, shift), (cv2.MOTION_AFFINE, warp)
+    warps = [found for kind, start in kinds if (found := _find_warp(fixed, moving, start, calm, kind)) is not None]
+    if not warps:
+        return moved
+    left = [1.0 - _correlation(fixed[calm], _warped(moving, found, size, cv2.INTER_LINEAR)[calm]) for found in warps]
+    chosen = next(number for number, one in enumerate(left) if one <= _ABOUT_AS_WELL * min(left) + 1e-6)
+    warp, after = warps[chosen], left[chosen]
     corners = np.array([[0, 0, 1], [size[0], 0, 1], [0, size[1], 1], [size[0], size[1], 1]], np.float32)
     motion = float(np.abs(corners @ warp.T - corners[:, :2]).max())
-    if motion > _MAX_SHIFT * max(size) or motion * max(1.0, 1.0 / scale) < 0.05:
+    if motion > _MAX_SHIFT * max(size) or motion * max(1.0, 1.0 / scale) < _LEAST_MOTION_PX:
         return moved
-    aligned = cv2.warpAffine(moving, warp, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
-    if _correlation(fixed, aligned) <= before:
+    if after > _LEAST_GAIN * (1.0 - _correlation(fixed[calm], moving[calm])):
         return moved
     warp[:, 2] /= scale
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    whole = cv2.warpAffine(moved, warp, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return np.clip(whole, 0.0, 1.0).astype(np.float32)
+    return np.clip(_warped(moved, warp, (width, height), cv2.INTER_CUBIC), 0.0, 1.0).astype(np.float32)
+
+
+def _find_warp(fixed: Any, moving: Any, start: Any, where: Mask, kind: int) -> Any:
+    """The (2, 3) map from `fixed` to `moving`; None on flat pictures, where it does not converge: nothing to align."""
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+    try:
+        _, found = cv2.findTransformECC(fixed, moving, start.copy(), kind, criteria, where.astype(np.uint8), 5)
+    except cv2.error:
+        return None
+    return np.asarray(found, np.float32)
+
+
+def _warped(image: Any, warp: Any, size: tuple[int, int], interpolation: int) -> Any:
+    return cv2.warpAffine(image, warp, size, flags=interpolation | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _calm(fixed: Any, moving: Any) -> Mask:
+    """(h, w) bool: pixels that agree, apart from a gain and an offset; with some margin around those that do not."""
+    gain, offset = np.polyfit(moving.ravel(), fixed.ravel(), 1)
+    error = cv2.GaussianBlur(np.abs(fixed - gain * moving - offset).astype(np.float32), (0, 0), 2.0)
+    changed = (error > max(0.02, 4.0 * float(np.median(error)))).astype(np.uint8)
+    calm = cv2.dilate(changed, np.ones((9, 9), np.uint8)) == 0
+    return calm if calm.mean() > 0.3 else np.ones(fixed.shape, np.bool_)
 
 
 def _correlation(first: Any, second: Any) -> float:

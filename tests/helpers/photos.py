@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["make_photo", "make_photos"]
+__all__ = ["Kind", "make_photo", "make_photos"]
 
 Kind = Literal["surface", "part"]
 

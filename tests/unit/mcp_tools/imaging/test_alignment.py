@@ -1,0 +1,33 @@
+"""A whole-frame editor's answer is brought back onto the photo: its defect is taken, its shift, blur and colours are not."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers.photos import Kind, make_photo
+
+from anomalyagent.mcp_tools.imaging.alignment import align_and_composite
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "shift", "least"),
+    [
+        ("part", 256, 0.0, 0.95),  # nothing to align: the defect must not pull the picture along
+        ("surface", 256, 0.0, 0.95),
+        ("part", 128, 0.0, 0.7),  # half the size: the outline widens by a pixel of the editor
+        ("part", 128, 1.5, 0.7),
+        ("part", 256, 2.0, 0.8),
+    ],
+)
+def test_only_the_defect_is_taken(kind: Kind, side: int, shift: float, least: float) -> None:
+    photo = photo_from_array(make_photo(kind, 3, 256))
+    rgb = photo.rgb if side == 256 else cv2.resize(photo.rgb, (side, side), interpolation=cv2.INTER_AREA)
+    where = np.zeros((side, side), np.uint8)
+    cv2.circle(where, (round(0.35 * side), side // 2), side // 16, 1, -1)
+    drawn = np.where(where[..., None] > 0, rgb * 0.3, rgb).astype(np.float32)
+    motion = np.array([[1, 0, shift], [0, 1, -0.7 * shift]], np.float32)
+    moved = cv2.warpAffine(drawn, motion, (side, side), borderMode=cv2.BORDER_REPLICATE)
+    edited, mask = align_and_composite(photo, np.asarray(0.95 * moved + 0.02, np.float32))
+    wanted = cv2.resize(where, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
+    assert (mask & wanted).sum() / (mask | wanted).sum() > least
+    assert np.array_equal(edited.native[~mask], photo.native[~mask])
