@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from anomalyagent.knowledge.cards import Variant
+from anomalyagent.knowledge.card_models import Variant  # `cards` loads the arrays; servers start without them
 from anomalyagent.knowledge.spec import DefectSpec
 
 __all__ = [

@@ -6,7 +6,7 @@ Items and anomaly types are completed from the knowledge cards (the files, not t
 import asyncio
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp.server import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
@@ -14,8 +14,10 @@ from pydantic import Field
 from rapidfuzz import fuzz
 
 from anomalyagent.configs.schema import KnowledgeSettings
-from anomalyagent.knowledge.cards import Card, load_cards, match_item, types_for_item
 from anomalyagent.mcp_tools.workspace import Workspace
+
+if TYPE_CHECKING:  # loads the arrays
+    from anomalyagent.knowledge.cards import Card
 
 __all__ = ["add_prompts"]
 
@@ -93,7 +95,9 @@ class _Names:
         self._folders = knowledge.folders
 
     @cached_property
-    def _cards(self) -> Sequence[Card]:
+    def _cards(self) -> "Sequence[Card]":
+        from anomalyagent.knowledge.cards import load_cards
+
         return load_cards(self._folders)
 
     @property
@@ -103,6 +107,8 @@ class _Names:
 
     def types_of(self, item: str) -> list[str]:
         """Those of the item; of all items while none is named."""
+        from anomalyagent.knowledge.cards import match_item, types_for_item
+
         named = types_for_item(self._cards, item) if match_item(self._cards, item) else self._cards
         return _words(card.anomaly_type for card in named)
 

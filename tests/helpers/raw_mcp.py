@@ -1,12 +1,13 @@
 """MCP spoken by hand, without any SDK: newline-delimited JSON over stdio, and HTTP with the standard library."""
 
+import contextlib
+import http.client
 import itertools
 import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
+import urllib.parse
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,17 +85,15 @@ class Reply(NamedTuple):
 
 
 def post(url: str, payload: object, headers: dict[str, str] | None = None) -> Reply:
-    """POST JSON as an MCP client does."""
+    """POST JSON as an MCP client does; an answer that comes before the body was sent whole is read all the same."""
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     accept = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-    request = urllib.request.Request(url, data, {**accept, **(headers or {})})
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(request, timeout=60) as response:
-            return Reply(response.status, response.read().decode())
-    except urllib.error.HTTPError as error:
-        with error:
-            return Reply(error.code, error.read().decode())
+    parts = urllib.parse.urlsplit(url)
+    with contextlib.closing(http.client.HTTPConnection(parts.netloc, timeout=60)) as connection:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request("POST", parts.path, data, {**accept, **(headers or {})})
+        response = connection.getresponse()
+        return Reply(response.status, response.read().decode())
 
 
 @contextmanager
