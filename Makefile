@@ -7,6 +7,8 @@ DEMO   ?= demo_run
 export OPENCV_LOG_LEVEL = ERROR
 # Two threads on a small shared machine are slower than one.
 export OMP_NUM_THREADS ?= 1
+# setuptools warns at length about every editable install.
+PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
 .PHONY: help demo test lint bench bench-kill bench-acceptance pictures clean
 
@@ -22,14 +24,14 @@ help:
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "anomalyagent needs Python 3.11 to 3.13, this is " + sys.version.split()[0] + "; run: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --upgrade "pip>=24"
+	$(PIP) --upgrade "pip>=24"
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	$(PIP) -e .
 	@touch $@
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[all,dev]"
+	$(PIP) -e ".[all,dev]"
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
