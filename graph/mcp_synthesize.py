@@ -18,7 +18,6 @@ from pydantic import BaseModel
 from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.state import GraphState, initial_state
 from anomalyagent.graph.trace import Task, Trajectory, Turn
-from anomalyagent.graph.worker import WorkerSetup, summarize_state
 from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Seed
 from anomalyagent.mcp_tools.toolbox import Extension, contract_tool
 from anomalyagent.mcp_tools.workspace import Workspace, uri_of
@@ -88,13 +87,14 @@ class _Loop:
 
     def __init__(self, settings: Settings, workspace: Workspace, stack: AsyncExitStack) -> None:
         self._settings, self._workspace, self._stack = settings, workspace, stack
-        self._setup = WorkerSetup(run_dir=workspace.root, run_id="mcp", config_sha256="", settings=settings)
         self._opening = asyncio.Lock()
         self._graph: Graph | None = None
 
     async def make(self, task: Task, report: Report) -> Trajectory:
         """One trajectory; `report` is told of every turn."""
         from langsmith import tracing_context
+
+        from anomalyagent.graph.worker import WorkerSetup, summarize_state
 
         graph = await self._opened()
         clock, steps = time.perf_counter(), 0
@@ -111,7 +111,8 @@ class _Loop:
                     for turn in (change or {}).get("turns", ()):
                         steps += 1
                         await report(steps, _describe(Turn.model_validate(turn)))
-        return summarize_state(state, self._setup, {}, seconds=time.perf_counter() - clock)
+        setup = WorkerSetup(run_dir=self._workspace.root, run_id="mcp", config_sha256="", settings=self._settings)
+        return summarize_state(state, setup, {}, seconds=time.perf_counter() - clock)
 
     async def _opened(self) -> "Graph":
         async with self._opening:
