@@ -33,7 +33,9 @@ def command(config: ConfigOption = None, sets: SetOption = None, as_json: JsonOp
 
 def examine(settings: Any) -> dict[str, Any]:
     """The same as plain data: python, packages, backends, knowledge, problems, ready."""
-    from anomalyagent.mcp_tools.registry import describe_backends
+    from anomalyagent.errors import AnomalyAgentError
+    from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+    from anomalyagent.mcp_tools.registry import create_backend, describe_backends
 
     packages = {"core": _packages(None)} | {extra: _packages(extra) for extra in _extras()}
     chosen = {tool: getattr(settings.tools, tool) for tool in type(settings.tools).model_fields}
@@ -48,10 +50,12 @@ def examine(settings: Any) -> dict[str, Any]:
         for status in describe_backends()
     ]
     problems = [f"{name} is not installed" for name, version in packages["core"].items() if version is None]
-    problems += [f"{b['tool']}: {b['needs']}" for b in backends if b["chosen"] and not b["usable"]]
-    for tool, one in chosen.items():
-        if one.server is None and not any(b["tool"] == tool and b["chosen"] for b in backends):
-            problems.append(f"{tool}: backend '{one.backend}' is unknown")
+    for tool in TOOL_NAMES:
+        if chosen[tool].server is None:
+            try:
+                create_backend(tool, settings)  # also finds a missing model, checkpoint or GPU, and a wrong option
+            except AnomalyAgentError as error:
+                problems.append(str(error))
     return {
         "anomalyagent": metadata.version("anomalyagent"),
         "python": platform.python_version(),
