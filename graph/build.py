@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiosqlite
+from filelock import AsyncFileLock
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
@@ -55,10 +56,12 @@ async def open_checkpoints(path: Path) -> AsyncGenerator[AsyncSqliteSaver]:
     synchronous=NORMAL survives a killed process at once and a power cut up to the last few steps.
     """
     async with aiosqlite.connect(path, timeout=BUSY_TIMEOUT_S) as connection:
-        await connection.execute("PRAGMA journal_mode=WAL")
-        await connection.execute("PRAGMA synchronous=NORMAL")
-        saver = AsyncSqliteSaver(connection)
-        await saver.setup()
+        # SQLite answers "locked" at once, without its timeout, to two processes that turn a new file to WAL together
+        async with AsyncFileLock(path.with_name(f".{path.name}.lock"), timeout=BUSY_TIMEOUT_S):
+            await connection.execute("PRAGMA journal_mode=WAL")
+            await connection.execute("PRAGMA synchronous=NORMAL")
+            saver = AsyncSqliteSaver(connection)
+            await saver.setup()
         yield saver
 
 
