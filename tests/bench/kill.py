@@ -1,6 +1,6 @@
 """`make bench-kill`: a real run is killed (kill -9) at random moments and resumed; its data set must equal an undisturbed one.
 
-python tests/bench/kill.py [--kills 20] [--jobs 2] [--count 40] [--normals DIR --item NAME]
+python tests/bench/kill.py [--kills 20] [--jobs 2] [--count 45] [--normals DIR --item NAME]
 """
 
 import argparse
@@ -19,7 +19,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--count", type=int, default=40, help="samples of each of the two types")
+    parser.add_argument("--count", type=int, default=45, help="samples of each of the two types")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--normals", type=Path, default=NORMALS)
     parser.add_argument("--item", default="metal nut")
