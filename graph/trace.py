@@ -159,7 +159,7 @@ def read_trajectory(path: Path) -> Trajectory:
         raw: object = json.loads(path.read_bytes())
     except OSError as error:
         raise TraceError(f"cannot read the trajectory {path}: {error.strerror or error}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TraceError(
             f"{path} is not a complete JSON file ({error}): it was cut off or edited. Delete it and give the "
             "command of its run again to make it anew."
