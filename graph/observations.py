@@ -1,12 +1,12 @@
 """The text that the agent reads: the task, what a tool answered, what went wrong.
 
-Training shows a model these texts byte for byte as a live run does, so nothing else may word them. Numbers have a fixed
-number of digits, and specs are JSON with sorted keys.
+Training shows a model these texts byte for byte as a live run does, so nothing else may word them. Numbers have a
+limited number of digits, and specs are JSON with sorted keys.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from anomalyagent.graph.trace import ImageEntry, Task
 from anomalyagent.knowledge.cards import Variant
@@ -108,7 +108,17 @@ def _variant(variant: Variant) -> str:
 
 
 def _spec(spec: DefectSpec) -> str:
-    return json.dumps(spec.model_dump(mode="json", exclude_none=True), sort_keys=True)
+    """Without its seed: a spec that is copied and changed must not repeat the dice that were thrown for the last image."""
+    return json.dumps(_shortened(spec.model_dump(mode="json", exclude_none=True, exclude={"seed"})), sort_keys=True)
+
+
+def _shortened(value: Any) -> Any:
+    """Every float with at most four significant digits: what follows them cannot be seen in an image."""
+    if isinstance(value, dict):
+        return {key: _shortened(part) for key, part in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_shortened(part) for part in cast("list[Any]", value)]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _percent(fraction: float) -> str:

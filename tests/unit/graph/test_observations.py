@@ -7,12 +7,12 @@ from anomalyagent.mcp_tools.contracts import Finding
 
 EXPECTED = [
     "prompt: a scratch\n"
-    'spec: {"area_fraction": 0.01, "count": 1, "elongation": 12.0, "mechanism": "scratch", "seed": 0, "severity": 6.0, '
+    'spec: {"area_fraction": 0.01, "count": 1, "elongation": 12.0, "mechanism": "scratch", "severity": 6.0, '
     '"zone": "any"}\n'
     "from knowledge card: nut/scratch",
     "Image 2 is the anomaly image. 1.00 % of its pixels changed visibly, the others are identical to image 1.\n"
     "seed: 1\n"
-    'spec as drawn: {"area_fraction": 0.01, "count": 1, "elongation": 12.0, "mechanism": "scratch", "seed": 0, '
+    'spec as drawn: {"area_fraction": 0.01, "count": 1, "elongation": 12.0, "mechanism": "scratch", '
     '"severity": 6.0, "zone": "any"}',
     "Image 2: location 1.50 of 5, quality 1.50 of 5, score 3.00 of 10, not passed (more than 5.00 is needed).\n"
     "review: r\n"
