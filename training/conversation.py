@@ -70,7 +70,7 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
         "content": {"close_pattern": r"<\|im_end\|>\s*", "content": "text"},
     },
 }
-"""The way back, for `tokenizer.parse_response`; an answer stays in the content. `graph.wire.read_turn` is the strict reading."""
+"""The way back, for `tokenizer.parse_response`; answers stay in the content. `graph.wire.read_turn` is the strict one."""
 
 
 def view_of(trajectory: Trajectory, max_rounds: int) -> View:

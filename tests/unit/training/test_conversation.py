@@ -18,10 +18,10 @@ def _talk() -> Conversation:
 
 
 def _template(messages: list[dict[str, Any]]) -> tuple[str, list[tuple[int, int]]]:
-    rendered, spans = render_jinja_template(
+    rendered, spans = render_jinja_template(  # pyright: ignore[reportAssignmentType]  (its stub says texts)
         [messages], chat_template=CHAT_TEMPLATE, return_assistant_tokens_mask=True, add_generation_prompt=False
     )
-    return rendered[0], spans[0]
+    return rendered[0], [(int(start), int(end)) for start, end in spans[0]]
 
 
 def test_the_chat_template_writes_the_text_of_live_runs() -> None:
