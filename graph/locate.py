@@ -1,0 +1,124 @@
+"""Finding and reading trajectories by name, wherever they come from: a run may be live, damaged or hostile.
+
+    RUN/ID                        e.g. runs/nuts/scratch-00003; also RUN/trajectories/ID.json
+    RUN/trajectories/ID.json      tasks of the run, and forks of them (`<task>-fork<n>`)
+
+A file that cannot be read is an error with its reason for who asked for it, and a `Damaged` entry for who reads the whole run.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+from rapidfuzz import process
+
+from anomalyagent.errors import TraceError
+from anomalyagent.graph.progress import Progress, read_progress
+from anomalyagent.graph.runfile import RUN_FILE
+from anomalyagent.graph.trace import Trajectory, read_trajectory
+
+__all__ = [
+    "Damaged",
+    "Found",
+    "find_run",
+    "find_trajectory",
+    "iterate_trajectories",
+    "progress_of",
+    "trajectory_ids",
+]
+
+_FORK = re.compile(r"(.+)-fork(\d+)")
+
+
+class Found(NamedTuple):
+    """Where a trajectory lies: its run's folder, its id, its file."""
+
+    run_dir: Path
+    id: str
+    path: Path
+
+
+class Damaged(NamedTuple):
+    """A trajectory file that cannot be read, and why."""
+
+    id: str
+    problem: str
+
+
+def find_run(path: Path) -> Path:
+    """The folder of a run.
+
+    Raises:
+        TraceError: there is none.
+    """
+    folder = path.expanduser()
+    if folder.name == RUN_FILE:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise TraceError(f"{path} is not a folder. Give the folder of a run, as `synthesize --out` was given it.")
+    if not (folder / RUN_FILE).is_file() and not (folder / "trajectories").is_dir():
+        raise TraceError(f"{path} holds no run: there is neither {RUN_FILE} nor trajectories/ in it.")
+    return folder
+
+
+def find_trajectory(where: str | Path) -> Found:
+    """The trajectory that `RUN/ID` names, or a path to its file.
+
+    Raises:
+        TraceError: there is no such run or no such trajectory; the nearest ids are named.
+    """
+    path = Path(where).expanduser()
+    name = path.name.removesuffix(".json")
+    folder = path.parent.parent if path.parent.name == "trajectories" else path.parent
+    if path.is_dir() and (path / RUN_FILE).is_file():
+        raise TraceError(f"{where} is a whole run. Name one of its trajectories: {_some(path, '')}.")
+    run_dir = find_run(folder)
+    file = run_dir / "trajectories" / f"{name}.json"
+    if name in ("", ".", "..") or not file.is_file():
+        raise TraceError(f"there is no trajectory {name!r} in {run_dir}. Known are {_some(run_dir, name)}.")
+    return Found(run_dir, name, file)
+
+
+def trajectory_ids(run_dir: Path) -> list[str]:
+    """Ids of all trajectories of a run, each task followed by its forks in the order of their numbers."""
+    names = [path.stem for path in (run_dir / "trajectories").glob("*.json")]
+    return sorted(names, key=_order)
+
+
+def iterate_trajectories(run_dir: Path) -> Iterator[Trajectory | Damaged]:
+    """All trajectories of a run, one after another, so that a large run needs no memory."""
+    for name in trajectory_ids(run_dir):
+        try:
+            yield read_trajectory(run_dir / "trajectories" / f"{name}.json")
+        except TraceError as error:
+            yield Damaged(name, str(error))
+
+
+def progress_of(trajectory: Trajectory) -> Progress:
+    """What happened in a trajectory, from a file that may have been edited.
+
+    Raises:
+        TraceError: its turns contradict each other or the tools' contracts.
+    """
+    try:
+        return read_progress(trajectory.turns)
+    except (ValidationError, LookupError, TypeError, ValueError) as error:
+        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+        raise TraceError(
+            f"the turns of trajectory {trajectory.id!r} do not fit together ({first}): the file was edited or damaged."
+        ) from error
+
+
+def _order(name: str) -> tuple[str, int]:
+    fork = _FORK.fullmatch(name)
+    return (fork[1], int(fork[2])) if fork else (name, 0)
+
+
+def _some(run_dir: Path, name: str) -> str:
+    known = trajectory_ids(run_dir)
+    if not known:
+        return "none so far"
+    near = [match for match, _, _ in process.extract(name, known, limit=5)] if name else known[:5]
+    return ", ".join(near) + (f", ... ({len(known)} in all)" if len(known) > len(near) else "")
