@@ -10,11 +10,12 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test lint bench bench-kill bench-acceptance pictures clean
+.PHONY: help demo test node lint bench bench-kill bench-acceptance pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
 	@echo "make test      install everything and run the whole test suite"
+	@echo "make node      Node 22, the MCP conformance suite and other MCP clients, for the tests (needs npm)"
 	@echo "make lint      style, types, layers"
 	@echo "make bench     measured times and memory beside their budgets"
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
@@ -37,7 +38,12 @@ $(VENV)/.all: pyproject.toml | $(BIN)/python
 demo: $(VENV)/.core
 	$(BIN)/python examples/demo.py --out $(DEMO)
 
+node: $(VENV)/.all
+	$(BIN)/python tests/node/install.py
+
+# Without npm or its registry the tests that need them are skipped, and say so.
 test: $(VENV)/.all
+	-$(BIN)/python tests/node/install.py
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 lint: $(VENV)/.all
