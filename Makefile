@@ -33,6 +33,8 @@ $(VENV)/.core: pyproject.toml | $(BIN)/python
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
 	$(PIP) -e ".[all,dev]"
+	# A reader of exports in the tests; its dependencies would put opencv-python over the headless one.
+	$(PIP) --no-deps "ultralytics>=8.4"
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core

@@ -42,7 +42,7 @@ def test_an_image_without_its_mask_is_named(real: Path) -> None:
 
 
 def test_a_folder_of_another_layout_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="no anomaly images"):
+    with pytest.raises(ImageError, match="no data set in a known layout"):
         read_labelled(tmp_path)
 
 

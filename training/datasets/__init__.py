@@ -1,0 +1,1 @@
+"""Data sets on disk: readers of the published layouts, exports to other formats, checks."""
