@@ -11,6 +11,7 @@ __all__ = [
     "BackendError",
     "BackendUnavailableError",
     "ConfigError",
+    "ForkError",
     "ImageError",
     "KnowledgeError",
     "PolicyError",
@@ -98,6 +99,12 @@ class TraceError(AnomalyAgentError):
     """A trajectory or run file is damaged or of an unknown version."""
 
     exit_code = 5
+
+
+class ForkError(AnomalyAgentError):
+    """A fork, a replay or a decision asks for something that the trajectory does not have or that cannot be used."""
+
+    exit_code = 2
 
 
 class RunError(AnomalyAgentError):

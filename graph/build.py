@@ -8,7 +8,7 @@ The graph is flat: time travel into subgraphs of LangGraph still has open bugs. 
 begins (durability "sync"), so a killed run goes on at the call that it was in.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -20,13 +20,17 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
 from langsmith import tracing_context
 
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import RunError
+from anomalyagent.graph.approval import REJECTED, Approver, read_pause
 from anomalyagent.graph.nodes import Nodes, Services
 from anomalyagent.graph.state import GraphState
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 
-__all__ = ["Graph", "build_graph", "graph", "open_checkpoints", "run_trajectory"]
+__all__ = ["Graph", "build_graph", "graph", "open_checkpoints", "open_graph", "run_trajectory", "thread_config"]
 
 BUSY_TIMEOUT_S = 60.0
 """How long a writer waits for another process that is writing a checkpoint."""
@@ -65,16 +69,47 @@ async def open_checkpoints(path: Path) -> AsyncGenerator[AsyncSqliteSaver]:
         yield saver
 
 
-async def run_trajectory(wired: Graph, thread_id: str, start: GraphState, most_turns: int) -> GraphState:
+@asynccontextmanager
+async def open_graph(settings: Settings, run_dir: Path, checkpoints: Path) -> AsyncGenerator[Graph]:
+    """The graph of a run, with its policy, its tools and its checkpoints open.
+
+    Args:
+        checkpoints: file of the store; made if missing.
+    Raises:
+        ToolCallError, PolicyError, BackendError: tools or policy cannot be had.
+    """
+    from anomalyagent.graph.policies import make_policy
+    from anomalyagent.mcp_tools.client import ToolClient
+
+    policy = make_policy(settings.policy)
+    async with ToolClient(settings, run_dir) as tools, open_checkpoints(checkpoints) as store:
+        yield build_graph(Services(policy, tools, settings.limits, run_dir), store)
+
+
+def thread_config(thread_id: str, most_turns: int, approve: Iterable[str] = ()) -> RunnableConfig:
+    """How LangGraph is asked for one trajectory, which pauses before calls of the tools in `approve`."""
+    return {"configurable": {"thread_id": thread_id, "approve": list(approve)}, "recursion_limit": 3 * most_turns + 10}
+
+
+async def run_trajectory(
+    wired: Graph,
+    thread_id: str,
+    start: GraphState,
+    most_turns: int,
+    approve: Iterable[str] = (),
+    approver: Approver | None = None,
+) -> GraphState:
     """Run a trajectory to its end: from `start`, or from its last checkpoint if it has one.
 
     A trajectory of an earlier session that failed, or in which a tool call failed, starts anew: the failure may have been
     the session's (a full disk, a server that was taken down with it), and a resumed run must equal an undisturbed one.
 
+    Args:
+        approve: tools before whose calls the graph pauses; then `approver` is asked.
     Returns:
         The final state.
     """
-    config: RunnableConfig = {"configurable": {"thread_id": thread_id}, "recursion_limit": 3 * most_turns + 10}
+    config = thread_config(thread_id, most_turns, approve)
     with tracing_context(enabled=False):  # whatever the environment says, no trace of a run leaves the machine
         if not isinstance(wired.checkpointer, BaseCheckpointSaver):
             return cast("GraphState", await wired.ainvoke(start, config))
@@ -87,12 +122,21 @@ async def run_trajectory(wired: Graph, thread_id: str, start: GraphState, most_t
             return values
         elif saved.next:
             first = None
-        return cast("GraphState", await wired.ainvoke(first, config, durability="sync"))
+        given: GraphState | Command[Any] | None = first
+        while True:
+            state: dict[str, Any] = await wired.ainvoke(given, config, durability="sync")
+            pauses = state.pop("__interrupt__", None)
+            if not pauses:
+                return cast("GraphState", state)
+            if approver is None:
+                raise RunError(f"the trajectory {thread_id} waits for approval, and nobody is there to give it.")
+            given = Command(resume=approver(read_pause(thread_id, pauses[0].value)).model_dump())
 
 
 def _failed(state: GraphState) -> bool:
     calls = [turn["observation"] for turn in state.get("turns", []) if turn["legal"] and turn["observation"]]
-    return state.get("outcome") == "failed" or any(observation["error"] for observation in calls)
+    errors = [observation["error"] for observation in calls if observation["error"]]
+    return state.get("outcome") == "failed" or any(not error.startswith(REJECTED) for error in errors)
 
 
 @asynccontextmanager

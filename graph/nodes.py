@@ -13,15 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
+from langchain_core.runnables import RunnableConfig
+
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import PolicyError, ToolCallError
+from anomalyagent.graph.approval import ask_for_approval
 from anomalyagent.graph.observations import describe_failure, describe_illegal, describe_result
 from anomalyagent.graph.policies.base import Policy
 from anomalyagent.graph.progress import Progress, View, read_progress
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.state import GraphState, read_images, read_turns
 from anomalyagent.graph.tasks import derive_seed
-from anomalyagent.graph.trace import ImageEntry, Observation, Outcome, Task, ToolCall, Turn
+from anomalyagent.graph.trace import Edit, ImageEntry, Observation, Outcome, Task, ToolCall, Turn
 from anomalyagent.mcp_tools.contracts import ImageResult, MaskResult, ToolName, ToolResult
 
 __all__ = ["Nodes", "Services", "Tools", "conclude"]
@@ -67,14 +70,7 @@ class Nodes:
         stop = self._limit_reached(turns)
         if stop:
             return {"stop": stop}
-        limits = services.limits
-        view = View(
-            task=Task.model_validate(state.get("task")),
-            turns=turns,
-            images=read_images(state),
-            max_rounds=limits.rounds,
-            turns_left=limits.turns - len(turns),
-        )
+        limits, view = services.limits, self._view(state)
         started_at, clock = datetime.now(UTC), time.perf_counter()
         try:
             async with asyncio.timeout(_seconds_left(limits, turns)):
@@ -96,10 +92,19 @@ class Nodes:
         ).model_dump(mode="json")
         return {"pending": turn} if reason is None and isinstance(decision.action, ToolCall) else {"turns": [turn]}
 
-    async def call_tool(self, state: GraphState) -> GraphState:
-        """Make the pending call; a failure is an observation."""
+    async def call_tool(self, state: GraphState, config: RunnableConfig) -> GraphState:
+        """Make the pending call; a failure is an observation.
+
+        `configurable.approve` names the tools before whose calls a person is asked first (see approval.py).
+        """
         turn = Turn.model_validate(state.get("pending"))
         images = read_images(state)
+        edits: list[Edit] = []
+        if isinstance(turn.action, ToolCall) and turn.action.name in (config.get("configurable") or {}).get("approve", ()):
+            turn, edits = ask_for_approval(self._view(state), turn)
+        told = [edit.model_dump(mode="json") for edit in edits]
+        if turn.observation is not None:  # rejected
+            return {"turns": [turn.model_dump(mode="json")], "pending": None, "edits": told}
         assert isinstance(turn.action, ToolCall)
         name = cast("ToolName", turn.action.name)  # the rules let only these names pass
         arguments = {
@@ -135,6 +140,7 @@ class Nodes:
             "turns": [turn.model_dump(mode="json")],
             "images": [image.model_dump(mode="json") for image in made],
             "pending": None,
+            "edits": told,
         }
 
     async def finish(self, state: GraphState) -> GraphState:
@@ -150,6 +156,16 @@ class Nodes:
         turns = state.get("turns", [])
         answered = bool(turns) and turns[-1]["legal"] and turns[-1]["action"]["kind"] == "answer"
         return "finish" if answered or state.get("stop") else "agent"
+
+    def _view(self, state: GraphState) -> View:
+        limits, turns = self._services.limits, read_turns(state)
+        return View(
+            task=Task.model_validate(state.get("task")),
+            turns=turns,
+            images=read_images(state),
+            max_rounds=limits.rounds,
+            turns_left=limits.turns - len(turns),
+        )
 
     def _limit_reached(self, turns: list[Turn]) -> str | None:
         limits = self._services.limits

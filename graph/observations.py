@@ -20,7 +20,7 @@ from anomalyagent.mcp_tools.contracts import (
     ToolResult,
 )
 
-__all__ = ["describe_failure", "describe_illegal", "describe_result", "describe_task"]
+__all__ = ["describe_failure", "describe_illegal", "describe_rejection", "describe_result", "describe_task"]
 
 MOST_CARDS = 3
 MOST_BOXES = 8
@@ -75,6 +75,12 @@ def describe_failure(tool: str, message: str) -> str:
 def describe_illegal(reason: str) -> str:
     """An action that was not carried out."""
     return f"Not carried out. {reason}"
+
+
+def describe_rejection(tool: str, reason: str) -> str:
+    """A legal call that a person did not let pass."""
+    said = f": {reason.rstrip('.')}." if reason.strip() else "."
+    return f"A person rejected this call of {tool}{said}\nIt was not made. Do something else; nothing was lost."
 
 
 def _describe_quality(result: QualityResult, arguments: dict[str, Any]) -> str:

@@ -11,12 +11,15 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from anomalyagent import errors
 from anomalyagent.errors import AnomalyAgentError, RunError
 from anomalyagent.graph.trace import Task, Trajectory, read_trajectory, write_trajectory
 from anomalyagent.graph.worker import Worker, WorkerSetup, failed_trajectory, trajectory_path
+
+if TYPE_CHECKING:
+    from anomalyagent.graph.approval import Approver
 
 __all__ = ["Maker", "ProcessPool", "SinglePool"]
 
@@ -35,12 +38,12 @@ class Maker(Protocol):
 
 
 class SinglePool:
-    """One worker in this process."""
+    """One worker in this process; the only kind that can ask a person (`approver`)."""
 
     size = 1
 
-    def __init__(self, setup: WorkerSetup) -> None:
-        self._worker = Worker(setup)
+    def __init__(self, setup: WorkerSetup, approver: "Approver | None" = None) -> None:
+        self._worker = Worker(setup, approver)
 
     async def __aenter__(self) -> Self:
         await self._worker.__aenter__()

@@ -25,7 +25,19 @@ MOST_AUTO_TYPES = 8
 """Types that `auto` chooses for an item that no card names."""
 MOST_NAME_CHARACTERS = 200
 """Of an item and of an anomaly type, as the tools take them."""
-_OWN_FILES = (RUN_FILE, "run.lock", "trajectories", "images", "dataset", "rejected", REPORT_FILE, CHECKPOINTS)
+_OWN_FILES = (
+    RUN_FILE,
+    "run.lock",
+    "trajectories",
+    "images",
+    "dataset",
+    "rejected",
+    REPORT_FILE,
+    CHECKPOINTS,
+    "forks",
+    "reviewed",
+    "reviews.jsonl",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,7 @@ class Request:
         jobs: processes.
         max_rounds: overrides `limits.rounds`.
         keep_rejected: also keep the best images of tasks that did not pass.
+        approve: tools before whose calls a person is asked; in one process only.
         command: command line to note in run.json.
     """
 
@@ -52,6 +65,7 @@ class Request:
     jobs: int = 1
     max_rounds: int | None = None
     keep_rejected: bool = False
+    approve: tuple[str, ...] = ()
     command: list[str] = field(default_factory=list[str])
 
 

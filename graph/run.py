@@ -7,6 +7,8 @@
           rejected/...         with keep_rejected
           report.html          contact sheet                                         (report.py)
           checkpoints.sqlite   every step of every trajectory                        (build.py)
+          forks/               forks that wait for approval or were killed           (fork.py)
+          reviews.jsonl, reviewed/<item>/...   what a person said, and kept          (review.py, reviewed.py)
           run.lock             held by the process that works on the run
 
 The same request again continues an unfinished run and leaves a finished one as it is. What was finished is never made
@@ -19,7 +21,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError, TraceError
@@ -46,6 +48,9 @@ from anomalyagent.graph.trace import Task, Trajectory, read_trajectory
 from anomalyagent.graph.worker import WorkerSetup, trajectory_path, versions
 from anomalyagent.knowledge.cards import load_cards
 
+if TYPE_CHECKING:
+    from anomalyagent.graph.approval import Approver
+
 __all__ = ["Request", "synthesize"]
 
 MOST_OUTAGES = 8
@@ -55,13 +60,16 @@ SUMMARY_INTERVAL_S = 5.0
 Status = Literal["running", "complete", "incomplete", "interrupted", "stopped"]
 
 
-def synthesize(request: Request, settings: Settings, progress: Progress | None = None) -> RunSummary:
+def synthesize(
+    request: Request, settings: Settings, progress: Progress | None = None, approver: "Approver | None" = None
+) -> RunSummary:
     """Make a data set, or continue making it.
 
     Ctrl-C (KeyboardInterrupt) stops cleanly and returns a summary whose status is `interrupted`.
 
     Args:
         progress: called with every event, in this thread.
+        approver: asked before the calls of the tools in `request.approve`, in this thread.
     Raises:
         RunError: the request cannot be used, the folder is in use, holds another run, or cannot be written.
         AnomalyAgentError: tools or policy cannot be had.
@@ -73,11 +81,13 @@ def synthesize(request: Request, settings: Settings, progress: Progress | None =
     tell = progress or _silent
     if request.count < 1 or request.jobs < 1:
         raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
+    if request.approve and (request.jobs > 1 or approver is None):
+        raise RunError("a person can be asked by one process only. Use 1 job, at a terminal, to approve calls.")
     plans = plan_types(request, settings, tell)
     run_dir = request.out.expanduser().absolute()
     candidates = find_normals([Path(path).expanduser() for path in request.normals])
     with hold_run_folder(run_dir):
-        session = _Session(request, settings, plans, run_dir, candidates, tell)
+        session = _Session(request, settings, plans, run_dir, candidates, tell, approver)
         return session.run()
 
 
@@ -92,7 +102,9 @@ class _Session:
         run_dir: Path,
         candidates: list[tuple[str, Path]],
         tell: Callable[[Event], None],
+        approver: "Approver | None",
     ) -> None:
+        self._approver = approver
         self._clock = time.monotonic()
         self._request, self._settings, self._plans, self._run_dir, self._tell = request, settings, plans, run_dir, tell
         self._item_folder = safe_name(request.item)
@@ -217,10 +229,18 @@ class _Session:
 
     async def _work(self) -> None:
         setup = WorkerSetup(
-            run_dir=self._run_dir, run_id=self._file.run_id, config_sha256=self._file.config_sha256, settings=self._settings
+            run_dir=self._run_dir,
+            run_id=self._file.run_id,
+            config_sha256=self._file.config_sha256,
+            settings=self._settings,
+            approve=self._request.approve,
         )
         jobs = self._request.jobs
-        pool = SinglePool(setup) if jobs == 1 else ProcessPool(setup, jobs, lambda text: self._tell(Note("warning", text)))
+        pool = (
+            SinglePool(setup, self._approver)
+            if jobs == 1
+            else ProcessPool(setup, jobs, lambda text: self._tell(Note("warning", text)))
+        )
         async with pool:
             await self._feed(pool)
 

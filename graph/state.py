@@ -7,9 +7,9 @@
 import operator
 from typing import Annotated, Any, TypedDict
 
-from anomalyagent.graph.trace import ImageEntry, Outcome, Task, Turn
+from anomalyagent.graph.trace import Edit, ImageEntry, Outcome, Task, Turn
 
-__all__ = ["GraphState", "initial_state", "read_images", "read_turns"]
+__all__ = ["GraphState", "initial_state", "read_edits", "read_images", "read_turns"]
 
 
 class GraphState(TypedDict, total=False):
@@ -22,6 +22,7 @@ class GraphState(TypedDict, total=False):
         pending: the Turn whose tool call is still to be made, without its observation; None otherwise.
         stop: why the trajectory ends here without an answer (a limit was reached, the policy failed); None otherwise.
         outcome, reason: set by `finish`.
+        edits: Edits that a person made; a node's value is appended.
     """
 
     task: dict[str, Any]
@@ -31,6 +32,7 @@ class GraphState(TypedDict, total=False):
     stop: str | None
     outcome: Outcome
     reason: str
+    edits: Annotated[list[dict[str, Any]], operator.add]
 
 
 def initial_state(task: Task, normal_sha256: str) -> GraphState:
@@ -48,6 +50,11 @@ def initial_state(task: Task, normal_sha256: str) -> GraphState:
 def read_turns(state: GraphState) -> list[Turn]:
     """The finished turns as records."""
     return [Turn.model_validate(turn) for turn in state.get("turns", [])]
+
+
+def read_edits(state: GraphState) -> list[Edit]:
+    """What a person changed, as records."""
+    return [Edit.model_validate(edit) for edit in state.get("edits", [])]
 
 
 def read_images(state: GraphState) -> list[ImageEntry]:

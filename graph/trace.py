@@ -18,6 +18,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Action",
     "Answer",
+    "Edit",
     "ImageEntry",
     "Malformed",
     "Observation",
@@ -42,7 +43,7 @@ class _Record(BaseModel):
 class Task(_Record):
     """What is to be made."""
 
-    id: str = Field(description="Unique in the run, e.g. `scratch-00007`; also the trajectory's id.")
+    id: str = Field(description="Unique in the run, e.g. `scratch-00007`; also its trajectory's id, while a fork has its own.")
     index: int = Field(description="Number of the task among those of its anomaly type, from 0.")
     normal_image: str = Field(description="Reference of the normal image in the run folder.")
     normal_sha256: str = Field(description="Of the file the image was imported from.")
@@ -114,6 +115,17 @@ class Turn(_Record):
     retries: int = 0
 
 
+class Edit(_Record):
+    """Something that a person changed by hand: in a fork, or when asked for approval."""
+
+    turn: int = Field(description="Index of the turn; of settings, the first turn that was made with them.")
+    path: str = Field(
+        description="What: `spec.severity`, `score`, `settings.policy.name`, ...; `rejected`: no call, `after` says why."
+    )
+    before: Any = None
+    after: Any = None
+
+
 class Trajectory(_Record):
     """A Task and its Turns."""
 
@@ -137,6 +149,8 @@ class Trajectory(_Record):
     config_sha256: str
     versions: dict[str, str] = Field(description="anomalyagent, python and the libraries that shape the result.")
     parent_id: str | None = Field(default=None, description="Trajectory this one was forked from.")
+    forked_at: int | None = Field(default=None, description="Number of turns that were taken over from it, unchanged.")
+    edits: list[Edit] = Field(default_factory=list[Edit], description="What a person changed, turn by turn.")
 
 
 def write_trajectory(trajectory: Trajectory, path: Path) -> None:

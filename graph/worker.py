@@ -19,15 +19,18 @@ from contextlib import AsyncExitStack
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, RunError
 from anomalyagent.graph.progress import read_progress
-from anomalyagent.graph.state import GraphState, initial_state, read_images, read_turns
+from anomalyagent.graph.state import GraphState, initial_state, read_edits, read_images, read_turns
 from anomalyagent.graph.trace import Task, Trajectory, write_trajectory
+
+if TYPE_CHECKING:
+    from anomalyagent.graph.approval import Approver
 
 __all__ = [
     "CHECKPOINTS",
@@ -56,6 +59,7 @@ class WorkerSetup(BaseModel):
     run_id: str
     config_sha256: str
     settings: Settings
+    approve: tuple[str, ...] = ()
 
 
 def trajectory_path(run_dir: Path, task: str) -> Path:
@@ -72,28 +76,24 @@ def versions() -> dict[str, str]:
 class Worker:
     """`async with Worker(setup) as worker: trajectory = await worker.make(task)`.
 
+    Args:
+        approver: asked before the calls of the tools in `setup.approve`.
     Raises:
         ToolCallError, PolicyError, BackendError: on entering, when tools or policy cannot be had.
     """
 
-    def __init__(self, setup: WorkerSetup) -> None:
+    def __init__(self, setup: WorkerSetup, approver: "Approver | None" = None) -> None:
         self._setup = setup
+        self._approver = approver
         self._versions = versions()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        from anomalyagent.graph.build import build_graph, open_checkpoints
-        from anomalyagent.graph.nodes import Services
-        from anomalyagent.graph.policies import make_policy
-        from anomalyagent.mcp_tools.client import ToolClient
+        from anomalyagent.graph.build import open_graph
 
-        settings, run_dir = self._setup.settings, self._setup.run_dir
-        async with AsyncExitStack() as stack:
-            policy = make_policy(settings.policy)
-            tools = await stack.enter_async_context(ToolClient(settings, run_dir))
-            checkpoints = await stack.enter_async_context(open_checkpoints(run_dir / CHECKPOINTS))
-            self._graph = build_graph(Services(policy, tools, settings.limits, run_dir), checkpoints)
-            self._stack = stack.pop_all()
+        setup = self._setup
+        opened = open_graph(setup.settings, setup.run_dir, setup.run_dir / CHECKPOINTS)
+        self._graph = await self._stack.enter_async_context(opened)
         return self
 
     async def __aexit__(
@@ -112,7 +112,8 @@ class Worker:
         setup, clock = self._setup, time.perf_counter()
         try:
             normal = hashlib.sha256((setup.run_dir / task.normal_image).read_bytes()).hexdigest()
-            state = await run_trajectory(self._graph, task.id, initial_state(task, normal), setup.settings.limits.turns)
+            start, most_turns = initial_state(task, normal), setup.settings.limits.turns
+            state = await run_trajectory(self._graph, task.id, start, most_turns, setup.approve, self._approver)
         except (sqlite3.Error, OSError) as error:
             raise RunError(
                 f"the run folder {setup.run_dir} cannot be used any more: {error}. Make room or fix its permissions, then "
@@ -159,6 +160,7 @@ def summarize_state(state: GraphState, setup: WorkerSetup, made_with: dict[str, 
         cost_usd=sum(turn.cost_usd for turn in turns),
         config_sha256=setup.config_sha256,
         versions=made_with,
+        edits=read_edits(state),
     )
 
 

@@ -1,0 +1,262 @@
+"""Forks of finished trajectories: from any step, changed or not, with and without checkpoints, paused for approval."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.forks import check_fork, counted_calls, fork_everywhere, stored_steps
+from helpers.photos import make_photos
+from helpers.run_backends import run_settings
+from helpers.runs import hashes, request
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import ForkError, TraceError
+from anomalyagent.graph.approval import Pause, Ruling
+from anomalyagent.graph.compare import find_parting
+from anomalyagent.graph.fork import Forker, read_forks, settings_of
+from anomalyagent.graph.locate import trajectory_ids
+from anomalyagent.graph.review import record_verdict
+from anomalyagent.graph.reviewed import rebuild_dataset
+from anomalyagent.graph.run import synthesize
+from anomalyagent.graph.trace import ToolCall, Trajectory, read_trajectory
+from anomalyagent.graph.worker import CHECKPOINTS, trajectory_path
+
+ROUNDS = "scratch-00000"
+
+
+@pytest.fixture(scope="module")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("forks")
+    synthesize(request(make_photos(folder / "photos", count=2, size=64), folder / "run", count=2), run_settings(share=0.3))
+    return folder / "run"
+
+
+@pytest.fixture
+def run_dir(made_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made_once, tmp_path / "run"))
+
+
+@pytest.fixture
+async def forker(run_dir: Path) -> AsyncGenerator[Forker]:
+    async with Forker(run_dir) as opened:
+        yield opened
+
+
+def parent_of(run_dir: Path, name: str = ROUNDS) -> Trajectory:
+    return read_trajectory(trajectory_path(run_dir, name))
+
+
+def turn_of(trajectory: Trajectory, tool: str, number: int = 0) -> int:
+    found = [turn.index for turn in trajectory.turns if isinstance(turn.action, ToolCall) and turn.action.name == tool]
+    return found[number]
+
+
+def done(made: Trajectory | Pause) -> Trajectory:
+    assert isinstance(made, Trajectory)
+    return made
+
+
+async def test_a_fork_from_every_checkpoint_keeps_what_was_before_and_leaves_the_parent_alone(run_dir: Path) -> None:
+    names = trajectory_ids(run_dir)[:3]
+    turns = sum(len(parent_of(run_dir, name).turns) for name in names)
+    assert await fork_everywhere(run_dir, names) == 2 * turns - len(names)
+
+
+async def test_where_the_checkpoints_are_gone_a_fork_starts_from_the_file(run_dir: Path) -> None:
+    with_checkpoints = Path(shutil.copytree(run_dir, run_dir.with_name("other")))
+    for store in run_dir.glob(f"{CHECKPOINTS}*"):
+        store.unlink()
+    parent = parent_of(run_dir)
+    at = turn_of(parent, "image_gen")
+    for changes in ({}, {"spec.severity": 2}):
+        with counted_calls() as calls:
+            async with Forker(run_dir) as one:
+                fork = done(await one.fork(ROUNDS, at, changes))
+        check_fork(parent, fork, at, calls)
+        async with Forker(with_checkpoints) as other:
+            same = done(await other.fork(ROUNDS, at, changes))
+        assert find_parting(fork.turns, same.turns) is None
+        assert (fork.id, fork.outcome, fork.edits) == (same.id, same.outcome, same.edits)
+
+
+async def test_a_replay_with_the_same_settings_is_the_same_and_with_others_says_which(run_dir: Path, forker: Forker) -> None:
+    parent = parent_of(run_dir)
+    again = done(await forker.fork(ROUNDS, 0))
+    assert find_parting(parent.turns, again.turns) is None
+    assert (again.outcome, again.edits) == (parent.outcome, [])
+    tree = settings_of(run_dir, parent).model_dump()
+    tree["tools"]["quality_eval"]["options"] = {"share": 1.0}
+    tree["limits"]["rounds"] = 1
+    judged = turn_of(parent, "quality_eval")
+    other = done(await forker.fork(ROUNDS, judged, same_call=True, settings=Settings.model_validate(tree)))
+    assert (other.outcome, other.rounds) == ("accepted", 1)
+    assert {edit.path for edit in other.edits} == {"settings.limits.rounds", "settings.tools.quality_eval.options"}
+    assert settings_of(run_dir, other) == Settings.model_validate(tree)
+    grandchild = done(await forker.fork(other.id, judged, same_call=True))
+    assert (grandchild.parent_id, grandchild.outcome, grandchild.rounds) == (other.id, "accepted", 1)
+    assert {edit.path for edit in grandchild.edits} == {edit.path for edit in other.edits}
+
+
+async def test_a_changed_call_is_made_again_and_says_what_was_changed(run_dir: Path, forker: Forker) -> None:
+    parent = parent_of(run_dir)
+    at = turn_of(parent, "image_gen")
+    with counted_calls() as calls:
+        fork = done(await forker.fork(ROUNDS, at, {"spec.severity": 30.0}))
+    check_fork(parent, fork, at, calls)
+    call = fork.turns[at].action
+    assert isinstance(call, ToolCall)
+    assert call.arguments["spec"]["severity"] == 30.0
+    assert "30 times" in call.arguments["prompt"]  # the words say what the numbers say
+    assert {edit.path for edit in fork.edits} == {"prompt", "spec.severity"}
+    assert {edit.turn for edit in fork.edits} == {at}
+
+
+async def test_a_changed_score_changes_what_the_agent_does_next_without_judging_again(run_dir: Path, forker: Forker) -> None:
+    parent = parent_of(run_dir)
+    at = turn_of(parent, "quality_eval")
+    with counted_calls() as calls:
+        fork = done(await forker.fork(ROUNDS, at, {"score": 9, "finding.halo": "I see a halo."}))
+    assert calls == ["mask_gen"]
+    assert (fork.outcome, fork.rounds, fork.score) == ("accepted", 1, 9.0)
+    seen = fork.turns[at].observation
+    assert seen is not None
+    assert "score 9.00 of 10, passed" in seen.text
+    assert "finding halo (0.50): I see a halo." in seen.text
+    assert (fork.location_score, fork.quality_score) == (4.5, 4.5)
+    worse = done(await forker.fork(fork.id, at, {"score": 1}))
+    assert worse.rounds > 1
+    assert worse.parent_id == fork.id
+
+
+async def test_changed_knowledge_is_what_the_agent_reads(run_dir: Path, forker: Forker) -> None:
+    names = [name for name in trajectory_ids(run_dir) if parent_of(run_dir, name).rounds > 1]
+    parent = parent_of(run_dir, names[0])
+    at = turn_of(parent, "knowledge_retrieval")
+    with counted_calls() as calls:
+        fork = done(await forker.fork(parent.id, at, {"knowledge": "Scratches here are thin and bright."}))
+    check_fork(parent, fork, at, ["knowledge_retrieval", *calls])
+    seen = fork.turns[at].observation
+    assert seen is not None
+    assert "Scratches here are thin and bright." in seen.text
+
+
+@pytest.mark.parametrize(
+    ("at", "changes", "message"),
+    [
+        (99, {}, "turns 0 to"),
+        (-1, {}, "turns 0 to"),
+        (0, {"score": 3}, r"turn 0 \(prompt_gen\) has no 'score'"),
+        (1, {"spec.sevrity": 3}, "did you mean 'spec.severity'|sevrity"),
+        (1, {"spec.severity": 900}, r"spec.severity cannot be 900"),
+        (1, {"prompt": " "}, "cannot be so"),
+        (2, {"score": 11}, "cannot be"),
+        (2, {"score": "high"}, "a score is a number"),
+        (2, {"finding.nothing": None}, "no finding 'nothing'"),
+        (2, {"score": 3, "arguments.anomaly_image": 1}, "Change one of the two"),
+        (2, {"action": {"kind": "tool_call", "name": "mask_gen", "arguments": {}}}, "cannot be so"),
+        (2, {"action": {"kind": "dance"}}, "cannot be"),
+    ],
+)
+async def test_what_does_not_fit_the_turn_is_refused_and_nothing_is_left_behind(
+    run_dir: Path, forker: Forker, at: int, changes: dict[str, Any], message: str
+) -> None:
+    before = sorted(trajectory_ids(run_dir))
+    with pytest.raises(ForkError, match=message):
+        await forker.fork(ROUNDS, at, changes)
+    assert sorted(trajectory_ids(run_dir)) == before
+    assert not read_forks(run_dir)
+
+
+async def test_a_fork_after_the_answer_or_of_what_is_gone_is_refused(run_dir: Path, forker: Forker) -> None:
+    parent = parent_of(run_dir)
+    with pytest.raises(ForkError, match="ended with the answer"):
+        await forker.fork(ROUNDS, len(parent.turns))
+    with pytest.raises(TraceError, match="Known are scratch-0000"):
+        await forker.fork("scratch-0009", 0)
+    (run_dir / parent.task.normal_image).unlink()
+    with pytest.raises(TraceError, match="images that a fork needs are gone"):
+        await forker.fork(ROUNDS, 0)
+
+
+async def test_approve_mode_pauses_before_the_tool_and_takes_an_edit_a_rejection_and_a_yes(run_dir: Path) -> None:
+    parent = parent_of(run_dir)
+    at = turn_of(parent, "image_gen")
+    async with Forker(run_dir) as forker:
+        with counted_calls() as calls:
+            pause = await forker.fork(ROUNDS, at, approve=["image_gen", "mask_gen"])
+        assert isinstance(pause, Pause)
+        assert not calls
+        assert isinstance(pause.turn.action, ToolCall)
+        assert pause.turn.action.name == "image_gen"
+    async with Forker(run_dir) as later:  # the pause outlives its process
+        assert [record.waiting for record in read_forks(run_dir)] == [pause.turn]
+        still = await later.resume(pause.id)
+        assert still == pause
+        with pytest.raises(ForkError, match="severity"):
+            await later.rule(pause.id, Ruling(kind="edit", changes={"spec.severity": 900}))
+        with pytest.raises(ForkError, match="a text and must not be empty"):
+            await later.rule(pause.id, Ruling(kind="edit", changes={"prompt": ""}))
+        rejected = await later.rule(pause.id, Ruling(kind="reject", reason="not there"))
+        assert isinstance(rejected, Pause)
+        assert rejected.turn.index == at + 1
+        with counted_calls() as calls:
+            made = await later.rule(pause.id, Ruling(kind="edit", changes={"spec.severity": 11.0}))
+            assert calls[0] == "image_gen"
+            while isinstance(made, Pause):
+                made = await later.rule(pause.id, Ruling(kind="approve"))
+    seen = made.turns[at].observation
+    assert seen is not None
+    assert seen.error == "rejected: not there"
+    assert "A person rejected this call of image_gen: not there." in seen.text
+    call = made.turns[at + 1].action
+    assert isinstance(call, ToolCall)
+    assert call.arguments["spec"]["severity"] == 11.0
+    assert [(edit.turn, edit.path) for edit in made.edits if edit.path != "prompt"] == [
+        (at, "rejected"),
+        (at + 1, "spec.severity"),
+    ]
+    assert made.outcome in ("accepted", "rejected")
+    assert not read_forks(run_dir)
+
+
+async def test_a_fork_that_was_killed_is_resumed_and_one_that_waits_can_be_discarded(run_dir: Path, forker: Forker) -> None:
+    pause = await forker.fork(ROUNDS, 0, approve=["prompt_gen"])
+    with pytest.raises(ForkError, match="no fork 'x' is under way"):
+        await forker.rule("x", Ruling(kind="approve"))
+    await forker.discard(pause.id)
+    assert not read_forks(run_dir)
+    assert stored_steps(run_dir, pause.id) == stored_steps(run_dir, "nobody")
+    with pytest.raises(ForkError, match="no tool 'image' to approve"):
+        await forker.fork(ROUNDS, 0, approve=["image"])
+
+
+async def test_forks_at_the_same_moment_get_ids_of_their_own(run_dir: Path) -> None:
+    async def one() -> str:
+        async with Forker(run_dir) as forker:
+            return done(await forker.fork(ROUNDS, 0)).id
+
+    assert sorted(await asyncio.gather(one(), one(), one())) == [f"{ROUNDS}-fork{number}" for number in (1, 2, 3)]
+
+
+async def test_a_run_with_forks_resumes_as_if_there_were_none(run_dir: Path, made_once: Path, forker: Forker) -> None:
+    await forker.fork(ROUNDS, 2, {"score": 0})
+    settings = run_settings(share=0.3)
+    synthesize_in_thread = asyncio.to_thread(synthesize, request(made_once.parent / "photos", run_dir, count=2), settings)
+    assert (await synthesize_in_thread).status == "complete"
+    assert hashes(run_dir / "dataset") == hashes(made_once / "dataset")
+
+
+async def test_the_data_set_is_rebuilt_from_what_a_person_keeps_forks_included(run_dir: Path, forker: Forker) -> None:
+    fork = done(await forker.fork(ROUNDS, 1, {"spec.severity": 30.0}))
+    record_verdict(run_dir, ROUNDS, "drop", "too faint")
+    record_verdict(run_dir, fork.id, "keep")
+    record_verdict(run_dir, "dent-00000", "keep")
+    built = rebuild_dataset(run_dir)
+    assert built.samples == {"scratch": 1, "dent": 1}
+    assert len((built.folder / "manifest.jsonl").read_text().splitlines()) == 2
+    assert (built.folder / "test" / "scratch" / "000.png").read_bytes() == (run_dir / (fork.final_image or "")).read_bytes()
+    assert len(list((built.folder / "train" / "good").iterdir())) == 2
+    assert sum(rebuild_dataset(run_dir, with_unreviewed=True).samples.values()) > 2
