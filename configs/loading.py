@@ -48,9 +48,18 @@ def load_settings(file: Path | None = None, sets: Sequence[str] = (), env: Mappi
     return load_layers(file, sets, env).settings
 
 
-def load_layers(file: Path | None = None, sets: Sequence[str] = (), env: Mapping[str, str] | None = None) -> Loaded:
-    """As `load_settings`, and says which layer set what."""
-    merged: Tree = Settings().model_dump()
+def load_layers(
+    file: Path | None = None,
+    sets: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    base: Settings | None = None,
+) -> Loaded:
+    """As `load_settings`, and says which layer set what.
+
+    Args:
+        base: what the layers are laid over, instead of the defaults.
+    """
+    merged: Tree = (base or Settings()).model_dump()
     origin: dict[str, str] = {}
     for layer, tree in _layers(file, sets, os.environ if env is None else env):
         _refuse_unknown(tree, layer)

@@ -41,6 +41,8 @@ __all__ = [
 _UNTOLD = frozenset({"cost_usd", "ref", "image", "mask"})
 """Keys of results that differ without meaning anything; images are compared by their content."""
 
+MOST_COMPARED = 40_000
+"""Characters of two texts together that are compared word by word."""
 _WORD = re.compile(r"\w+(?:\.\w+)*\s*|[^\w\s]\s*|\s+")
 
 
@@ -221,6 +223,8 @@ def changes_between(before: Any, after: Any, path: str = "") -> tuple[Change, ..
 
 def words_changed(before: str, after: str) -> tuple[Span, ...]:
     """Two texts word by word; the `same` and `gone` pieces make the old one, the `same` and `new` ones the new one."""
+    if len(before) + len(after) > MOST_COMPARED:  # the comparison takes quadratic time
+        return (Span("gone", before), Span("new", after))
     old, new = _WORD.findall(before), _WORD.findall(after)
     spans: list[Span] = []
     for kind, i0, i1, j0, j1 in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():

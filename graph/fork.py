@@ -30,7 +30,7 @@ from langsmith import tracing_context
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ForkError, RunError, TraceError
+from anomalyagent.errors import ForkError, RunError, TraceError, WorkspaceError
 from anomalyagent.graph.approval import Pause, Ruling, apply_ruling, read_pause
 from anomalyagent.graph.build import Graph, open_graph, thread_config
 from anomalyagent.graph.compare import changes_between
@@ -44,6 +44,7 @@ from anomalyagent.graph.state import GraphState, read_images, read_turns
 from anomalyagent.graph.trace import Edit, ImageEntry, Task, ToolCall, Trajectory, Turn, read_trajectory, write_trajectory
 from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, summarize_state, trajectory_path, versions
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+from anomalyagent.mcp_tools.workspace import Workspace
 
 __all__ = ["FORKS_FOLDER", "ForkRecord", "Forker", "read_forks", "settings_of"]
 
@@ -265,9 +266,12 @@ class Forker:
         return run.run_id if run else ""
 
     def _require_images(self, images: Iterable[ImageEntry]) -> None:
-        gone = [image.ref for image in images if not (self._run_dir / image.ref).is_file()]
-        if gone:
-            raise TraceError(f"images that a fork needs are gone from {self._run_dir}: {', '.join(gone)}. Restore them.")
+        workspace = Workspace(self._run_dir)
+        for image in images:
+            try:
+                workspace.path_of(image.ref)
+            except WorkspaceError as error:
+                raise TraceError(f"an image that the fork needs is gone from {self._run_dir}: {error}") from error
 
     def _claim(self, parent: Trajectory, at: int, settings: Settings, approve: list[str]) -> ForkRecord:
         """Take the next free id, for this process alone."""

@@ -32,6 +32,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = 1
+MOST_BYTES = 512 * 2**20
+"""Larger files are refused before they fill the memory."""
 
 Outcome = Literal["accepted", "rejected", "failed"]
 
@@ -170,6 +172,9 @@ def read_trajectory(path: Path) -> Trajectory:
         TraceError: the file is missing, cut off, no trajectory, or of a version that this program does not know.
     """
     try:
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise TraceError(f"{path} has {size / 2**20:.0f} MiB; a trajectory of more than {MOST_BYTES >> 20} is not read.")
         raw: object = json.loads(path.read_bytes())
     except OSError as error:
         raise TraceError(f"cannot read the trajectory {path}: {error.strerror or error}.") from error

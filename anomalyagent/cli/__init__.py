@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from anomalyagent.cli import config, dataset, doctor, evaluate, knowledge, mcp, synthesize
+from anomalyagent.cli import config, dataset, doctor, evaluate, knowledge, mcp, synthesize, trace
 from anomalyagent.errors import AnomalyAgentError
 
 __all__ = ["app", "main"]
@@ -28,6 +28,7 @@ app.add_typer(dataset.app, name="dataset")
 app.add_typer(config.app, name="config")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(mcp.app, name="mcp")
+app.add_typer(trace.app, name="trace")
 
 
 def _show_version(wanted: bool) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption
+from anomalyagent.cli.trace.options import ApproveOption
 
 if TYPE_CHECKING:
     from anomalyagent.graph.events import Progress
@@ -34,6 +35,7 @@ def command(
     jobs: Annotated[int, typer.Option(min=1, help="Local processes.")] = 1,
     max_rounds: Annotated[int | None, typer.Option(min=1, max=20, help="Most attempts at one sample (limits.rounds).")] = None,
     keep_rejected: Annotated[bool, typer.Option(help="Also keep the best image of each rejected task, in rejected/.")] = False,
+    approve: ApproveOption = None,
     config: ConfigOption = None,
     sets: SetOption = None,
     as_json: JsonOption = False,
@@ -43,6 +45,7 @@ def command(
     Exit codes: 0 complete; 1 a type was given up before it had its samples; 130 interrupted (the same command resumes);
     others: see the message.
     """
+    from anomalyagent.cli.approval import ask_or_interrupt
     from anomalyagent.configs.loading import load_settings
     from anomalyagent.graph.run import Request, synthesize
     from anomalyagent.mcp_tools.contracts import TOOL_NAMES
@@ -63,10 +66,11 @@ def command(
         jobs=jobs,
         max_rounds=max_rounds,
         keep_rejected=keep_rejected,
+        approve=tuple(approve or ()),
         command=["anomalyagent", *sys.argv[1:]],
     )
-    with _reporting(as_json) as progress:
-        summary = synthesize(request, settings, progress)
+    with _reporting(as_json, bars=not approve) as progress:
+        summary = synthesize(request, settings, progress, ask_or_interrupt if approve else None)
     if as_json:
         typer.echo(summary.model_dump_json())
     else:
@@ -79,15 +83,15 @@ def command(
 
 
 @contextmanager
-def _reporting(as_json: bool) -> Generator["Progress"]:
+def _reporting(as_json: bool, *, bars: bool) -> Generator["Progress"]:
     """JSON lines, live bars on a terminal, or plain lines in a pipe."""
     from anomalyagent.cli import progress
 
     if as_json:
         yield lambda event: typer.echo(json.dumps(progress.as_record(event)))
-    elif sys.stdout.isatty():
-        with progress.Bars() as bars:
-            yield bars
+    elif sys.stdout.isatty() and bars:
+        with progress.Bars() as shown:
+            yield shown
     else:
         yield progress.Lines(typer.echo)
 

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from helpers.run_backends import run_settings
 from helpers.runs import hashes, request
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ForkError, TraceError
+from anomalyagent.errors import ForkError, RunError, TraceError
 from anomalyagent.graph.approval import Pause, Ruling
 from anomalyagent.graph.compare import find_parting
 from anomalyagent.graph.fork import Forker, read_forks, settings_of
@@ -177,7 +178,7 @@ async def test_a_fork_after_the_answer_or_of_what_is_gone_is_refused(run_dir: Pa
     with pytest.raises(TraceError, match="Known are scratch-0000"):
         await forker.fork("scratch-0009", 0)
     (run_dir / parent.task.normal_image).unlink()
-    with pytest.raises(TraceError, match="images that a fork needs are gone"):
+    with pytest.raises(TraceError, match="an image that the fork needs is gone"):
         await forker.fork(ROUNDS, 0)
 
 
@@ -260,3 +261,29 @@ async def test_the_data_set_is_rebuilt_from_what_a_person_keeps_forks_included(r
     assert (built.folder / "test" / "scratch" / "000.png").read_bytes() == (run_dir / (fork.final_image or "")).read_bytes()
     assert len(list((built.folder / "train" / "good").iterdir())) == 2
     assert sum(rebuild_dataset(run_dir, with_unreviewed=True).samples.values()) > 2
+
+
+def test_a_run_asks_before_each_call_of_a_chosen_tool_and_goes_on_after_an_interruption(
+    made_once: Path, tmp_path: Path
+) -> None:
+    wanted = replace(request(made_once.parent / "photos", tmp_path / "run", count=1), approve=("image_gen",))
+    asked: list[Pause] = []
+
+    def leave(pause: Pause) -> Ruling:
+        raise KeyboardInterrupt
+
+    def rule(pause: Pause) -> Ruling:
+        asked.append(pause)
+        if len(asked) == 1:
+            return Ruling(kind="edit", changes={"spec.severity": 900})  # does not fit, so it is asked again
+        return Ruling(kind="reject", reason="no") if len(asked) == 2 else Ruling(kind="approve")
+
+    with pytest.raises(RunError, match="one process only"):
+        synthesize(wanted, run_settings(share=1.0))
+    assert synthesize(wanted, run_settings(share=1.0), approver=leave).status == "interrupted"
+    assert synthesize(wanted, run_settings(share=1.0), approver=rule).status == "complete"
+    assert asked[1].problem is not None
+    assert [pause.id for pause in asked] == ["scratch-00000"] * 3 + ["dent-00000"]
+    made = read_trajectory(trajectory_path(tmp_path / "run", "scratch-00000"))
+    assert [edit.path for edit in made.edits] == ["rejected"]
+    assert synthesize(wanted, run_settings(share=1.0), approver=leave).status == "complete"

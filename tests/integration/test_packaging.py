@@ -16,9 +16,8 @@ FOLDERS = ("configs", "graph", "knowledge", "mcp_tools", "training")
 
 def test_every_subpackage_is_listed_for_the_wheel() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]["packages"])
-    own = {
-        path.parent.relative_to(ROOT) for path in (ROOT / "anomalyagent").glob("*/__init__.py") if not path.parent.is_symlink()
-    }
+    inits = [path.relative_to(ROOT).parent for path in (ROOT / "anomalyagent").rglob("__init__.py")]
+    own = {path for path in inits if len(path.parts) > 1 and path.parts[1] not in FOLDERS}
     below = {path.parent.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("__init__.py")}
     expected = {"anomalyagent", *(".".join(path.parts) for path in own)}
     expected |= {".".join(("anomalyagent", *path.parts)) for path in below}
