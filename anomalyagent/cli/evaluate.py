@@ -1,10 +1,11 @@
 """`anomalyagent evaluate`: does what was made train a detector that finds real defects?"""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from anomalyagent.cli.options import needing, read_named
 
 __all__ = ["app"]
 
@@ -53,22 +54,14 @@ def localize(
     """
     from dataclasses import replace
 
-    from anomalyagent.errors import BackendUnavailableError
-
-    try:
+    with needing("eval"):
         from anomalyagent.training.evaluation.compare import Comparison, compare
         from anomalyagent.training.evaluation.localize import FAST, PAPER
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("torch", "sklearn"):
-            raise
-        raise BackendUnavailableError(
-            f"evaluation needs the Python module '{error.name}', which is not installed. Run: pip install 'anomalyagent[eval]'"
-        ) from error
 
     preset = PAPER if paper else FAST
     comparison = Comparison(
         real=real,
-        synthetic=_read_named(synthetic or []),
+        synthetic=read_named(synthetic or [], "--synthetic"),
         peers=[name.strip() for name in peers.split(",") if name.strip()],
         oracle=oracle,
         seeds=seeds,
@@ -83,17 +76,3 @@ def localize(
     compare(comparison, typer.echo)
     typer.echo(f"\n{out.read_text('utf-8')}")
     typer.echo(f"table  {out}")
-
-
-def _read_named(options: list[str]) -> dict[str, Path]:
-    named: dict[str, Path] = {}
-    for option in options:
-        name, equals, folder = option.partition("=")
-        if not equals or not folder or not re.fullmatch(r"[\w.-]+", name):
-            raise typer.BadParameter(
-                f"'{option}' is not NAME=DIR with a name of letters, digits, '_', '-' and '.'.", param_hint="--synthetic"
-            )
-        if name in named:
-            raise typer.BadParameter(f"the name '{name}' is used twice.", param_hint="--synthetic")
-        named[name] = Path(folder)
-    return named

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.training.evaluation.contenders import ORACLE
 from anomalyagent.training.evaluation.localize import Preset
+from anomalyagent.training.evaluation.markdown import as_table
 from anomalyagent.training.evaluation.metrics import Scores
 from anomalyagent.training.evaluation.results import Result
 
@@ -97,14 +98,14 @@ def as_markdown(setting: Setting, results: Sequence[Result]) -> str:
     ]
     types = list(dict.fromkeys(name for one in summaries for name in one.pixel_ap_by_type))
     by_type = [(one.contender, *(_percent(one.pixel_ap_by_type[name]) for name in types)) for one in summaries]
-    parts = [_introduce(setting), _table(heading, body)]
+    parts = [_introduce(setting), as_table(heading, body)]
     oracle = next((one.metrics["pixel_ap"].mean for one in summaries if one.contender == ORACLE), None)
     if oracle is not None and oracle < _MIN_ORACLE:
         parts.append(
             f"**The oracle itself reaches a pixel AP of only {100 * oracle:.1f}: this training is too short, or its images "
             "are too small, to compare contenders.**"
         )
-    parts += ["Pixel AP of each anomaly type against the good images:", _table(("contender", *types), by_type)]
+    parts += ["Pixel AP of each anomaly type against the good images:", as_table(("contender", *types), by_type)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -174,8 +175,3 @@ def _introduce(setting: Setting) -> str:
         "the seeds; the last weights are the result. The oracle is trained on the first third of the real defects; few-shot "
         "contenders have seen them."
     )
-
-
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

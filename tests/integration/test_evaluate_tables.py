@@ -1,0 +1,198 @@
+"""`evaluate classify | generation | good-samples | cost | all`, whole and small, through the command line."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.defects import make_mvtec
+from helpers.photos import make_photos
+from helpers.shapes import make_run_dataset
+from helpers.weights import save_vgg16
+from typer.testing import CliRunner
+
+from anomalyagent.cli import app
+from anomalyagent.configs.schema import Settings
+from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError, ConfigError, ImageError, RunError
+from anomalyagent.graph.run import Request, synthesize
+from anomalyagent.training.evaluation.costs import Cost, measure_costs
+from anomalyagent.training.evaluation.everything import match_items
+from anomalyagent.training.evaluation.judged import count_ratings, make_review, wilson
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_mvtec(tmp_path_factory.mktemp("sets") / "widget", {"hole": 4, "spot": 3}, size=48)
+
+
+@pytest.fixture(scope="module")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_mvtec(tmp_path_factory.mktemp("sets") / "ours" / "widget", {"hole": 3, "spot": 3}, size=48)
+
+
+@pytest.fixture(scope="module")
+def vgg(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_vgg16(tmp_path_factory.mktemp("weights") / "vgg16.pth")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    synthesize(Request([make_photos(folder / "normals", "part")], "nut", ["scratch", "stain"], 2, folder / "run"), Settings())
+    return folder / "run"
+
+
+def call(*arguments: object) -> str:
+    done = CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+    if isinstance(done.exception, AnomalyAgentError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_classify_names_real_types_and_trains_nothing_twice(real: Path, ours: Path, tmp_path: Path) -> None:
+    out = tmp_path / "table.md"
+    command = ("classify", "--real", real, "--synthetic", f"ours={ours}", "--seeds", 1, "--epochs", 1, "--out", out)
+    first = call(*command)
+    table = out.read_text("utf-8")
+    assert table in first
+    assert "| oracle (few-shot) | 2 | 1 |" in table
+    assert "| ours | 6 | 1 |" in table
+    assert "no weights: trained from scratch" in table
+    record = json.loads(out.with_suffix(".json").read_text("utf-8"))
+    for one in record["results"]:
+        assert sum(sum(row.values()) for row in one["named"].values()) == record["test_images"] == 5
+        right = sum(row[kind] for kind, row in one["named"].items())
+        assert one["accuracy"] == pytest.approx(right / 5)
+    assert call(*command).count("kept from an earlier run") == 2
+    assert out.read_text("utf-8") == table
+
+
+def test_generation_reports_each_type_and_says_what_is_missing(real: Path, ours: Path, vgg: Path, tmp_path: Path) -> None:
+    out = tmp_path / "generation.md"
+    command = ("generation", "--real", real, "--synthetic", f"ours={ours}", "--vgg", vgg, "--out", out)
+    with pytest.raises(BackendUnavailableError, match="is not VGG16, ImageNet: its SHA-256 begins with"):
+        call(*command)
+    assert "ours, spot: IC-LPIPS" in call(*command, "--other-weights")
+    table = out.read_text("utf-8")
+    assert "OTHER weights than VGG16" in table
+    assert "| ours | hole | 3 | 1 | - |" in table
+    record = json.loads(out.with_suffix(".json").read_text("utf-8"))["contenders"][0]
+    assert record["ic_lpips"] == pytest.approx(sum(kind["ic_lpips"] for kind in record["types"]) / 2)
+    assert "kept from an earlier run" in call(*command, "--other-weights")
+    with pytest.raises(ConfigError, match="both metrics need published weights"):
+        call("generation", "--real", real, "--synthetic", f"ours={ours}", "--out", out)
+
+
+def rating(review: str, expert: str, marks: dict[str, tuple[int, int]]) -> str:
+    ratings = {key: {"realism": one, "consistency": two, "note": ""} for key, (one, two) in marks.items()}
+    return json.dumps({"review": review, "expert": expert, "ratings": ratings})
+
+
+def test_a_blind_review_shows_no_maker_and_counts_what_every_expert_calls_good(run: Path, ours: Path, tmp_path: Path) -> None:
+    out = tmp_path / "review"
+    shown = call("good-samples", "--synthetic", f"ours={run}", "--synthetic", f"other={ours}", "--count", 4, "--out", out)
+    assert "| ours | 4 | 0 | - |" in shown
+    page = (out / "review.html").read_text("utf-8")
+    key: dict[str, Any] = json.loads((out / "key.json").read_text("utf-8"))
+    assert len(key["samples"]) == 8
+    assert all(digest in page for digest in key["samples"])
+    assert "other" not in page.split("const DATA = ")[1].split(";\n")[0]
+    assert "/*DATA*/" not in page
+    mine = [digest for digest, one in key["samples"].items() if one["contender"] == "ours"]
+    assert all(key["samples"][digest]["judge_quality"] is not None for digest in mine)
+
+    marks = dict.fromkeys(key["samples"], (9, 8)) | {mine[0]: (9, 7)}
+    for expert in ("ann", "bob", "cy"):
+        (out / f"ratings-{expert}.json").write_text(rating(key["review"], expert, marks))
+    marks[mine[1]] = (5, 9)
+    (out / "ratings-cy.json").write_text(rating(key["review"], "cy", {k: v for k, v in marks.items() if k != mine[2]}))
+    rate, other = count_ratings(out)
+    assert (rate.contender, rate.experts, rate.rated) == ("ours", 3, 3)  # one sample was not rated by all
+    assert rate.good == pytest.approx(1 / 3)
+    assert rate.agreement == pytest.approx(2 / 3)
+    assert other.good == 1.0
+    assert (other.judged, other.judge_good) == (0, None)
+    assert "| ours | 4 | 3 | 33.3 |" in call("good-samples", "--out", out)
+    with pytest.raises(RunError, match="holds a review already"):
+        make_review({"ours": run}, out, Settings(), lambda _line: None)
+    (out / "ratings-dan.json").write_text(rating("0" * 12, "dan", marks))
+    with pytest.raises(RunError, match=r"ratings of 'dan' belong to the review 000000000000"):
+        count_ratings(out)
+
+
+def test_intervals_of_shares_are_wilsons() -> None:
+    low, high = wilson(8, 10)
+    assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert wilson(0, 5)[0] == 0.0
+
+
+def test_cost_spreads_all_work_over_the_good_samples(run: Path, tmp_path: Path) -> None:
+    assert Cost("x", 12, 8, 40.0, 2.0, 0.5).seconds_per_good == 10.0
+    assert Cost("x", 12, 8, 40.0, 2.0, 0.5).dollars_per_good == 0.5
+    assert Cost("x", 3, 0, 40.0, 2.0, None).seconds_per_good is None
+    (whole,) = measure_costs({"ours": run}, {})
+    (half,) = measure_costs({"ours": run}, {"ours": 0.5})
+    assert whole.seconds_per_good is not None
+    assert half.seconds_per_good == pytest.approx(2 * whole.seconds_per_good)
+    out = tmp_path / "cost.md"
+    assert "| AnomalyAgent | - | - | 91.3 | 117.2 | 0.0567 |" in call("cost", "--run", f"ours={run}", "--out", out)
+    assert "| **ours** | 4 | 4 | all |" in out.read_text("utf-8")
+    with pytest.raises(RunError, match="holds no finished run"):
+        call("cost", "--run", f"ours={tmp_path}")
+    with pytest.raises(ConfigError, match="which is no run; runs: ours"):
+        call("cost", "--run", f"ours={run}", "--good-rate", "theirs=0.5")
+
+
+def test_all_tables_stand_beside_the_papers_rows(real: Path, ours: Path, vgg: Path, run: Path, tmp_path: Path) -> None:
+    sets = tmp_path / "real"
+    shutil.copytree(real, sets / "widget")
+    make_mvtec(sets / "disc", {"spot": 3}, size=48)
+    mine = tmp_path / "mine"
+    shutil.copytree(ours, mine / "widget")
+    shutil.copytree(sets / "disc", mine / "disc")
+    call("good-samples", "--synthetic", f"ours={run}", "--count", 2, "--out", tmp_path / "review")
+    command = ["all", "--real", sets, "--synthetic", f"ours={mine}", "--seeds", 1, "--steps", 1, "--epochs", 1, "--vgg", vgg]
+    command += [
+        "--other-weights",
+        "--count",
+        4,
+        "--run",
+        f"ours={run}",
+        "--review",
+        tmp_path / "review",
+        "--out",
+        tmp_path / "all",
+    ]
+    output = call(*command)
+    page = (tmp_path / "all/README.md").read_text("utf-8")
+    assert page in output
+    assert "2 of 2 items" in page
+    assert "compare with care" in page
+    assert "Not the paper's size" in page
+    assert "having one type only: disc" in page
+    assert "| AnomalyAgent | 2.10 | 0.33 |" in page
+    assert "| AnomalyAgent | 98.5 | 99.3 | 97.3 | 98.0 | 74.2 | 70.3 | - | - |" in page
+    assert page.count("| **ours** |") == 4
+    figures = json.loads((tmp_path / "all/results.json").read_text("utf-8"))["figures"]
+    assert set(figures["ours"]["pixel_ap"]) == {"disc", "widget"}
+    assert set(figures["ours"]["accuracy"]) == {"widget"}
+    assert "pixel_ap" in figures["oracle"]
+    assert "disc/localize.md" in {path.relative_to(tmp_path / "all").as_posix() for path in (tmp_path / "all").rglob("*.md")}
+    again = call(*command)
+    assert again.count("kept from an earlier run") == 9  # 3 types, 2 x localize and once classify for ours and the oracle
+    assert (tmp_path / "all/README.md").read_text("utf-8") == page
+
+
+def test_a_contender_without_an_item_is_named(real: Path, ours: Path, tmp_path: Path) -> None:
+    sets = tmp_path / "real"
+    for name in ("widget", "disc"):
+        shutil.copytree(real, sets / name)
+    with pytest.raises(ImageError, match="'ours' has nothing for the item 'disc'"):
+        match_items(sets, {"ours": ours.parent})
+    alone = match_items(real, {"ours": make_run_dataset(tmp_path / "run")})
+    assert alone["widget"][1]["ours"].name == "metal_nut"

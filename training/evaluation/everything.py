@@ -1,0 +1,294 @@
+"""`evaluate all`: every table of the paper over a whole data set, its rows beside ours.
+
+    <out>/README.md                 the tables
+    <out>/results.json              all figures, per item and their means
+    <out>/<item>/localize.md ...    what each item gave
+    <out>/.work                     finished pieces: the same command again goes on where it stopped
+
+A figure is the mean over items of the mean over seeds, as in the paper. The paper's rows are over MVTec AD; on another
+data set they
+stand there for orientation only, and the page says so.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+
+from anomalyagent.errors import ConfigError, ImageError
+from anomalyagent.graph.files import write_atomically
+from anomalyagent.training.datasets.layouts import find_categories
+from anomalyagent.training.evaluation.classify import ClassifyPreset
+from anomalyagent.training.evaluation.compare import Comparison, compare
+from anomalyagent.training.evaluation.costs import Cost
+from anomalyagent.training.evaluation.generation import evaluate_generation, mean_of
+from anomalyagent.training.evaluation.judged import GoodRate
+from anomalyagent.training.evaluation.localize import Preset
+from anomalyagent.training.evaluation.markdown import as_figure, as_table
+from anomalyagent.training.evaluation.naming import Naming, compare_naming
+from anomalyagent.training.evaluation.paper import ABLATION, PAPER, Reported
+from anomalyagent.training.evaluation.weights import Weights
+
+__all__ = ["MVTEC_ITEMS", "PARTS", "Everything", "evaluate_everything", "match_items"]
+
+PARTS = ("generation", "classify", "localize")
+MVTEC_ITEMS = (
+    *("bottle", "cable", "capsule", "carpet", "grid", "hazelnut", "leather", "metal_nut"),
+    *("pill", "screw", "tile", "toothbrush", "transistor", "wood", "zipper"),
+)
+_DETECTION = ("image_auroc", "image_ap", "image_f1", "pixel_auroc", "pixel_ap", "pixel_f1")
+
+
+@dataclass(frozen=True)
+class Everything:
+    """What is evaluated.
+
+    Attributes:
+        real: a data set of several items, or one item.
+        synthetic: name -> folder with a data set or a run for each item, under the item's name; or of the one item.
+        parts: of PARTS.
+        costs, good_rates: measured elsewhere (`evaluate cost`, `evaluate good-samples`).
+    """
+
+    real: Path
+    synthetic: Mapping[str, Path]
+    out: Path
+    parts: Sequence[str]
+    preset: Preset
+    classify_preset: ClassifyPreset
+    resnet: Weights
+    inception: Weights | None
+    vgg: Weights | None
+    peers: Sequence[str] = ()
+    oracle: bool = True
+    seeds: int = 3
+    count: int = 200
+    costs: Sequence[Cost] = ()
+    good_rates: Sequence[GoodRate] = ()
+    work: Path | None = None
+
+
+@dataclass
+class _Figures:
+    """Of one contender: metric -> item -> value."""
+
+    values: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
+
+    def add(self, metric: str, item: str, value: float | None) -> None:
+        if value is not None:
+            self.values.setdefault(metric, {})[item] = value
+
+    def mean(self, metric: str) -> float | None:
+        return mean_of(list(self.values.get(metric, {}).values()))
+
+
+def match_items(real: Path, synthetic: Mapping[str, Path]) -> dict[str, tuple[Path, dict[str, Path]]]:
+    """Item -> its real folder and the folder of each contender.
+
+    Raises:
+        ImageError: a contender has no data for an item.
+    """
+    items = find_categories(real)
+    matched: dict[str, tuple[Path, dict[str, Path]]] = {}
+    for item in items:
+        name = item.resolve().name
+        folders: dict[str, Path] = {}
+        for contender, root in synthetic.items():
+            places = [root / name, root / "dataset" / name]
+            found = next((path for place in places if place.is_dir() and (path := _one_of(place, name))), None)
+            if found is None and len(items) == 1:
+                found = _one_of(root, name) or find_categories(root)[0]
+            if found is None:
+                raise ImageError(
+                    f"'{contender}' has nothing for the item '{name}': expected a data set or a run in {places[0]}."
+                )
+            folders[contender] = found
+        matched[name] = item, folders
+    return matched
+
+
+def evaluate_everything(wanted: Everything, say: Callable[[str], None]) -> Path:
+    """Run all parts on all items, or what is left of them, and write the tables after each item.
+
+    Raises:
+        ConfigError: a part is unknown.
+        ImageError, RunError: see the modules of the parts.
+    """
+    if unknown := [part for part in wanted.parts if part not in PARTS]:
+        raise ConfigError(f"unknown part {', '.join(unknown)}; known: {', '.join(PARTS)}.")
+    matched = match_items(wanted.real, wanted.synthetic)
+    work = wanted.work or wanted.out / ".work"
+    figures: dict[str, _Figures] = {}
+    left_out: list[str] = []
+    for number, (item, (real, folders)) in enumerate(matched.items(), 1):
+        say(f"== {item}, {number} of {len(matched)}")
+        if "generation" in wanted.parts:
+            _generation(wanted, item, real, folders, work, figures, say)
+        if "classify" in wanted.parts:
+            left_out += _classify(wanted, item, real, folders, work, figures, say)
+        if "localize" in wanted.parts:
+            _localize(wanted, item, real, folders, work, figures, say)
+        _write(wanted, list(matched)[:number], len(matched), figures, left_out)
+    return wanted.out / "README.md"
+
+
+def _one_of(folder: Path, item: str) -> Path | None:
+    """The category in a folder: itself, the only one, or the one of that name."""
+    try:
+        found = find_categories(folder)
+    except ImageError:
+        return None
+    return found[0] if len(found) == 1 else next((path for path in found if path.name == item), None)
+
+
+def _of(figures: dict[str, _Figures], name: str) -> _Figures:
+    return figures.setdefault(name, _Figures())
+
+
+def _generation(
+    wanted: Everything,
+    item: str,
+    real: Path,
+    folders: Mapping[str, Path],
+    work: Path,
+    figures: dict[str, _Figures],
+    say: Callable[[str], None],
+) -> None:
+    for one in evaluate_generation(real, folders, wanted.inception, wanted.vgg, work, say):
+        _of(figures, one.contender).add("inception_score", item, one.inception_score)
+        _of(figures, one.contender).add("ic_lpips", item, one.ic_lpips)
+
+
+def _classify(
+    wanted: Everything,
+    item: str,
+    real: Path,
+    folders: Mapping[str, Path],
+    work: Path,
+    figures: dict[str, _Figures],
+    say: Callable[[str], None],
+) -> list[str]:
+    """Items with a single type have nothing to classify (toothbrush, in MVTec AD): left out, as in the paper."""
+    out = wanted.out / item / "classify.md"
+    naming = Naming(real, folders, wanted.oracle, wanted.seeds, wanted.classify_preset, wanted.resnet, out, work)
+    try:
+        results = compare_naming(naming, say)
+    except ImageError as error:
+        if "only one type" not in str(error):
+            raise
+        say(f"{item}: {error}")
+        return [item]
+    for name in dict.fromkeys(one.contender for one in results):
+        values = [100 * one.accuracy for one in results if one.contender == name]
+        _of(figures, name).add("accuracy", item, mean(values))
+    return []
+
+
+def _localize(
+    wanted: Everything,
+    item: str,
+    real: Path,
+    folders: Mapping[str, Path],
+    work: Path,
+    figures: dict[str, _Figures],
+    say: Callable[[str], None],
+) -> None:
+    out = wanted.out / item / "localize.md"
+    comparison = Comparison(real, folders, wanted.peers, wanted.oracle, wanted.seeds, wanted.count, wanted.preset, out, work)
+    results = compare(comparison, say)
+    for name in dict.fromkeys(one.contender for one in results):
+        mine = [one for one in results if one.contender == name]
+        for metric in (*_DETECTION, "pro"):
+            _of(figures, name).add(metric, item, mean(100 * getattr(one.last, metric) for one in mine))
+        _of(figures, name).add("best_on_test_pixel_ap", item, mean(100 * one.best_on_test.pixel_ap for one in mine))
+
+
+def _write(wanted: Everything, items: Sequence[str], of: int, figures: Mapping[str, _Figures], left_out: Sequence[str]) -> None:
+    parts = [_introduce(wanted, items, of, left_out)]
+    if "generation" in wanted.parts:
+        parts += ["## Quality and diversity", _against(figures, {"IS": "inception_score", "IC-LPIPS": "ic_lpips"}, 3)]
+    if "classify" in wanted.parts:
+        parts += ["## Classification, ResNet34", _against(figures, {"accuracy": "accuracy"}, 1)]
+    if "localize" in wanted.parts:
+        names = ("img AUROC", "img AP", "img F1", "px AUROC", "px AP", "px F1")
+        extra = {"PRO": "pro", "best-on-test px AP": "best_on_test_pixel_ap"}
+        parts += ["## Detection, UNet", _against(figures, dict(zip(names, _DETECTION, strict=True)) | extra, 1)]
+    parts += ["## Good samples and their cost", _goods(wanted)]
+    parts += ["## The paper's ablation", _ablation()]
+    for metric, heading in (
+        ("accuracy", "Accuracy"),
+        ("pixel_ap", "Pixel AP"),
+        ("inception_score", "IS"),
+        ("ic_lpips", "IC-LPIPS"),
+    ):
+        having = {name: one for name, one in figures.items() if metric in one.values}
+        if having and len(items) > 1:
+            digits = 1 if metric in ("accuracy", "pixel_ap") else 3
+            rows = [(item, *(as_figure(one.values[metric].get(item), digits) for one in having.values())) for item in items]
+            parts += [f"### {heading} of each item", as_table(("item", *having), rows)]
+    write_atomically(wanted.out / "README.md", ("\n\n".join(parts) + "\n").encode())
+    record = {"items": list(items), "figures": {name: one.values for name, one in figures.items()}}
+    write_atomically(wanted.out / "results.json", (json.dumps(record, indent=2) + "\n").encode())
+
+
+def _introduce(wanted: Everything, items: Sequence[str], of: int, left_out: Sequence[str]) -> str:
+    text = f"# {wanted.real.resolve().name}: {len(items)} of {of} items\n\n"
+    if set(items) != set(MVTEC_ITEMS):
+        text += "**The paper's rows are means over the 15 items of MVTec AD; these are other items, so compare with care.** "
+    text += (
+        f"Means over items of means over {wanted.seeds} seeds; the last weights are the result (the paper's scripts keep the "
+        f"best on test). Detection: {wanted.preset.name}, {wanted.preset.steps} steps at {wanted.preset.size_px} px, "
+        f"{wanted.count} images. Classification: {wanted.classify_preset.name}, {wanted.classify_preset.epochs} epochs at "
+        f"{wanted.classify_preset.size_px} px, {wanted.resnet.note}."
+    )
+    for weights in (wanted.inception, wanted.vgg):
+        if weights is not None and "generation" in wanted.parts:
+            text += f" {weights.note}."
+    if "localize" in wanted.parts and wanted.preset.name != "paper":
+        text += " **Not the paper's size of network and training.**"
+    if left_out:
+        text += f" Without classification, having one type only: {', '.join(left_out)}."
+    return text
+
+
+def _against(figures: Mapping[str, _Figures], metrics: Mapping[str, str], digits: int) -> str:
+    """The paper's rows that have any of these metrics, then ours."""
+    rows = [
+        (row.method, *(as_figure(getattr(row, metric, None), 2 if digits > 1 else 1) for metric in metrics.values()))
+        for row in PAPER
+        if any(getattr(row, metric, None) is not None for metric in metrics.values())
+    ]
+    for name, one in figures.items():
+        values = [one.mean(metric) for metric in metrics.values()]
+        if any(value is not None for value in values):
+            rows.append((f"**{name}**", *(as_figure(value, digits) for value in values)))
+    return as_table(("method", *metrics), rows)
+
+
+def _goods(wanted: Everything) -> str:
+    rows = [_good_row(row) for row in PAPER if row.good_rate is not None]
+    rates = {one.contender: one for one in wanted.good_rates}
+    costs = {one.name: one for one in wanted.costs}
+    for name in dict.fromkeys([*rates, *costs]):
+        rate, cost = rates.get(name), costs.get(name)
+        good = None if rate is None or rate.good is None else 100 * rate.good
+        judged = None if rate is None or rate.judge_good is None else 100 * rate.judge_good
+        seconds, dollars = (cost.seconds_per_good, cost.dollars_per_good) if cost else (None, None)
+        rows.append((f"**{name}**", as_figure(good, 1), as_figure(judged, 1), as_figure(seconds, 2), as_figure(dollars, 4)))
+    note = "" if rates or costs else "\n\nOurs come from `evaluate good-samples` and `evaluate cost`: give --review and --run."
+    return as_table(("method", "good, experts, %", "good, our judge, %", "s per good", "$ per good"), rows) + note
+
+
+def _good_row(row: Reported) -> tuple[str, str, str, str, str]:
+    return row.method, as_figure(row.good_rate, 1), "-", as_figure(row.seconds, 1), as_figure(row.dollars, 4)
+
+
+def _ablation() -> str:
+    rows = [
+        (row.method, as_figure(row.inception_score), as_figure(row.ic_lpips), as_figure(row.accuracy, 1)) for row in ABLATION
+    ]
+    return (
+        "Give each variant of a run as a contender of its own (`--synthetic full=... --synthetic without_loop=...`); its row "
+        "stands above.\n\n" + as_table(("method", "IS", "IC-LPIPS", "accuracy"), rows)
+    )
