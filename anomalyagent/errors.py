@@ -15,6 +15,7 @@ __all__ = [
     "ImageError",
     "KnowledgeError",
     "PolicyError",
+    "RemoteOutageError",
     "RunError",
     "ToolCallError",
     "ToolCallKind",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 
-ToolCallKind = Literal["refused", "crashed", "timeout", "bad_result"]
+ToolCallKind = Literal["refused", "crashed", "timeout", "bad_result", "outage"]
 
 
 class AnomalyAgentError(Exception):
@@ -61,26 +62,40 @@ class ToolCallError(AnomalyAgentError):
     """A call to a tool server failed.
 
     `kind` says how: `refused` (the tool answered with an error, its text is the message), `crashed` (the server went
-    away or cannot be started), `timeout`, `bad_result` (the answer or the server's tool list is outside the contract).
+    away or cannot be started), `timeout`, `bad_result` (the answer or the server's tool list is outside the contract),
+    `outage` (a service that the tool needs failed again and again). `cost_usd` and `tokens` were spent all the same.
     """
 
     exit_code = 4
 
-    def __init__(self, message: str, *, kind: ToolCallKind = "refused") -> None:
+    def __init__(
+        self, message: str, *, kind: ToolCallKind = "refused", cost_usd: float = 0.0, tokens: int = 0
+    ) -> None:
         super().__init__(message)
         self.kind: ToolCallKind = kind
+        self.cost_usd = cost_usd
+        self.tokens = tokens
 
 
 class BackendError(AnomalyAgentError):
-    """A backend was reached and could not do its job."""
+    """A backend was reached and could not do its job. `cost_usd` and `tokens` were spent all the same."""
 
     exit_code = 4
+
+    def __init__(self, message: str, *, cost_usd: float = 0.0, tokens: int = 0) -> None:
+        super().__init__(message)
+        self.cost_usd = cost_usd
+        self.tokens = tokens
 
 
 class BackendUnavailableError(BackendError):
     """A backend is unknown, or something that it needs (extra, file, key, GPU) is missing."""
 
     exit_code = 2
+
+
+class RemoteOutageError(BackendError):
+    """A remote service failed or was too slow at every attempt."""
 
 
 class KnowledgeError(AnomalyAgentError):

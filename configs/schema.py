@@ -13,6 +13,7 @@ __all__ = [
     "DatasetSettings",
     "KnowledgeSettings",
     "LimitSettings",
+    "ModelPrice",
     "PolicySettings",
     "QualityEvalSettings",
     "Settings",
@@ -37,6 +38,12 @@ class LimitSettings(_Section):
     tool_timeout_s: Annotated[float, Field(gt=0)] = Field(default=120.0, description="One tool call.")
     trajectory_timeout_s: Annotated[float, Field(gt=0)] = Field(default=900.0, description="One trajectory.")
     trajectory_cost_usd: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Most money for one trajectory.")
+    trajectory_tokens: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="Most tokens of hosted models for one trajectory; unset: any number."
+    )
+    run_cost_usd: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="Most money for a whole run, all its sessions together; unset: any amount."
+    )
     attempts_per_sample: Annotated[int, Field(ge=1)] = Field(
         default=10,
         description="A type is given up when this many times `count` trajectories did not bring `count` accepted samples.",
@@ -51,7 +58,7 @@ class LimitSettings(_Section):
 class PolicySettings(_Section):
     """Who decides the next turn."""
 
-    name: str = Field(default="expert", description="expert | scripted")
+    name: str = Field(default="expert", description="expert | chat | scripted")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of that policy.")
 
 
@@ -93,6 +100,18 @@ class KnowledgeSettings(_Section):
     top_k: Annotated[int, Field(ge=1, le=50)] = Field(default=5, description="Cards returned by knowledge_retrieval.")
 
 
+class ModelPrice(_Section):
+    """What a hosted model costs, in US dollars: tokens by the million, pictures and requests each. `{}` costs nothing."""
+
+    input: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Million input tokens.")
+    cached_input: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, cached; unset: as input.")
+    image_input: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, of images; unset: as input.")
+    output: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Million output tokens, thoughts included.")
+    image_output: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, of images; unset: as output.")
+    per_image: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Each picture made.")
+    per_request: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Each request answered.")
+
+
 class DatasetSettings(_Section):
     """How the data set of a run is written."""
 
@@ -112,3 +131,7 @@ class Settings(_Section):
     tools: ToolsSettings = ToolsSettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     dataset: DatasetSettings = DatasetSettings()
+    prices: dict[str, ModelPrice] = Field(
+        default_factory=dict[str, ModelPrice],
+        description="Model name (or pattern, gemini-3*) -> its price; a hosted model without one is refused.",
+    )
