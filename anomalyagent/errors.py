@@ -68,9 +68,7 @@ class ToolCallError(AnomalyAgentError):
 
     exit_code = 4
 
-    def __init__(
-        self, message: str, *, kind: ToolCallKind = "refused", cost_usd: float = 0.0, tokens: int = 0
-    ) -> None:
+    def __init__(self, message: str, *, kind: ToolCallKind = "refused", cost_usd: float = 0.0, tokens: int = 0) -> None:
         super().__init__(message)
         self.kind: ToolCallKind = kind
         self.cost_usd = cost_usd

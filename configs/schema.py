@@ -105,9 +105,9 @@ class ModelPrice(_Section):
 
     input: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Million input tokens.")
     cached_input: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, cached; unset: as input.")
-    image_input: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, of images; unset: as input.")
+    image_input: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, images; unset: as input.")
     output: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Million output tokens, thoughts included.")
-    image_output: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, of images; unset: as output.")
+    image_output: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, images; unset: as output.")
     per_image: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Each picture made.")
     per_request: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Each request answered.")
 

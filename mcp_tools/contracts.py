@@ -42,6 +42,7 @@ class ToolResult(BaseModel):
 
     backend: str = Field(description="Backend that did the work.")
     cost_usd: float = Field(default=0.0, ge=0.0, description="Money spent on this call, in US dollars.")
+    tokens: int = Field(default=0, ge=0, description="Tokens of hosted models used by this call, in and out.")
 
 
 class PromptResult(ToolResult):

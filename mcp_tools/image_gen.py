@@ -39,6 +39,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         result = ImageResult(
             backend=backend.name,
             cost_usd=edited.cost_usd,
+            tokens=edited.tokens,
             image=ref,
             changed_fraction=float(edited.changed.mean()),
             spec=edited.spec,

@@ -3,9 +3,9 @@
 Adding a backend is one file in `backends/` and one line here. Other packages join through the entry-point group
 `anomalyagent.backends`, entry name `<tool>.<id>`, value `module:Class`; a setting may also name `module:Class` itself.
 
-A backend class offers what `backends/base.py` asks for. Its constructor takes the options and, where it has a parameter
-of that name, `knowledge` (KnowledgeSettings). A classmethod `missing()` may say, cheaply, which one line would make the
-backend usable; None when nothing is missing.
+A backend class offers what `backends/base.py` asks for. Its constructor takes the options and, where it has parameters
+of these names, `knowledge` (KnowledgeSettings) and `prices` (of hosted models). A classmethod `missing()` may say, cheaply,
+which one line would make the backend usable; None when nothing is missing.
 """
 
 import importlib
@@ -48,6 +48,8 @@ BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
     "image_gen": {
         "procedural": BackendEntry(f"{_HERE}.procedural:ProceduralImageGen", embedded=True),
         "diffusers": BackendEntry(f"{_HERE}.diffusers:DiffusersImageGen", extra="diffusers"),
+        "openai": BackendEntry(f"{_HERE}.openai:OpenAIImageGen", extra="api"),
+        "gemini": BackendEntry(f"{_HERE}.gemini:GeminiImageGen", extra="api"),
     },
     "quality_eval": {"features": BackendEntry(f"{_HERE}.features:FeatureJudge", embedded=True)},
     "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaKnowledge", embedded=True)},
@@ -89,9 +91,13 @@ def create_backend(tool: ToolName, settings: Settings) -> Any:
     chosen = cast(ToolSettings, getattr(settings.tools, tool))
     entry = _find(tool, chosen.backend)
     kind = _load(tool, chosen.backend, entry)
-    if "knowledge" in inspect.signature(kind).parameters:
-        return kind(chosen.options, knowledge=settings.knowledge)
-    return kind(chosen.options)
+    return _made(kind, chosen.options, settings)
+
+
+def _made(kind: Any, options: Mapping[str, Any], settings: Settings) -> Any:
+    accepted = inspect.signature(kind).parameters
+    given = {"knowledge": settings.knowledge, "prices": settings.prices}
+    return kind(options, **{name: value for name, value in given.items() if name in accepted})
 
 
 def known_backends(tool: ToolName) -> dict[str, BackendEntry]:

@@ -31,6 +31,7 @@ class Edited:
     changed: Mask
     spec: DefectSpec | None
     cost_usd: float = 0.0
+    tokens: int = 0
     notes: list[str] = field(default_factory=list[str])
 
 

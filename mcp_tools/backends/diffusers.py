@@ -4,8 +4,10 @@ An inpainting model paints inside a region that the spec gives, in a crop at its
 its answer is aligned to it. Either way only what visibly changed is taken: every other pixel is the original's.
 """
 
+import functools
+import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -18,7 +20,7 @@ from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.backends.options import choose_device, missing_modules, read_options
 from anomalyagent.mcp_tools.backends.pipelines import BACKEND, DiffusersOptions, Pipeline, find_model, load_pipeline
 from anomalyagent.mcp_tools.backends.region import Region, fit_size, plan_region
-from anomalyagent.mcp_tools.imaging.alignment import align_and_composite
+from anomalyagent.mcp_tools.backends.whole_frame import take_edit
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -70,21 +72,19 @@ class DiffusersImageGen:
                 self._pipeline = load_pipeline(self.options)
             pipeline = self._pipeline
             if pipeline.family == "edit":
-                edited = self._follow(pipeline, photo, prompt, spec, seed)
-            else:
-                edited = self._inpaint(pipeline, photo, prompt, spec, seed)
-        if not edited.changed.any():
-            raise BackendError(
-                f"the model '{self.options.model}' changed nothing that can be seen (seed {seed}). Try another seed, a clearer "
-                "prompt or a larger area_fraction, or raise its options steps, guidance or strength."
-            )
-        return edited
+                return self._follow(pipeline, photo, prompt, spec, seed)
+            return self._inpaint(pipeline, photo, prompt, spec, seed)
 
     def _follow(self, pipeline: Pipeline, photo: Photo, prompt: str, spec: DefectSpec | None, seed: int) -> Edited:
         size = fit_size(*photo.shape, pipeline.native_px, pipeline.multiple_px)
-        made = pipeline.paint(self._words(prompt, spec), _resized(photo.rgb, size), None, seed)
-        after, changed = align_and_composite(photo, made)
-        return Edited(after, changed, None if spec is None else spec.model_copy(update={"seed": seed}))
+        wanted = None if spec is None else spec.model_copy(update={"seed": seed})
+        pictures = pipeline.paint(self._words(prompt, spec), _resized(photo.rgb, size), None, seed)
+        who = f"{BACKEND}: '{self.options.model}' (seed {seed})"
+
+        def take(made: RGB) -> Edited:
+            return take_edit(photo, None, made, wanted, who, self.options.most_changed)
+
+        return _best(photo, wanted, [functools.partial(take, made) for made in pictures])
 
     def _inpaint(self, pipeline: Pipeline, photo: Photo, prompt: str, spec: DefectSpec | None, seed: int) -> Edited:
         notes: list[str] = []
@@ -103,13 +103,37 @@ class DiffusersImageGen:
         )
         crop = photo.rgb[region.window.slices]
         where = _resized((region.weight > 0).astype(np.float32), region.size_hw) >= 0.5
-        made = pipeline.paint(self._words(prompt, wanted), _resized(crop, region.size_hw), where, seed)
-        after, changed = composite_visible(photo, _pasted(photo.rgb, region, _resized(made, region.window.shape)))
-        return Edited(after, changed, wanted, notes=notes)
+        pictures = pipeline.paint(self._words(prompt, wanted), _resized(crop, region.size_hw), where, seed)
+
+        def take(made: RGB) -> Edited:
+            after, changed = composite_visible(photo, _pasted(photo.rgb, region, _resized(made, region.window.shape)))
+            if not changed.any():
+                raise BackendError(
+                    f"{BACKEND}: '{self.options.model}' (seed {seed}) changed nothing that can be seen. Try another seed, a "
+                    "clearer prompt or a larger area_fraction, or raise its options steps, guidance or strength."
+                )
+            return Edited(after, changed, wanted, notes=notes)
+
+        return _best(photo, wanted, [functools.partial(take, made) for made in pictures])
 
     def _words(self, prompt: str, spec: DefectSpec | None) -> str:
         mechanism = spec.mechanism if spec is not None else read_prompt(prompt).spec.mechanism
         return self.options.prompt_template.format(prompt=prompt, mechanism=mechanism)
+
+
+def _best(photo: Photo, wanted: DefectSpec | None, takes: list[Callable[[], Edited]]) -> Edited:
+    """Of a batch, the edit whose size is nearest to the one wanted; without a spec, the first that is one."""
+    edits: list[Edited] = []
+    for number, take in enumerate(takes):
+        try:
+            edits.append(take())
+        except BackendError:
+            if not edits and number == len(takes) - 1:
+                raise
+    if wanted is None or len(edits) == 1:
+        return edits[0]
+    aim_px = wanted.area_fraction * scene_of(photo).object_area_px
+    return min(edits, key=lambda one: abs(math.log(float(one.changed.sum()) / aim_px)))
 
 
 def _pasted(rgb: RGB, region: Region, made: RGB) -> RGB:

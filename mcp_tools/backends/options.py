@@ -22,7 +22,7 @@ class BackendOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Options = TypeVar("Options", bound=BackendOptions)
+Options = TypeVar("Options", bound=BaseModel)
 
 
 def read_options(kind: type[Options], backend: str, options: Mapping[str, Any] | None) -> Options:
@@ -52,10 +52,17 @@ def read_options(kind: type[Options], backend: str, options: Mapping[str, Any] |
 
 def missing_modules(modules: Sequence[str], extra: str) -> str | None:
     """The line that says which of `modules` are not installed and how to install them; None when all are there."""
-    absent = [name for name in modules if find_spec(name) is None]
+    absent = [name for name in modules if not _is_there(name)]
     if not absent:
         return None
     return f"not installed: {', '.join(absent)}. Run: pip install 'anomalyagent[{extra}]'"
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent is not there either
+        return False
 
 
 def choose_device(wanted: Device, backend: str) -> Literal["cpu", "cuda"]:

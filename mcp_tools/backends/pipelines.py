@@ -60,6 +60,15 @@ class DiffusersOptions(BackendOptions):
     lora: list[Lora] = Field(default_factory=list[Lora], description="LoRA weights, as id or {model, weight_name, scale}.")
     size_px: int | None = Field(default=None, ge=16, le=4096, description="Side of the model's pictures; unset: its own.")
     multiple_px: int | None = Field(default=None, ge=1, le=256, description="Sides are multiples of this; unset: the model's.")
+    batch: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Pictures drawn at once; the one whose defect has the wanted size is taken.",
+    )
+    most_changed: float = Field(
+        default=0.8, gt=0, le=1, description="Editing: a picture that differs in more of its pixels is refused; 1: none is."
+    )
     region_grow: float = Field(default=2.0, ge=1.0, le=10.0, description="Inpainting: width of the region over the defect's.")
     region_context: float = Field(default=2.5, ge=1.0, le=20.0, description="Inpainting: side of the crop over the region's.")
 
@@ -93,6 +102,7 @@ class Pipeline(NamedTuple):
         native_px: side of the square pictures that it was trained on.
         multiple_px: sides must be multiples of this.
         arguments: what every call gets besides prompt, picture and seed.
+        batch: pictures of one call.
     """
 
     call: Any
@@ -100,15 +110,16 @@ class Pipeline(NamedTuple):
     native_px: int
     multiple_px: int
     arguments: dict[str, Any]
+    batch: int = 1
 
-    def paint(self, prompt: str, rgb: RGB, mask: Mask | None, seed: int) -> RGB:
-        """One picture of the model.
+    def paint(self, prompt: str, rgb: RGB, mask: Mask | None, seed: int) -> list[RGB]:
+        """The model's pictures, `batch` of them less those that its safety checker blacked out.
 
         Args:
             rgb: (h, w, 3) float32 0..1, sides that the model can work on.
             mask: (h, w) bool, where to paint; None for an editor.
         Returns:
-            (h', w', 3) float32 0..1; an editor may choose another size.
+            (h', w', 3) float32 0..1 each; an editor may choose another size.
         Raises:
             BackendError: the model failed, refused, or returned something that is no picture.
         """
@@ -120,12 +131,15 @@ class Pipeline(NamedTuple):
         if mask is not None:
             given["mask_image"] = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
         given |= {name: side for name, side in zip(("height", "width"), rgb.shape, strict=False) if name in accepted}
-        # A generator on the CPU draws the same numbers whatever device the model runs on.
-        generator = torch.Generator("cpu").manual_seed(seed)
+        # Generators on the CPU draw the same numbers whatever device the model runs on.
+        generators = [torch.Generator("cpu").manual_seed((seed + number) % 2**63) for number in range(self.batch)]
+        if self.batch > 1:
+            given["num_images_per_prompt"] = self.batch
         picture = Image.fromarray(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))
         name = type(self.call).__name__
         try:
             with torch.inference_mode():
+                generator = generators if self.batch > 1 else generators[0]
                 made = self.call(prompt=prompt, image=picture, generator=generator, output_type="np", **given)
         except torch.OutOfMemoryError as error:
             raise BackendError(
@@ -134,15 +148,20 @@ class Pipeline(NamedTuple):
             ) from error
         except (RuntimeError, ValueError, TypeError) as error:
             raise BackendError(f"{name} failed: {error}. Check the options steps, arguments and size_px.") from error
-        if any(getattr(made, "nsfw_content_detected", None) or ()):
+        blacked_out = list(getattr(made, "nsfw_content_detected", None) or [False] * len(made.images))
+        shown = [image for image, hidden in zip(made.images, blacked_out, strict=True) if not hidden]
+        if not shown:
             raise BackendError(f"the safety checker of {name} blacked out the picture. Try another seed or other words.")
-        out = np.asarray(made.images[0], np.float32)
-        if out.ndim != 3 or out.shape[2] != 3 or not np.isfinite(out).all():
-            raise BackendError(
-                f"{name} returned no usable picture (shape {out.shape}, not all numbers finite). "
-                "float16 overflows in some models: set option dtype to bfloat16 or float32."
-            )
-        return np.clip(out, 0.0, 1.0)
+        return [_checked(np.asarray(image, np.float32), name) for image in shown]
+
+
+def _checked(out: RGB, name: str) -> RGB:
+    if out.ndim != 3 or out.shape[2] != 3 or not np.isfinite(out).all():
+        raise BackendError(
+            f"{name} returned no usable picture (shape {out.shape}, not all numbers finite). "
+            "float16 overflows in some models: set option dtype to bfloat16 or float32."
+        )
+    return np.clip(out, 0.0, 1.0)
 
 
 def find_model(options: DiffusersOptions) -> None:
@@ -209,7 +228,8 @@ def load_pipeline(options: DiffusersOptions) -> Pipeline:
         pipe.enable_sequential_cpu_offload()
     else:
         pipe.to(device)
-    return Pipeline(pipe, family, options.size_px or _native_px(pipe), options.multiple_px or _multiple_px(pipe), arguments)
+    native_px, multiple_px = options.size_px or _native_px(pipe), options.multiple_px or _multiple_px(pipe)
+    return Pipeline(pipe, family, native_px, multiple_px, arguments, options.batch)
 
 
 def _class_of(diffusers: Any, options: DiffusersOptions, source: dict[str, Any]) -> Any:
@@ -253,6 +273,8 @@ def _call_arguments(pipe: Any, options: DiffusersOptions) -> dict[str, Any]:
     if unknown := sorted(set(given) - set(accepted)):
         more = ", ".join(name for name in accepted if name not in {"self", *_OURS})
         raise ConfigError(f"{BACKEND}: {type(pipe).__name__} takes no {', '.join(unknown)}. It takes: {more}.")
+    if options.batch > 1 and "num_images_per_prompt" not in accepted:
+        raise ConfigError(f"{BACKEND}: {type(pipe).__name__} draws one picture at a time. Set option batch to 1.")
     return given
 
 

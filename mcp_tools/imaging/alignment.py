@@ -8,9 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb, luminance
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
+from anomalyagent.mcp_tools.imaging.framing import same_frame
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import scene_of
 
@@ -23,6 +24,9 @@ _LEAST_MOTION_PX = 0.1
 _ABOUT_AS_WELL = 1.15
 _LEAST_GAIN = 0.8  # of the disagreement may be left, else the picture was aligned already
 _REPLACED = 0.3  # sRGB 0..1: a change so strong leaves nothing of the photo's own detail
+_STANDS_OUT = 1.5  # JND: a part of the change that nowhere reaches this is noise
+_FLOOR_SIDE = 96
+_FLOOR_MOST = 4.0  # JND
 _MAX_SHIFT = 0.06  # of the longer side: editors do not move the picture further; more is a wrong match
 
 
@@ -30,11 +34,13 @@ def align_and_composite(normal: Photo, whole_frame_rgb: RGB) -> tuple[Photo, Mas
     """Put what a whole-frame editor changed visibly into `normal`.
 
     Args:
-        whole_frame_rgb: (h, w, 3) float32 0..1, of any size; it shows the same frame as `normal`.
+        whole_frame_rgb: (h, w, 3) float32 0..1, of any size; it shows the frame of `normal` (see `framing.py` for how far
+            it may differ).
     Returns:
         As `composite_visible`.
     """
     height, width = normal.shape
+    whole_frame_rgb = same_frame(normal.rgb, whole_frame_rgb)
     # The best that an editor of that size can return: what it lost by resampling is no change.
     shown = _resize(_resize(normal.rgb, *whole_frame_rgb.shape[:2]), height, width)
     edited = _resize(whole_frame_rgb, height, width)
@@ -67,10 +73,32 @@ def _drop_drift(normal: Photo, edited: RGB) -> RGB:
     smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), _DRIFT_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float32)
     calm = np.clip(normal.rgb + smooth, 0.0, 1.0)
     scene = scene_of(normal)
-    seen = (ciede2000(scene.lab, lab_from_rgb(calm)) >= 0.6 * scene.jnd).astype(np.uint8)
-    seen = cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    near = np.asarray(cv2.dilate(seen, np.ones((3, 3), np.uint8)), np.bool_)
+    strength = ciede2000(scene.lab, lab_from_rgb(calm)) / scene.jnd
+    floor = _noise_floor(strength)
+    seen = (strength >= np.maximum(0.6, 1.5 * floor)).astype(np.uint8)
+    seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    _, found = cv2.connectedComponents(seen, connectivity=8)
+    parts = np.asarray(found, np.int32)
+    stands_out = np.bincount(parts.ravel(), weights=(strength >= np.maximum(_STANDS_OUT, 4.0 * floor)).ravel()) > 0
+    stands_out[0] = False
+    near = np.asarray(cv2.dilate(stands_out[parts].astype(np.uint8), np.ones((3, 3), np.uint8)), np.bool_)
     return np.where(near[..., None], edited, normal.rgb)
+
+
+def _noise_floor(strength: Field) -> Field:
+    """How strongly an editor changed what it did not mean to change (JPEG blocks, noise of an autoencoder), at each place.
+
+    The local median; but no more than the calm quarter of the picture allows, so that a large defect is not taken for noise, and
+    no more than can just be seen: where everything differs clearly, it is another picture.
+    """
+    height, width = strength.shape
+    scale = min(1.0, _FLOOR_SIDE / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(cv2.resize(strength, size, interpolation=cv2.INTER_AREA), np.float32)
+    steps = np.rint(np.clip(small / _FLOOR_MOST, 0.0, 1.0) * 255.0).astype(np.uint8)
+    typical = cv2.medianBlur(steps, 2 * (min(size) // 6) + 1).astype(np.float32) * np.float32(_FLOOR_MOST / 255.0)
+    most = min(1.0, 4.0 * float(np.percentile(strength, 25.0)))
+    return np.minimum(np.asarray(cv2.resize(typical, (width, height), interpolation=cv2.INTER_LINEAR), np.float32), most)
 
 
 def _resize(rgb: RGB, height: int, width: int) -> RGB:

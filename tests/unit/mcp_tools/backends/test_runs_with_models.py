@@ -24,7 +24,8 @@ def synthesize(folder: Path, *sets: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_run_with_a_random_model_ends_with_rejections_that_are_told(models: Path, tmp_path: Path) -> None:
     model = f"tools.image_gen.options.model={models / 'pix2pix'}"
-    done = synthesize(tmp_path, "tools.image_gen.backend=diffusers", model, "tools.quality_eval.threshold=9.9")
+    any_picture = "tools.image_gen.options.most_changed=1"
+    done = synthesize(tmp_path, "tools.image_gen.backend=diffusers", model, any_picture, "tools.quality_eval.threshold=9.9")
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
