@@ -27,7 +27,7 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.approval import REJECTED, Approver, read_pause
 from anomalyagent.graph.nodes import Nodes, Services
-from anomalyagent.graph.state import GraphState
+from anomalyagent.graph.state import GraphState, spent
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 
 __all__ = ["Graph", "build_graph", "graph", "open_checkpoints", "open_graph", "run_trajectory", "thread_config"]
@@ -118,6 +118,8 @@ async def run_trajectory(
         values = cast("GraphState", saved.values)
         if values and _failed(values):
             await wired.checkpointer.adelete_thread(thread_id)
+            cost_usd, tokens = spent(values)
+            first = {**start, "earlier_cost_usd": cost_usd, "earlier_tokens": tokens}
         elif values and "outcome" in values:
             return values
         elif saved.next:

@@ -89,6 +89,7 @@ class Nodes:
             started_at=started_at.isoformat(timespec="milliseconds"),
             seconds=time.perf_counter() - clock,
             cost_usd=decision.cost_usd,
+            tokens=decision.tokens,
         ).model_dump(mode="json")
         return {"pending": turn} if reason is None and isinstance(decision.action, ToolCall) else {"turns": [turn]}
 
@@ -127,8 +128,11 @@ class Nodes:
                 text = describe_result(result, made, turn.action.arguments)
                 observation = Observation(text=text, structured=result.model_dump(mode="json"), images=made)
                 turn.cost_usd += result.cost_usd
+                turn.tokens += result.tokens
                 break
             except ToolCallError as error:
+                turn.cost_usd += error.cost_usd  # what failed may have been paid for
+                turn.tokens += error.tokens
                 if error.kind in ("crashed", "bad_result") and tries < MOST_TRIES:
                     continue
                 made = []
@@ -165,6 +169,7 @@ class Nodes:
             images=read_images(state),
             max_rounds=limits.rounds,
             turns_left=limits.turns - len(turns),
+            workspace=self._services.workspace,
         )
 
     def _limit_reached(self, turns: list[Turn]) -> str | None:
@@ -176,6 +181,9 @@ class Nodes:
         cost = sum(turn.cost_usd for turn in turns)
         if cost > limits.trajectory_cost_usd:
             return f"the cost limit of {limits.trajectory_cost_usd:g} USD was reached ({cost:.4f} USD spent)."
+        tokens = sum(turn.tokens for turn in turns)
+        if limits.trajectory_tokens is not None and tokens > limits.trajectory_tokens:
+            return f"the limit of {limits.trajectory_tokens} tokens was reached ({tokens} used)."
         failures = len(read_progress(turns).failed)
         if failures >= MOST_FAILURES:
             last = next(turn.observation.error for turn in reversed(turns) if turn.observation and turn.observation.error)

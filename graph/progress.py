@@ -6,6 +6,7 @@ Rules, policies, nodes and rewards all look at a conversation through this one r
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from anomalyagent.graph.trace import Answer, ImageEntry, Task, ToolCall, Turn
@@ -120,13 +121,17 @@ def _add_result(progress: Progress, call: ToolCall, result: dict[str, Any], imag
 
 @dataclass(frozen=True)
 class View:
-    """What a policy sees, and what a rule judges: the task, the conversation so far, the bounds."""
+    """What a policy sees, and what a rule judges: the task, the conversation so far, the bounds.
+
+    `workspace` is the folder that image references are relative to, for policies that look at the images.
+    """
 
     task: Task
     turns: Sequence[Turn]
     images: Sequence[ImageEntry]
     max_rounds: int
     turns_left: int = 1_000_000
+    workspace: Path = Path()
 
     @cached_property
     def progress(self) -> Progress:

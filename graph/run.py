@@ -226,6 +226,8 @@ class _Session:
         for kind, trajectory in failed:
             if self._ledger.types[kind].outcome(trajectory.task.index) == "failed":
                 self._tally.add(kind, trajectory)
+            else:
+                self._tally.set_aside(trajectory)
 
     async def _work(self) -> None:
         setup = WorkerSetup(
@@ -249,11 +251,17 @@ class _Session:
         stored = time.monotonic()
         try:
             while True:
-                while len(running) < maker.size and (slot := self._ledger.start_next()) is not None:
+                while len(running) < maker.size and not self._budget_spent and (slot := self._ledger.start_next()) is not None:
                     task = self._task(slot)
                     self._tell(TaskStarted(task.id, task.anomaly_type))
                     running[asyncio.create_task(maker.make(task))] = slot
                 if not running:
+                    if self._budget_spent and not all(tasks.complete for tasks in self._ledger.types):
+                        most = self._settings.limits.run_cost_usd
+                        raise RunError(
+                            f"the budget of this run is spent: {self._tally.cost_usd:.4f} of {most:g} USD. "
+                            "Raise limits.run_cost_usd and give the same command again to go on."
+                        )
                     return
                 done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for one in done:
@@ -265,6 +273,11 @@ class _Session:
             for one in running:
                 one.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    @property
+    def _budget_spent(self) -> bool:
+        most = self._settings.limits.run_cost_usd
+        return most is not None and self._tally.cost_usd >= most
 
     def _finish(self, slot: Slot, trajectory: Trajectory) -> None:
         tasks = self._ledger.types[slot.kind]
@@ -342,12 +355,15 @@ class _Session:
         write_report(self._run_dir, self._file, accepted, self._read)
 
 
+_OUTAGES = ("crashed:", "timeout:", "bad_result:", "outage:")
+
+
 def _is_outage(trajectory: Trajectory) -> bool:
     """Failed because something broke, not because the task was hard."""
     if trajectory.outcome != "failed":
         return False
     last = trajectory.turns[-1].observation if trajectory.turns else None
-    return not trajectory.turns or (last is not None and (last.error or "").startswith(("crashed:", "timeout:", "bad_result:")))
+    return not trajectory.turns or (last is not None and (last.error or "").startswith(_OUTAGES))
 
 
 def _silent(event: Event) -> None:

@@ -6,6 +6,7 @@ only the number of samples may grow, and settings in `FREE_SETTINGS`, which chan
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,7 +36,14 @@ __all__ = [
 
 RUN_FILE = "run.json"
 RUN_VERSION = 1
-FREE_SETTINGS = ("dataset.link_images", "knowledge.cache_dir", "limits.tool_timeout_s", "limits.trajectory_timeout_s")
+FREE_SETTINGS = (
+    "dataset.link_images",
+    "knowledge.cache_dir",
+    "limits.run_cost_usd",
+    "limits.tool_timeout_s",
+    "limits.trajectory_timeout_s",
+    "prices",
+)
 MOST_REASONS = 40
 MOST_DIFFERENCES = 12
 
@@ -77,6 +85,7 @@ class RunSummary(_Record):
     seconds_per_good: float | None = Field(description="Working seconds of all trajectories / accepted ones.")
     cost_per_good: float | None = Field(description="US dollars of all trajectories / accepted ones.")
     cost_usd: float
+    tokens: int = Field(default=0, description="Of hosted models, in and out.")
     wall_seconds: float = Field(description="From start to end of all sessions.")
     types: list[TypeSummary]
     skipped_normals: int
@@ -127,14 +136,27 @@ class Tally:
         self._rounds = [0] * len(plans)
         self._scores = [0.0] * len(plans)
         self._seconds = 0.0
-        self._cost_usd = 0.0
+        self._costs_usd: list[float] = []
+        self._tokens = 0
+        self._to_remake: dict[str, tuple[float, int]] = {}
+
+    def set_aside(self, trajectory: Trajectory) -> None:
+        """A failed trajectory that is to be made anew: what it cost counts until the new one, which takes it over, is there."""
+        self._to_remake[trajectory.id] = trajectory.cost_usd, trajectory.tokens
+
+    @property
+    def cost_usd(self) -> float:
+        """Spent so far."""
+        return math.fsum([*self._costs_usd, *(cost for cost, _ in self._to_remake.values())])
 
     def add(self, kind: int, trajectory: Trajectory) -> None:
         """Count a finished trajectory of type number `kind`."""
         one = self._types[kind]
         self._rounds[kind] += trajectory.rounds
         self._seconds += trajectory.seconds
-        self._cost_usd += trajectory.cost_usd
+        self._to_remake.pop(trajectory.id, None)
+        self._costs_usd.append(trajectory.cost_usd)
+        self._tokens += trajectory.tokens
         if trajectory.outcome == "accepted":
             one.accepted += 1
             self._scores[kind] += trajectory.score or 0.0
@@ -177,8 +199,9 @@ class Tally:
             "failed": failed,
             "rounds_mean": sum(self._rounds) / finished if finished else None,
             "seconds_per_good": self._seconds / accepted if accepted else None,
-            "cost_per_good": self._cost_usd / accepted if accepted else None,
-            "cost_usd": self._cost_usd,
+            "cost_per_good": self.cost_usd / accepted if accepted else None,
+            "cost_usd": self.cost_usd,
+            "tokens": self._tokens + sum(tokens for _, tokens in self._to_remake.values()),
         }
 
 
@@ -212,7 +235,11 @@ def read_run_file(run_dir: Path) -> RunFile | None:
 
 def decisive_settings(settings: Settings) -> dict[str, Any]:
     """The settings that shape the result, flat: `limits.rounds` -> 3."""
-    return {key: value for key, value in _flat(settings.model_dump(mode="json")).items() if key not in FREE_SETTINGS}
+    return {key: value for key, value in _flat(settings.model_dump(mode="json")).items() if not _is_free(key)}
+
+
+def _is_free(key: str) -> bool:
+    return any(key == free or key.startswith(f"{free}.") for free in FREE_SETTINGS)
 
 
 def digest_of(value: Any) -> str:

@@ -4,6 +4,7 @@
 `pending` are dumps of the records in `graph.trace`; nodes validate them where they use them.
 """
 
+import math
 import operator
 from typing import Annotated, Any, TypedDict
 
@@ -23,6 +24,7 @@ class GraphState(TypedDict, total=False):
         stop: why the trajectory ends here without an answer (a limit was reached, the policy failed); None otherwise.
         outcome, reason: set by `finish`.
         edits: Edits that a person made; a node's value is appended.
+        earlier_cost_usd, earlier_tokens: spent on this task in an earlier session that came to nothing.
     """
 
     task: dict[str, Any]
@@ -33,6 +35,8 @@ class GraphState(TypedDict, total=False):
     outcome: Outcome
     reason: str
     edits: Annotated[list[dict[str, Any]], operator.add]
+    earlier_cost_usd: float
+    earlier_tokens: int
 
 
 def initial_state(task: Task, normal_sha256: str) -> GraphState:
@@ -50,6 +54,13 @@ def initial_state(task: Task, normal_sha256: str) -> GraphState:
 def read_turns(state: GraphState) -> list[Turn]:
     """The finished turns as records."""
     return [Turn.model_validate(turn) for turn in state.get("turns", [])]
+
+
+def spent(state: GraphState) -> tuple[float, int]:
+    """US dollars and tokens of all turns, and of earlier sessions."""
+    turns = state.get("turns", [])
+    cost_usd = math.fsum([*(turn["cost_usd"] for turn in turns), state.get("earlier_cost_usd", 0.0)])
+    return cost_usd, sum(turn["tokens"] for turn in turns) + state.get("earlier_tokens", 0)
 
 
 def read_edits(state: GraphState) -> list[Edit]:

@@ -113,7 +113,8 @@ class Turn(_Record):
     observation: Observation | None = None
     started_at: str = Field(description="UTC, ISO 8601.")
     seconds: float
-    cost_usd: float = 0.0
+    cost_usd: float = Field(default=0.0, description="Of the policy and of the tool, failed calls included.")
+    tokens: int = Field(default=0, description="Of hosted models, likewise.")
     retries: int = 0
 
 
@@ -147,7 +148,8 @@ class Trajectory(_Record):
     score: float | None = None
     rounds: int = Field(description="Number of image_gen results.")
     seconds: float
-    cost_usd: float
+    cost_usd: float = Field(description="Of all turns, and of earlier sessions in which this task came to nothing.")
+    tokens: int = Field(default=0, description="Of hosted models, likewise.")
     config_sha256: str
     versions: dict[str, str] = Field(description="anomalyagent, python and the libraries that shape the result.")
     parent_id: str | None = Field(default=None, description="Trajectory this one was forked from.")

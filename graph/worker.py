@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, RunError
 from anomalyagent.graph.progress import read_progress
-from anomalyagent.graph.state import GraphState, initial_state, read_edits, read_images, read_turns
+from anomalyagent.graph.state import GraphState, initial_state, read_edits, read_images, read_turns, spent
 from anomalyagent.graph.trace import Task, Trajectory, write_trajectory
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def summarize_state(state: GraphState, setup: WorkerSetup, made_with: dict[str, 
     """The Trajectory of a final state. `seconds`: of this session; turns of earlier sessions count with their own time."""
     task = Task.model_validate(state.get("task"))
     turns = read_turns(state)
+    cost_usd, tokens = spent(state)
     progress = read_progress(turns)
     outcome = state.get("outcome", "failed")
     answer = progress.answer
@@ -157,7 +158,8 @@ def summarize_state(state: GraphState, setup: WorkerSetup, made_with: dict[str, 
         score=evaluation.score if evaluation else None,
         rounds=len(progress.rounds),
         seconds=max(seconds, sum(turn.seconds for turn in turns)),
-        cost_usd=sum(turn.cost_usd for turn in turns),
+        cost_usd=cost_usd,
+        tokens=tokens,
         config_sha256=setup.config_sha256,
         versions=made_with,
         edits=read_edits(state),

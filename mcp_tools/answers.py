@@ -8,7 +8,7 @@ from mcp.server.mcpserver import Image
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import Field
 
-from anomalyagent.errors import ToolInputError
+from anomalyagent.errors import BackendError, RemoteOutageError, ToolInputError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.contracts import ToolResult
 from anomalyagent.mcp_tools.workspace import Workspace, uri_of
@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # loaded with the first image
     from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = [
+    "META_COST",
+    "META_OUTAGE",
+    "META_TOKENS",
     "AnomalyRef",
     "AnomalyType",
     "ImageRef",
@@ -26,11 +29,15 @@ __all__ = [
     "Preview",
     "Seed",
     "answer",
+    "failed_answer",
     "preview_of",
     "read_pair",
     "spec_text",
 ]
 
+META_COST = "anomalyagent/cost_usd"
+META_TOKENS = "anomalyagent/tokens"
+META_OUTAGE = "anomalyagent/outage"
 PREVIEW_SIDE_PX = 768
 PREVIEW_BYTES = 200_000
 
@@ -59,6 +66,14 @@ def answer(
     # Without what is unset: the listed schema says `string`, not `string or null`, because hosts read that better.
     fields = {name: value for name, value in result.model_dump(mode="json").items() if value is not None}
     return CallToolResult(content=content, structured_content=fields)
+
+
+def failed_answer(error: BackendError) -> CallToolResult:
+    """The answer for a call that failed after money was spent, or for want of a remote service: the rest is in its metadata."""
+    told = {META_COST: error.cost_usd, META_TOKENS: error.tokens, META_OUTAGE: isinstance(error, RemoteOutageError)}
+    return CallToolResult.model_validate(
+        {"content": [TextContent(type="text", text=str(error))], "isError": True, "_meta": told}
+    )
 
 
 def spec_text(spec: DefectSpec) -> str:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import ConfigError, ToolCallError
+from anomalyagent.mcp_tools.answers import META_COST, META_OUTAGE, META_TOKENS
 from anomalyagent.mcp_tools.connection import Connection, InProcess, OverHttp, OverStdio, Place
 from anomalyagent.mcp_tools.contracts import (
     RESULT_TYPES,
@@ -143,7 +144,13 @@ class ToolClient:
 def _checked(tool: ToolName, answer: CallToolResult) -> ToolResult:
     if answer.is_error:
         text = "\n".join(block.text for block in answer.content if isinstance(block, TextContent))
-        raise ToolCallError(text or f"{tool} failed and gave no reason.", kind="refused")
+        told: Mapping[str, Any] = answer.meta or {}
+        raise ToolCallError(
+            text or f"{tool} failed and gave no reason.",
+            kind="outage" if told.get(META_OUTAGE) is True else "refused",
+            cost_usd=_amount(told.get(META_COST)),
+            tokens=int(_amount(told.get(META_TOKENS))),
+        )
     kind = RESULT_TYPES[tool]
     data: Any = answer.structured_content
     try:
@@ -158,3 +165,8 @@ def _checked(tool: ToolName, answer: CallToolResult) -> ToolResult:
             f"{tool} answered outside its contract ({error.error_count()} problems): {where}: {first['msg']}.",
             kind="bad_result",
         ) from error
+
+
+def _amount(told: object) -> float:
+    """What another server says was spent: a number from 0 on, or nothing."""
+    return float(told) if isinstance(told, (int, float)) and 0 <= told < 1e9 else 0.0

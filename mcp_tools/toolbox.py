@@ -22,8 +22,9 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import ConfigDict, ValidationError
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import AnomalyAgentError
+from anomalyagent.errors import AnomalyAgentError, BackendError, RemoteOutageError
 from anomalyagent.mcp_tools import registry
+from anomalyagent.mcp_tools.answers import failed_answer
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.listing import listed_input, listed_output
 from anomalyagent.mcp_tools.workspace import Workspace
@@ -77,6 +78,8 @@ class ContractTool(Tool):
             return await super().run(arguments, context, convert_result)
         except ToolError as error:
             cause = error.__cause__
+            if isinstance(cause, BackendError) and (cause.cost_usd or cause.tokens or isinstance(cause, RemoteOutageError)):
+                return failed_answer(cause)
             if isinstance(cause, AnomalyAgentError):
                 raise ToolError(str(cause)) from cause
             if isinstance(error, UnexpectedToolError):

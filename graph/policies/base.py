@@ -16,11 +16,12 @@ __all__ = ["Decision", "Policy"]
 
 @dataclass(frozen=True)
 class Decision:
-    """The agent's half of a turn: what it thinks, what it does, and what deciding cost in US dollars."""
+    """The agent's half of a turn: what it thinks, what it does, and what deciding cost in US dollars and tokens."""
 
     thought: str
     action: Action
     cost_usd: float = 0.0
+    tokens: int = 0
 
 
 class Policy(Protocol):

@@ -17,7 +17,6 @@ from anomalyagent.mcp_tools.backends.options import missing_modules, read_option
 from anomalyagent.mcp_tools.backends.whole_frame import nearest_shape, spread
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.remote.costs import Usage
-from anomalyagent.mcp_tools.remote.failures import RefusedError
 from anomalyagent.mcp_tools.remote.pictures import png_of
 
 if TYPE_CHECKING:
@@ -134,16 +133,12 @@ def _safety(wanted: str) -> Any:
 
 
 def _read(response: Any) -> Answer:
-    """The last picture of a GenerateContentResponse that is no thought.
-
-    Raises:
-        RefusedError: it was blocked.
-    """
+    """The last picture of a GenerateContentResponse that is no thought."""
     usage = _usage(response)
     feedback = getattr(response, "prompt_feedback", None)
     if feedback is not None and feedback.block_reason is not None:
         said = f"the prompt was blocked ({_name(feedback.block_reason)}) {feedback.block_reason_message or ''}"
-        raise RefusedError(said.strip())
+        return Answer(None, said.strip(), usage, refused=True)
     candidates: Any = response.candidates or []
     words: list[str] = []
     picture: bytes | None = None
@@ -159,7 +154,7 @@ def _read(response: Any) -> Answer:
     reason = _name(candidates[0].finish_reason) if candidates else "no candidate"
     said = " ".join(" ".join(words).split())[:200]
     if candidates and reason not in _LATER:
-        raise RefusedError(f"no picture, {reason} {candidates[0].finish_message or said}".strip())
+        return Answer(None, f"no picture, {reason} {candidates[0].finish_message or said}".strip(), usage, refused=True)
     return Answer(None, f"an answer without a picture, {reason}{f': {said}' if said else ''}", usage)
 
 

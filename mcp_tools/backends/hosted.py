@@ -15,7 +15,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.decoding import decode_image
 from anomalyagent.mcp_tools.imaging.photo import MAX_PIXELS, Photo, photo_from_array
 from anomalyagent.mcp_tools.remote.costs import Usage, cost_of, find_price
-from anomalyagent.mcp_tools.remote.failures import BrokenAnswerError, Remote
+from anomalyagent.mcp_tools.remote.failures import BrokenAnswerError, RefusedError, Remote
 from anomalyagent.mcp_tools.remote.options import RemoteOptions, read_key, refuse_secrets
 
 __all__ = ["Answer", "EditorOptions", "HostedEditor", "check_words"]
@@ -56,11 +56,12 @@ def check_words(template: str) -> str:
 
 
 class Answer(NamedTuple):
-    """A service's answer: the encoded picture, or why there is none; and what it used."""
+    """A service's answer: the encoded picture, or why there is none (`refused`: it will not make it); and what it used."""
 
     picture: bytes | None
     problem: str
     usage: Usage
+    refused: bool = False
 
 
 class HostedEditor:
@@ -99,6 +100,8 @@ class HostedEditor:
             nonlocal used
             answer = request()
             used += answer.usage  # an answer that is of no use is paid for too
+            if answer.refused:
+                raise RefusedError(answer.problem)
             if answer.picture is None:
                 raise BrokenAnswerError(answer.problem)
             return _decoded(answer.picture)

@@ -24,7 +24,7 @@ __all__ = ["EDIT_INSTRUCTION", "Canvas", "nearest_shape", "spread", "take_edit"]
 MOST_CHANGED = 0.8
 """Of the pixels: an editor that changed more than this did not edit the photo but made another one."""
 MUCH_CHANGED, LEAST_AGREEMENT = 0.2, 0.3
-"""Of the pixels, and of structure (see `framing.agreement`): so much new and so little left of the old is another picture too."""
+"""Of the pixels, and of structure (see `framing.agreement`): so much new, so little left of the old is another picture too."""
 MOST_STRETCH = 0.03
 EDIT_INSTRUCTION = (
     "Edit this photo of an industrial part. {prompt} Change nothing else: keep the camera, framing, part, background, light "

@@ -88,8 +88,8 @@ def _drop_drift(normal: Photo, edited: RGB) -> RGB:
 def _noise_floor(strength: Field) -> Field:
     """How strongly an editor changed what it did not mean to change (JPEG blocks, noise of an autoencoder), at each place.
 
-    The local median; but no more than the calm quarter of the picture allows, so that a large defect is not taken for noise, and
-    no more than can just be seen: where everything differs clearly, it is another picture.
+    The local median; but no more than the calm quarter of the picture allows, so that a large defect is not taken for noise,
+    and no more than can just be seen: where everything differs clearly, it is another picture.
     """
     height, width = strength.shape
     scale = min(1.0, _FLOOR_SIDE / max(height, width))

@@ -59,7 +59,7 @@ class Service:
     """Answers with the entries of a script, the last one for ever: `with Service([...]) as service: service.url`."""
 
     def __init__(self, script: Sequence[Script]) -> None:
-        self.script = list(script)
+        self.script: Sequence[Script] = script
         self.asked: list[Asked] = []
         self._lock = threading.Lock()
         service = self
