@@ -8,10 +8,12 @@ The graph is flat: time travel into subgraphs of LangGraph still has open bugs. 
 begins (durability "sync"), so a killed run goes on at the call that it was in.
 """
 
+import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Required, TypedDict, cast
 
 import aiosqlite
 from filelock import AsyncFileLock
@@ -27,7 +29,9 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.approval import REJECTED, Approver, read_pause
 from anomalyagent.graph.nodes import Nodes, Services
-from anomalyagent.graph.state import GraphState, spent
+from anomalyagent.graph.policies.base import Policy
+from anomalyagent.graph.state import GraphState, initial_state, spent
+from anomalyagent.graph.trace import Task
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 
 __all__ = ["Graph", "build_graph", "graph", "open_checkpoints", "open_graph", "run_trajectory", "thread_config"]
@@ -40,17 +44,22 @@ Graph = CompiledStateGraph[GraphState, None, GraphState, GraphState]
 
 def build_graph(services: Services, checkpointer: BaseCheckpointSaver[str] | None = None) -> Graph:
     """Wire the graph."""
-    nodes = Nodes(services)
-    wiring: StateGraph[GraphState, None, GraphState, GraphState] = StateGraph(GraphState)
+    wiring = _wire(Nodes(services), GraphState)
+    wiring.add_edge(START, "agent")
+    return wiring.compile(checkpointer=checkpointer, name="anomalyagent")
+
+
+def _wire(nodes: Nodes, takes: type[Any]) -> StateGraph[GraphState, None, Any, GraphState]:
+    """Everything but the start."""
+    wiring: StateGraph[GraphState, None, Any, GraphState] = StateGraph(GraphState, input_schema=takes)
     wiring.add_node("agent", nodes.agent)
     wiring.add_node("finish", nodes.finish)
     for name in TOOL_NAMES:
         wiring.add_node(name, nodes.call_tool)
         wiring.add_edge(name, "agent")
-    wiring.add_edge(START, "agent")
     wiring.add_conditional_edges("agent", nodes.route, ["agent", "finish", *TOOL_NAMES])
     wiring.add_edge("finish", END)
-    return wiring.compile(checkpointer=checkpointer, name="anomalyagent")
+    return wiring
 
 
 @asynccontextmanager
@@ -141,18 +150,49 @@ def _failed(state: GraphState) -> bool:
     return state.get("outcome") == "failed" or any(not error.startswith(REJECTED) for error in errors)
 
 
+class SynthesisRequest(TypedDict, total=False):
+    """What a client of `langgraph dev` sends to make one sample.
+
+    Attributes:
+        normal_image: reference of a photo of a good part in the workspace.
+        item_name, anomaly_type: in words. seed: 0 when left out.
+    """
+
+    normal_image: Required[str]
+    item_name: Required[str]
+    anomaly_type: Required[str]
+    seed: int
+
+
 @asynccontextmanager
 async def graph(config: RunnableConfig | None = None) -> AsyncGenerator[CompiledStateGraph[Any, Any, Any, Any]]:
-    """The graph for `langgraph dev`, which brings its own checkpoints: `"path": "./graph/build.py:graph"`.
+    """The graph for `langgraph dev`, which brings its own checkpoints; see langgraph.json and docs/traces.md.
 
-    Settings come from the environment; the workspace is `configurable.workspace`, else the working folder.
+    Its input is a SynthesisRequest. Settings come from the environment. `configurable.workspace` is the folder that the photo
+    lies in, else the working folder; `configurable.approve` names tools before whose calls to pause.
     """
     from anomalyagent.configs.loading import load_settings
     from anomalyagent.graph.policies import make_policy
     from anomalyagent.mcp_tools.client import ToolClient
+    from anomalyagent.mcp_tools.workspace import Workspace
 
-    settings = load_settings()
-    chosen = ((config or {}).get("configurable") or {}).get("workspace")
-    workspace = Path(chosen or ".")
+    chosen = ((config or {}).get("configurable") or {}).get("workspace") or "."
+
+    def prepare() -> tuple[Settings, Workspace, Policy]:  # reads files, which a server does not like in its loop
+        settings = load_settings()
+        return settings, Workspace(Path(chosen), settings.limits), make_policy(settings.policy)
+
+    settings, workspace, policy = await asyncio.to_thread(prepare)
+
+    async def start(state: SynthesisRequest) -> GraphState:
+        normal = await asyncio.to_thread(lambda: workspace.path_of(state["normal_image"]).read_bytes())
+        digest = hashlib.sha256(normal).hexdigest()
+        told = {"id": "synthesize", "index": 0, "seed": 0, "normal_sha256": digest, **state}
+        return initial_state(Task.model_validate(told), digest)
+
     async with ToolClient(settings, workspace) as tools:
-        yield build_graph(Services(make_policy(settings.policy), tools, settings.limits, workspace))
+        wiring = _wire(Nodes(Services(policy, tools, settings.limits, workspace.root)), SynthesisRequest)
+        wiring.add_node("start", start)
+        wiring.add_edge(START, "start")
+        wiring.add_edge("start", "agent")
+        yield wiring.compile(name="anomalyagent")
