@@ -38,7 +38,7 @@ __all__ = [
     "words_changed",
 ]
 
-_UNTOLD = frozenset({"cost_usd", "ref", "image", "mask"})
+_UNTOLD = frozenset({"cost_usd", "tokens", "ref", "image", "mask"})
 """Keys of results that differ without meaning anything; images are compared by their content."""
 
 MOST_COMPARED = 40_000

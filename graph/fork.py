@@ -386,7 +386,7 @@ def _begin(parent: Trajectory, at: int, changes: Mapping[str, Any], settings: Se
     problem = check(View(parent.task, turns, images, settings.limits.rounds), action)
     if problem:
         raise ForkError(f"turn {at} cannot be so: {problem}")
-    fresh = {"legal": True, "seconds": 0.0, "cost_usd": 0.0, "retries": 0, "started_at": _clock()}
+    fresh = {"legal": True, "seconds": 0.0, "cost_usd": 0.0, "tokens": 0, "retries": 0, "started_at": _clock()}
     record = edited.turn.model_copy(update=fresh).model_dump(mode="json")
     update: GraphState = {"pending": record} if isinstance(action, ToolCall) else {"turns": [record]}
     return start._replace(edits=edited.edits, update=update)
