@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test node lint bench bench-kill bench-acceptance bench-forks bench-phoenix pictures clean
+.PHONY: help demo test node lint bench bench-kill bench-acceptance pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -20,8 +20,6 @@ help:
 	@echo "make bench     measured times and memory beside their budgets"
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
 	@echo "make bench-acceptance REAL=DIR ITEM=NAME   acceptance on real photos, and both promises checked"
-	@echo "make bench-forks    a fork from every checkpoint of 50 trajectories, each checked"
-	@echo "make bench-phoenix  traces load into Phoenix, which is installed into .venv-phoenix"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -64,13 +62,6 @@ bench-kill: $(VENV)/.all
 
 bench-acceptance: $(VENV)/.all
 	$(BIN)/python tests/bench/acceptance.py --real "$(REAL)" --item "$(ITEM)"
-
-bench-forks: $(VENV)/.all
-	$(BIN)/python tests/bench/forks.py
-
-bench-phoenix: $(VENV)/.all
-	test -x .venv-phoenix/bin/phoenix || ($(PYTHON) -m venv .venv-phoenix && .venv-phoenix/bin/python -m pip install -q arize-phoenix)
-	$(BIN)/python tests/bench/phoenix.py --phoenix .venv-phoenix/bin/phoenix
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

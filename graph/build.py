@@ -90,7 +90,7 @@ async def open_graph(settings: Settings, run_dir: Path, checkpoints: Path) -> As
     from anomalyagent.graph.policies import make_policy
     from anomalyagent.mcp_tools.client import ToolClient
 
-    policy = make_policy(settings.policy)
+    policy = make_policy(settings.policy, settings.prices)
     async with ToolClient(settings, run_dir) as tools, open_checkpoints(checkpoints) as store:
         yield build_graph(Services(policy, tools, settings.limits, run_dir), store)
 
@@ -180,7 +180,7 @@ async def graph(config: RunnableConfig | None = None) -> AsyncGenerator[Compiled
 
     def prepare() -> tuple[Settings, Workspace, Policy]:  # reads files, which a server does not like in its loop
         settings = load_settings()
-        return settings, Workspace(Path(chosen), settings.limits), make_policy(settings.policy)
+        return settings, Workspace(Path(chosen), settings.limits), make_policy(settings.policy, settings.prices)
 
     settings, workspace, policy = await asyncio.to_thread(prepare)
 

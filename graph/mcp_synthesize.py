@@ -123,7 +123,7 @@ class _Loop:
                 from anomalyagent.mcp_tools.client import ToolClient
 
                 settings, root = self._settings, self._workspace.root
-                policy = make_policy(settings.policy)
+                policy = make_policy(settings.policy, settings.prices)
                 tools = await self._stack.enter_async_context(ToolClient(settings, self._workspace))
                 self._graph = build_graph(Services(policy, tools, settings.limits, root))
             return self._graph

@@ -27,7 +27,7 @@ from anomalyagent.graph.trace import Action, Answer, ImageEntry, Malformed, Tool
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 
-__all__ = ["TOOLS", "Message", "Said", "converse", "read_turn", "render", "system_text", "tools_digest", "write_turn"]
+__all__ = ["ANSWER", "TOOLS", "Message", "Said", "converse", "read_turn", "render", "system_text", "tools_digest", "write_turn"]
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -92,16 +92,54 @@ TOOLS: tuple[dict[str, Any], ...] = tuple(_tool(name) for name in TOOL_NAMES)
 """The five tools as function schemas (JSON schema), as a chat API and the `tools` column of a data set want them."""
 
 
+_JOB = "You make realistic images of industrial defects, with their masks, by calling tools. "
+_ORDER = (
+    "Order: prompt_gen once; image_gen; quality_eval. If it passed: mask_gen, then the answer. If not: knowledge_retrieval "
+    "when the score is low or no hint helps, then image_gen again with a better prompt and spec. When the rounds are "
+    "spent: mask_gen on the best image and an answer with status failure. Images are given by their numbers."
+)
+
+
+ANSWER: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "answer",
+        "description": "End the episode. success: an image passed and has its mask. failure: rounds are spent, none passed.",
+        "parameters": {
+            "type": "object",
+            "properties": {
+                "status": {"type": "string", "enum": ["success", "failure"]},
+                "final_image_index": {
+                    "type": "integer",
+                    "description": "Number of the anomaly image that passed, or of the best one; left out when there is none.",
+                },
+                "mask_generated": {"type": "boolean", "description": "Whether that image has its mask."},
+                "synthesis_logic": {"type": "string", "description": "What was made and why it is good, one sentence."},
+            },
+            "required": ["status", "mask_generated", "synthesis_logic"],
+            "additionalProperties": False,
+        },
+    },
+}
+"""The end of an episode as one more function, for models that only call tools."""
+
+
 def tools_digest() -> str:
     """Fingerprint of the tools' schemas and of their wording: a model trained for other ones must not be used."""
     return hashlib.sha256(json.dumps([TOOLS, system_text()], sort_keys=True).encode()).hexdigest()[:16]
 
 
-def system_text() -> str:
-    """The system message for a model that has not learned the tools: its job, the tools, the format, the order."""
+def system_text(*, native: bool = False) -> str:
+    """The system message for a model that has not learned the tools: its job, the tools, the format, the order.
+
+    Args:
+        native: for a model that is given `TOOLS` and `ANSWER` apart and calls them; tools and format are left out.
+    """
+    if native:
+        return f"{_JOB}Think first, then call exactly one tool a turn; call answer to end.\n\n{_ORDER}"
     tools = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in TOOLS)
     return (
-        "You make realistic images of industrial defects, with their masks, by calling tools. "
+        f"{_JOB}"
         "Think first, then make exactly one call a turn, or give the answer.\n\n"
         f"Tools, one JSON schema a line:\n{tools}\n\n"
         "Every turn has this format and nothing else:\n"
@@ -111,9 +149,7 @@ def system_text() -> str:
         "<thinking>why</thinking>\n"
         '<answer>{"status": "success" or "failure", "final_image_index": number or null, "mask_generated": true or false, '
         '"synthesis_logic": "..."}</answer>\n\n'
-        "Order: prompt_gen once; image_gen; quality_eval. If it passed: mask_gen, then the answer. If not: knowledge_retrieval "
-        "when the score is low or no hint helps, then image_gen again with a better prompt and spec. When the rounds are "
-        "spent: mask_gen on the best image and an answer with status failure. Images are given by their numbers."
+        f"{_ORDER}"
     )
 
 

@@ -8,7 +8,7 @@ name the field and what is accepted; results by the models in `contracts`. Flat 
 from collections.abc import Mapping
 from typing import Any, cast
 
-__all__ = ["listed_input", "listed_output"]
+__all__ = ["flat", "listed_input", "listed_output"]
 
 Schema = dict[str, Any]
 
@@ -18,13 +18,13 @@ _FOR_RECORDS_ONLY = frozenset({"cost_usd", "knowledge_card", "notes", "tokens"})
 
 def listed_input(schema: Mapping[str, Any]) -> Schema:
     """A tool's arguments: names, types, bounds, choices, descriptions; of a nested model the optional fields in words."""
-    fields = {name: _in_words(_flat(field, schema)) for name, field in _fields(schema).items()}
+    fields = {name: _in_words(flat(field, schema)) for name, field in _fields(schema).items()}
     return {"type": "object", "properties": fields, "required": list(schema.get("required", []))}
 
 
 def listed_output(schema: Mapping[str, Any]) -> Schema:
     """A tool's result: names, types and choices; nested models as plain objects, bounds and descriptions left out."""
-    fields = {name: _outline(_flat(field, schema)) for name, field in _fields(schema).items() if name not in _FOR_RECORDS_ONLY}
+    fields = {name: _outline(flat(field, schema)) for name, field in _fields(schema).items() if name not in _FOR_RECORDS_ONLY}
     return {"type": "object", "properties": fields, "required": list(schema.get("required", []))}
 
 
@@ -32,26 +32,26 @@ def _fields(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return cast(Mapping[str, Any], schema.get("properties", {}))
 
 
-def _flat(node: Mapping[str, Any], root: Mapping[str, Any]) -> Schema:
+def flat(node: Mapping[str, Any], root: Mapping[str, Any]) -> Schema:
     """`node` with references followed, an optional value as the value, and a tuple as a list."""
     given = dict(node)
     if "$ref" in given:
         given = {**root["$defs"][str(given["$ref"]).rpartition("/")[2]], **given}
     if "anyOf" in given:
         kinds = [kind for kind in given["anyOf"] if kind.get("type") != "null"]
-        given = {**_flat(kinds[0], root), **given}
+        given = {**flat(kinds[0], root), **given}
     if "prefixItems" in given:
         given["items"] = given["prefixItems"][0]
-    flat = {key: given[key] for key in _LISTED if key in given}
-    if not flat.get("default"):  # null, 0, "" and false: what anybody expects of an argument that is not given
-        flat.pop("default", None)
-    if flat.get("minimum") == 0 and "maximum" not in flat:
-        del flat["minimum"]
-    if "properties" in flat:
-        flat["properties"] = {name: _flat(field, root) for name, field in flat["properties"].items()}
-    if "items" in flat:
-        flat["items"] = _flat(flat["items"], root)
-    return flat
+    found = {key: given[key] for key in _LISTED if key in given}
+    if not found.get("default"):  # null, 0, "" and false: what anybody expects of an argument that is not given
+        found.pop("default", None)
+    if found.get("minimum") == 0 and "maximum" not in found:
+        del found["minimum"]
+    if "properties" in found:
+        found["properties"] = {name: flat(field, root) for name, field in found["properties"].items()}
+    if "items" in found:
+        found["items"] = flat(found["items"], root)
+    return found
 
 
 def _in_words(field: Schema) -> Schema:

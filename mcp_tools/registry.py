@@ -4,10 +4,12 @@ Adding a backend is one file in `backends/` and one line here. Other packages jo
 `anomalyagent.backends`, entry name `<tool>.<id>`, value `module:Class`; a setting may also name `module:Class` itself.
 
 A backend class offers what `backends/base.py` asks for. Its constructor takes the options and, where it has parameters
-of these names, `knowledge` (KnowledgeSettings) and `prices` (of hosted models). A classmethod `missing()` may say, cheaply,
-which one line would make the backend usable; None when nothing is missing.
+of these names, `knowledge` (KnowledgeSettings), `prices` (of hosted models) and `make` (makes another backend of the same
+tool: name, options). A classmethod `missing()` may say, cheaply, which one line would make the backend usable; None when
+nothing is missing.
 """
 
+import functools
 import importlib
 import inspect
 from collections.abc import Mapping
@@ -44,14 +46,21 @@ class BackendEntry(NamedTuple):
 
 _HERE = "anomalyagent.mcp_tools.backends"
 BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
-    "prompt_gen": {"template": BackendEntry(f"{_HERE}.template:TemplatePromptGen", embedded=True)},
+    "prompt_gen": {
+        "template": BackendEntry(f"{_HERE}.template:TemplatePromptGen", embedded=True),
+        "chat": BackendEntry(f"{_HERE}.chat:ChatPromptGen", extra="chat"),
+    },
     "image_gen": {
         "procedural": BackendEntry(f"{_HERE}.procedural:ProceduralImageGen", embedded=True),
         "diffusers": BackendEntry(f"{_HERE}.diffusers:DiffusersImageGen", extra="diffusers"),
         "openai": BackendEntry(f"{_HERE}.openai:OpenAIImageGen", extra="api"),
         "gemini": BackendEntry(f"{_HERE}.gemini:GeminiImageGen", extra="api"),
     },
-    "quality_eval": {"features": BackendEntry(f"{_HERE}.features:FeatureJudge", embedded=True)},
+    "quality_eval": {
+        "features": BackendEntry(f"{_HERE}.features:FeatureJudge", embedded=True),
+        "vlm": BackendEntry(f"{_HERE}.vlm:ModelJudge", extra="chat"),
+        "ensemble": BackendEntry(f"{_HERE}.ensemble:EnsembleJudge"),
+    },
     "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaKnowledge", embedded=True)},
     "mask_gen": {
         "change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True),
@@ -89,14 +98,14 @@ def create_backend(tool: ToolName, settings: Settings) -> Any:
         BackendUnavailableError: it is unknown, or something that it needs is missing.
     """
     chosen = cast(ToolSettings, getattr(settings.tools, tool))
-    entry = _find(tool, chosen.backend)
-    kind = _load(tool, chosen.backend, entry)
-    return _made(kind, chosen.options, settings)
+    return _make(tool, settings, chosen.backend, chosen.options)
 
 
-def _made(kind: Any, options: Mapping[str, Any], settings: Settings) -> Any:
+def _make(tool: ToolName, settings: Settings, backend: str, options: Mapping[str, Any]) -> Any:
+    kind = _load(tool, backend, _find(tool, backend))
     accepted = inspect.signature(kind).parameters
-    given = {"knowledge": settings.knowledge, "prices": settings.prices}
+    make = functools.partial(_make, tool, settings)
+    given = {"knowledge": settings.knowledge, "prices": settings.prices, "make": make}
     return kind(options, **{name: value for name, value in given.items() if name in accepted})
 
 
