@@ -72,6 +72,7 @@ class _Section:
     summary: TypeSummary
     samples: list[_Sample]
     anchor: str
+    reason: str
 
 
 def write_report(run_dir: Path, run: RunFile, accepted: Sequence[Sequence[Slot]], read: Callable[[Slot], Trajectory]) -> None:
@@ -93,7 +94,7 @@ def write_report(run_dir: Path, run: RunFile, accepted: Sequence[Sequence[Slot]]
     for kind, (summary, slots) in enumerate(zip(run.summary.types, accepted, strict=True)):
         shown = choose_shown([len(one) for one in accepted], most)[kind]
         samples = [_sample(run_dir, run, number, read(slots[number]), sources) for number in shown]
-        sections.append(_Section(summary, samples, f"type-{kind}"))
+        sections.append(_Section(summary, samples, f"type-{kind}", run.plans[kind].reason))
     template = resources.files("anomalyagent.graph").joinpath("report.html.j2").read_text("utf-8")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     html = environment.from_string(template).render(run=run, summary=run.summary, sections=sections)

@@ -1,11 +1,11 @@
 """What a run is asked for, and the folder it takes: checked before anything is made."""
 
 import shutil
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -17,12 +17,12 @@ from anomalyagent.graph.report import REPORT_FILE
 from anomalyagent.graph.runfile import RUN_FILE
 from anomalyagent.graph.tasks import TypePlan
 from anomalyagent.graph.worker import CHECKPOINTS
-from anomalyagent.knowledge.cards import load_cards, types_for_item
+from anomalyagent.knowledge.cards import load_cards
+from anomalyagent.knowledge.planning import Traits, allocate, plan_kinds
+from anomalyagent.mcp_tools.imaging.normal_set import measure_set
 
-__all__ = ["Request", "hold_run_folder", "plan_types"]
+__all__ = ["Plan", "Request", "hold_run_folder", "plan_types"]
 
-MOST_AUTO_TYPES = 8
-"""Types that `auto` chooses for an item that no card names."""
 MOST_NAME_CHARACTERS = 200
 """Of an item and of an anomaly type, as the tools take them."""
 _OWN_FILES = (
@@ -47,8 +47,8 @@ class Request:
     Attributes:
         normals: folders or files of good parts, or MVTec categories (then `train/good` is used).
         item: what the photos show, in words.
-        anomaly_types: free texts, used verbatim; `auto`: those that the knowledge cards name for the item.
-        count: accepted samples of each type.
+        anomaly_types: free texts, used verbatim; `auto`: chosen, with their shares, from the knowledge cards and the photos.
+        count: accepted samples of each type; with `auto` their mean.
         out: the run folder; made if missing.
         jobs: processes.
         max_rounds: overrides `limits.rounds`.
@@ -69,8 +69,18 @@ class Request:
     command: list[str] = field(default_factory=list[str])
 
 
-def plan_types(request: Request, settings: Settings, tell: Callable[[Event], None]) -> list[TypePlan]:
+class Plan(NamedTuple):
+    """Types of a run, and with `auto` what the photos showed."""
+
+    types: list[TypePlan]
+    traits: Traits | None
+
+
+def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tell: Callable[[Event], None]) -> Plan:
     """Types of the run, each once, with their folders.
+
+    Args:
+        photos: all normal images; with `auto` some of them are looked at.
 
     Raises:
         RunError: no type, an empty text, or one that cannot be a folder.
@@ -78,12 +88,17 @@ def plan_types(request: Request, settings: Settings, tell: Callable[[Event], Non
     if not request.item.strip():
         raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
     if request.anomaly_types == "auto":
-        cards = types_for_item(load_cards(settings.knowledge.folders), request.item)
-        known = any(not card.is_general for card in cards)
-        types = [card.anomaly_type for card in (cards if known else cards[:MOST_AUTO_TYPES])]
-        tell(Note("info", f"anomaly types chosen for '{request.item}': {', '.join(types)}."))
+        traits = measure_set(photos)
+        kinds = plan_kinds(load_cards(settings.knowledge.folders), request.item, traits)
+        types, counts = [kind.anomaly_type for kind in kinds], allocate(kinds, request.count)
+        reasons = [kind.reason for kind in kinds]
+        shares = "; ".join(f"{kind.anomaly_type} {100 * kind.share:.0f} % ({kind.reason})" for kind in kinds)
+        tell(Note("info", f"anomaly types chosen for '{request.item}': {shares}."))
+        for name in traits.unusual if traits is not None else []:
+            tell(Note("warning", f"{name} is unlike the other photos: make sure that it shows a good part."))
     else:
-        types = list(dict.fromkeys(request.anomaly_types))
+        traits, types = None, list(dict.fromkeys(request.anomaly_types))
+        counts, reasons = [request.count] * len(types), [""] * len(types)
     if not types or any(not name.strip() for name in types):
         raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
     too_long = next((name for name in [request.item, *types] if len(name) > MOST_NAME_CHARACTERS), None)
@@ -91,7 +106,7 @@ def plan_types(request: Request, settings: Settings, tell: Callable[[Event], Non
         raise RunError(
             f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
         )
-    return [TypePlan(name, folder, request.count) for name, folder in zip(types, choose_folders(types), strict=True)]
+    return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
 
 
 @contextmanager

@@ -32,18 +32,19 @@ from anomalyagent.graph.inputs import Inputs, find_normals, hash_file, import_no
 from anomalyagent.graph.names import safe_name
 from anomalyagent.graph.pool import Maker, ProcessPool, SinglePool
 from anomalyagent.graph.report import REPORT_FILE, write_report
-from anomalyagent.graph.request import Request, hold_run_folder, plan_types
+from anomalyagent.graph.request import Plan, Request, hold_run_folder, plan_types
 from anomalyagent.graph.runfile import (
     RunFile,
     RunSummary,
     Tally,
     decisive_settings,
     digest_of,
+    digest_of_files,
     now,
     read_run_file,
     refuse_changes,
 )
-from anomalyagent.graph.tasks import Ledger, Slot, TypePlan, choose_normal, derive_seed
+from anomalyagent.graph.tasks import Ledger, Slot, choose_normal, derive_seed
 from anomalyagent.graph.trace import Task, Trajectory, read_trajectory
 from anomalyagent.graph.worker import WorkerSetup, trajectory_path, versions
 from anomalyagent.knowledge.cards import load_cards
@@ -83,11 +84,11 @@ def synthesize(
         raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
     if request.approve and (request.jobs > 1 or approver is None):
         raise RunError("a person can be asked by one process only. Use 1 job, at a terminal, to approve calls.")
-    plans = plan_types(request, settings, tell)
-    run_dir = request.out.expanduser().absolute()
     candidates = find_normals([Path(path).expanduser() for path in request.normals])
+    plan = plan_types(request, settings, [path for _, path in candidates], tell)
+    run_dir = request.out.expanduser().absolute()
     with hold_run_folder(run_dir):
-        session = _Session(request, settings, plans, run_dir, candidates, tell, approver)
+        session = _Session(request, settings, plan, run_dir, candidates, tell, approver)
         return session.run()
 
 
@@ -98,7 +99,7 @@ class _Session:
         self,
         request: Request,
         settings: Settings,
-        plans: list[TypePlan],
+        plan: Plan,
         run_dir: Path,
         candidates: list[tuple[str, Path]],
         tell: Callable[[Event], None],
@@ -106,20 +107,21 @@ class _Session:
     ) -> None:
         self._approver = approver
         self._clock = time.monotonic()
-        self._request, self._settings, self._plans, self._run_dir, self._tell = request, settings, plans, run_dir, tell
+        self._request, self._settings, self._plans, self._run_dir, self._tell = request, settings, plan.types, run_dir, tell
+        self._traits = plan.traits
         self._item_folder = safe_name(request.item)
         self._file = self._open_run(candidates)
         self._earlier_s = self._file.summary.wall_seconds if self._file.summary else 0.0
         self._normals = self._file.inputs.normals
         self._sources = {normal.ref: normal.source for normal in self._normals}
-        self._ledger = Ledger(plans, settings.limits.attempts_per_sample)
-        self._tally = Tally(plans)
+        self._ledger = Ledger(plan.types, settings.limits.attempts_per_sample)
+        self._tally = Tally(plan.types)
         self._outages = 0
         self._restore()
         self._writer = DatasetWriter(
             run_dir,
             self._item_folder,
-            plans,
+            plan.types,
             self._ledger,
             self._read,
             self._sources,
@@ -160,6 +162,9 @@ class _Session:
             "normals": hashes,
             "cards": cards,
         }
+        files = digest_of_files(self._settings)
+        if files:
+            identity["files"] = files
         file = RunFile(
             run_id=digest_of(identity)[:16],
             command=self._request.command,
@@ -169,9 +174,11 @@ class _Session:
             seed=self._settings.seed,
             item=self._request.item,
             plans=self._plans,
+            traits=self._traits,
             settings=self._settings,
             config_sha256=digest_of(decisive_settings(self._settings)),
             cards_sha256=cards,
+            files_sha256=files,
             inputs=old.inputs if old else Inputs(normals=[], skipped=[]),
         )
         if old is not None:

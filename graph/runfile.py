@@ -21,6 +21,7 @@ from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.inputs import Inputs
 from anomalyagent.graph.tasks import TypePlan
 from anomalyagent.graph.trace import Trajectory
+from anomalyagent.knowledge.planning import Traits
 
 __all__ = [
     "RUN_FILE",
@@ -30,6 +31,7 @@ __all__ = [
     "TypeSummary",
     "decisive_settings",
     "digest_of",
+    "digest_of_files",
     "read_run_file",
     "refuse_changes",
 ]
@@ -110,10 +112,14 @@ class RunFile(_Record):
     seed: int
     item: str
     plans: list[TypePlan]
+    traits: Traits | None = Field(default=None, description="What the photos showed when `auto` chose the types.")
     settings: Settings
     config_sha256: str
     cards_sha256: str
     inputs: Inputs
+    files_sha256: dict[str, str] = Field(
+        default_factory=dict[str, str], description="Files that settings name (zone mask, real defects), by their setting."
+    )
     summary: RunSummary | None = None
 
     def write(self, run_dir: Path) -> None:
@@ -242,6 +248,32 @@ def _is_free(key: str) -> bool:
     return any(key == free or key.startswith(f"{free}.") for free in FREE_SETTINGS)
 
 
+def digest_of_files(settings: Settings) -> dict[str, str]:
+    """SHA-256 of the files that the tools' options `zone_mask` and `reference` name: setting -> digest.
+
+    Raises:
+        RunError: one cannot be read.
+    """
+    found: dict[str, str] = {}
+    for tool, options in (("image_gen", settings.tools.image_gen.options), ("prompt_gen", settings.tools.prompt_gen.options)):
+        for option in ("zone_mask", "reference"):
+            if not options.get(option):
+                continue
+            path = Path(str(options[option]))
+            files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+            digest = hashlib.sha256()
+            for file in files:
+                digest.update(f"{file.relative_to(path)}\0".encode("utf-8", "surrogatepass"))
+                try:
+                    digest.update(hashlib.sha256(file.read_bytes()).digest())
+                except OSError as error:
+                    raise RunError(
+                        f"cannot read {file}: {error.strerror or error}. Check the path and its permissions."
+                    ) from error
+            found[f"tools.{tool}.options.{option}"] = digest.hexdigest()
+    return found
+
+
 def digest_of(value: Any) -> str:
     """SHA-256 of plain data."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
@@ -273,6 +305,11 @@ def refuse_changes(old: RunFile, new: RunFile, inputs: Mapping[str, str], run_di
                 found.append(
                     f"samples of {before.anomaly_type!r}: {before.count} then, {after.count} now (the number may only grow)"
                 )
+    found += [
+        f"the files of {key} were changed"
+        for key in sorted(old.files_sha256 | new.files_sha256)
+        if old.files_sha256.get(key) != new.files_sha256.get(key) and then.get(key) == today.get(key)
+    ]
     if old.cards_sha256 != new.cards_sha256:
         found.append("the knowledge cards were changed")
     before = old.inputs.identity()

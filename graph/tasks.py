@@ -20,11 +20,12 @@ __all__ = ["Ledger", "Slot", "TypeLedger", "TypePlan", "choose_normal", "derive_
 
 @dataclass(frozen=True)
 class TypePlan:
-    """An anomaly type of a run: verbatim name, folder name, samples wanted."""
+    """An anomaly type of a run: verbatim name, folder name, samples wanted, and why `auto` chose it."""
 
     anomaly_type: str
     folder: str
     count: int
+    reason: str = ""
 
 
 @dataclass(frozen=True)

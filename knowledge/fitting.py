@@ -33,7 +33,7 @@ _NOT_KIND = frozenset(
 )
 """Words of a term that do not say what kind of defect it is: a "black spot" is not like a "black dot"."""
 
-_OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap"})
+_OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "transplant"})
 """Their colour is the photo's own."""
 
 _LAB_PER_JND = 2.0

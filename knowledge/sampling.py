@@ -16,7 +16,7 @@ from anomalyagent.knowledge.words.terms import TYPICAL
 __all__ = ["clamp_to_priors", "sample_spec", "sample_typical"]
 
 _LIMITS: Final = {"area_fraction": (1e-5, 0.7), "elongation": (1.0, 200.0), "severity": (0.5, 60.0), "count": (1.0, 16.0)}
-_COLORED_BY_GEOMETRY: Final[frozenset[Mechanism]] = frozenset({"dent", "bend", "missing", "swap"})
+_COLORED_BY_GEOMETRY: Final[frozenset[Mechanism]] = frozenset({"dent", "bend", "missing", "swap", "transplant"})
 """Their tone comes from shading or from the photo itself: a contrast prior alone sets no colour."""
 
 _ZONE_DECAY: Final = 0.6

@@ -32,6 +32,7 @@ Mechanism = Literal[
     "missing",
     "swap",
     "print",
+    "transplant",
 ]
 """How a defect comes about. Each has one renderer of the same name in `mcp_tools/procedural/mechanisms/`."""
 

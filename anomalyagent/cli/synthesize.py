@@ -13,6 +13,7 @@ from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption
 from anomalyagent.cli.trace.options import ApproveOption
 
 if TYPE_CHECKING:
+    from anomalyagent.configs.schema import Settings
     from anomalyagent.graph.events import Progress
     from anomalyagent.graph.runfile import RunSummary
 
@@ -34,6 +35,17 @@ def command(
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, settings and photos: same bytes.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Local processes.")] = 1,
     max_rounds: Annotated[int | None, typer.Option(min=1, max=20, help="Most attempts at one sample (limits.rounds).")] = None,
+    zone_mask: Annotated[
+        Path | None,
+        typer.Option(help="Image of the photos' shape: defects only where it is white, never where it is black."),
+    ] = None,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of real defects with masks (MVTec layout, or x.png with x_mask.png): some are transplanted, "
+            "the others draw sizes and strengths from them."
+        ),
+    ] = None,
     keep_rejected: Annotated[bool, typer.Option(help="Also keep the best image of each rejected task, in rejected/.")] = False,
     approve: ApproveOption = None,
     config: ConfigOption = None,
@@ -54,6 +66,7 @@ def command(
     if "auto" in anomaly_type and len(anomaly_type) > 1:
         raise typer.BadParameter("'auto' chooses the types; do not name others beside it.", param_hint="--anomaly-type")
     settings = load_settings(config, [*(sets or ()), *([f"seed={seed}"] if seed is not None else [])])
+    settings = _with_files(settings, zone_mask, reference)
     for tool in TOOL_NAMES:
         if getattr(settings.tools, tool).server is None:
             create_backend(tool, settings)  # a missing one is told before anything is made
@@ -80,6 +93,17 @@ def command(
         raise typer.Exit(130)
     if summary.status != "complete":
         raise typer.Exit(1)
+
+
+def _with_files(settings: "Settings", zone_mask: Path | None, reference: Path | None) -> "Settings":
+    """The settings with the files as options of the backends that use them."""
+    tree = settings.model_dump()
+    if zone_mask is not None:
+        tree["tools"]["image_gen"]["options"]["zone_mask"] = str(zone_mask.expanduser().absolute())
+    if reference is not None:
+        for tool in ("prompt_gen", "image_gen"):
+            tree["tools"][tool]["options"]["reference"] = str(reference.expanduser().absolute())
+    return type(settings).model_validate(tree)
 
 
 @contextmanager

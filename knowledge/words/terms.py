@@ -51,6 +51,7 @@ TYPICAL: dict[Mechanism, Typical] = {
     "missing": Typical(0.03, 1.5, 18.0),
     "swap": Typical(0.06, 1.3, 16.0),
     "print": Typical(0.015, 2.5, 10.0),
+    "transplant": Typical(0.03, 1.6, 10.0),
 }
 
 TERMS: dict[Mechanism, tuple[str, ...]] = {
@@ -170,6 +171,10 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "smudged print", "double print", "ghost print", "blurred print", "faded print", "missing print", "print shift",
         "registration error", "misregistration", "misregister", "off register", "silkscreen", "silk screen", "typo",
         "date code", "expiry date", "embossing", "pad printing", "illegible", "legend",
+    ),
+    "transplant": (
+        "transplant", "transplanted patch", "foreign texture", "misplaced texture", "wrong texture", "texture patch",
+        "patch of misplaced texture", "patch of foreign texture", "texture anomaly", "irregular texture",
     ),
 }  # fmt: skip
 """Words and phrases that name a defect by themselves."""

@@ -31,6 +31,7 @@ _NOUNS: Final[dict[Mechanism, tuple[tuple[str, str], ...]]] = {
     "missing": (("missing part", "missing parts"), ("missing element", "missing elements")),
     "swap": (("misplaced element", "misplaced elements"), ("swapped element", "swapped elements")),
     "print": (("misprint", "misprints"), ("faulty imprint", "faulty imprints")),
+    "transplant": (("transplanted patch", "transplanted patches"), ("patch of foreign texture", "patches of foreign texture")),
 }
 
 _MEETS: Final[dict[Mechanism, tuple[str, ...]]] = {
@@ -93,6 +94,10 @@ _MEETS: Final[dict[Mechanism, tuple[str, ...]]] = {
     "print": (
         "The ink keeps its normal tone, with blurred or doubled contours",
         "It is of the same ink as the sound artwork, blurred and out of register",
+    ),
+    "transplant": (
+        "Its tone meets the surroundings seamlessly, but its structure does not go on from them",
+        "It blends into the surroundings, and only its structure tells that it does not belong there",
     ),
 }
 

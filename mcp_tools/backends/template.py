@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from anomalyagent.knowledge.words import mechanism_of, render_prompt
 from anomalyagent.mcp_tools.contracts import PromptResult
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
+if TYPE_CHECKING:
+    from anomalyagent.mcp_tools.procedural.references import Donor
+
 __all__ = ["TemplatePromptGen"]
 
 _DRAW_CARD = 11
@@ -25,14 +29,17 @@ _DRAW_CARD = 11
 class TemplatePromptGen:
     """Writes the first editing prompt of a task: another seed is another defect, the same seed is the same text.
 
-    It takes no options.
+    Option `reference`: folder of real defects with masks; sizes, shapes and strengths of the types that it holds are drawn
+    from theirs instead of the cards'.
     """
 
     name = "template"
 
     def __init__(self, options: Mapping[str, Any], knowledge: KnowledgeSettings) -> None:
-        if options:
-            raise ConfigError(f"unknown option {min(options)!r} of prompt_gen backend 'template'; it takes none.")
+        for key in options:
+            if key != "reference":
+                raise ConfigError(f"unknown option {key!r} of prompt_gen backend 'template'; known: reference.")
+        self._reference = Path(options["reference"]) if options.get("reference") else None
         self._folders = tuple(knowledge.folders)
         self._chosen: dict[tuple[str, str], Choice] = {}
 
@@ -40,6 +47,14 @@ class TemplatePromptGen:
     def from_settings(cls, settings: Settings) -> "TemplatePromptGen":
         """The backend with the knowledge folders of the settings."""
         return cls(settings.tools.prompt_gen.options, settings.knowledge)
+
+    @cached_property
+    def _donors(self) -> "list[Donor]":
+        if self._reference is None:
+            return []
+        from anomalyagent.mcp_tools.procedural.references import load_references  # loads the arrays
+
+        return load_references(self._reference)
 
     @cached_property
     def _cards(self) -> list[Card]:
@@ -53,7 +68,7 @@ class TemplatePromptGen:
         """
         key = (item_name, anomaly_type)
         if key not in self._chosen:
-            self._chosen[key] = choose_cards(self._cards, item_name, anomaly_type)
+            self._chosen[key] = self._with_references(choose_cards(self._cards, item_name, anomaly_type), anomaly_type)
         cards, has_own_name = self._chosen[key]
         if not cards:
             spec = sample_typical(mechanism_of(anomaly_type, item_name).mechanism, seed)
@@ -66,6 +81,27 @@ class TemplatePromptGen:
         if not has_own_name:
             spec = adapt_spec(spec, anomaly_type, card.variants)
         return self._result(spec, item_name, anomaly_type, card.id)
+
+    def _with_references(self, choice: Choice, anomaly_type: str) -> Choice:
+        """The cards with the ranges that the user's real defects of this type span."""
+        if not self._donors:
+            return choice
+        from anomalyagent.mcp_tools.procedural.references import of_type, priors_of
+
+        donors = of_type(self._donors, anomaly_type)
+        if not donors:
+            return choice
+        cards = [
+            card.model_copy(
+                update={
+                    "variants": tuple(
+                        variant.model_copy(update={"priors": priors_of(donors, variant.priors)}) for variant in card.variants
+                    )
+                }
+            )
+            for card in choice.cards
+        ]
+        return Choice(cards, choice.has_own_name)
 
     def _result(self, spec: DefectSpec, item_name: str, anomaly_type: str, card_id: str | None) -> PromptResult:
         prompt = render_prompt(spec, item_name, anomaly_type)

@@ -1,5 +1,6 @@
 """A Scene: what can be measured on one normal photo without any weights. Values are computed on first use and kept."""
 
+import hashlib
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -23,14 +24,23 @@ _BYTES_PER_PIXEL = 60  # of a Scene with everything measured, photo included
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """Measurements of a normal photo."""
+    """Measurements of a normal photo.
+
+    `legal`: (H, W) bool, where a defect may be; unset: all over the object.
+    """
 
     photo: Photo
+    legal: Mask | None = None
 
     @cached_property
     def foreground(self) -> Mask:
         """(H, W) bool, the object; all true when the photo is a surface that fills the frame."""
         return find_foreground(self.photo.rgb)
+
+    @cached_property
+    def allowed(self) -> Mask:
+        """(H, W) bool, the part of the object where a defect may be; may be empty."""
+        return self.foreground if self.legal is None else self.foreground & self.legal
 
     @cached_property
     def fills_frame(self) -> bool:
@@ -109,13 +119,13 @@ class Scene:
         return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1].astype(np.float32)
 
     def zone_mask(self, zone: Zone) -> Mask:
-        """(H, W) bool: the part of the foreground that `zone` names; never empty.
+        """(H, W) bool: the part of the foreground that `zone` names, where it is legal; empty only when nothing is legal.
 
         `edge` is a band along the outline (along the frame for a surface), as wide as 12 % of the half width of the object;
         `interior` is the rest. `center` is the middle third of the bounding box in both directions, the sides are its thirds.
         """
-        part = self._zone(zone)
-        return part if part.any() else self.foreground
+        part = self._zone(zone) & self.allowed
+        return part if part.any() else self.allowed
 
     def _zone(self, zone: Zone) -> Mask:
         if zone == "any":
@@ -142,15 +152,16 @@ _scenes: OrderedDict[str, Scene] = OrderedDict()
 _scenes_lock = threading.Lock()
 
 
-def scene_of(photo: Photo) -> Scene:
+def scene_of(photo: Photo, legal: Mask | None = None) -> Scene:
     """The Scene of a photo; the last few are kept, bounded by memory, so that several tools measure a photo only once."""
+    key = photo.sha256 if legal is None else f"{photo.sha256}-{hashlib.sha256(np.packbits(legal).data).hexdigest()}"
     with _scenes_lock:
-        scene = _scenes.get(photo.sha256)
+        scene = _scenes.get(key)
         if scene is not None:
-            _scenes.move_to_end(photo.sha256)
+            _scenes.move_to_end(key)
             return scene
-        scene = Scene(photo)
-        _scenes[photo.sha256] = scene
+        scene = Scene(photo, legal)
+        _scenes[key] = scene
         used = sum(kept.photo.rgb.shape[0] * kept.photo.rgb.shape[1] * _BYTES_PER_PIXEL for kept in _scenes.values())
         while used > _CACHE_BYTES and len(_scenes) > 1:
             _, dropped = _scenes.popitem(last=False)

@@ -24,7 +24,7 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, place_on_target, window_around
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
-__all__ = ["Rendered", "render_defect"]
+__all__ = ["MechanismModule", "Rendered", "render_defect"]
 
 _PLACES = 10
 _RESIZES = 3
@@ -46,7 +46,7 @@ class Rendered(NamedTuple):
     spec: DefectSpec
 
 
-class _MechanismModule(Protocol):
+class MechanismModule(Protocol):
     """What `edit.py` asks of a mechanism; `suitability` and `targets` are optional."""
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None: ...
@@ -66,8 +66,11 @@ class _Drawn:
         return abs(float(np.log(max(self.visible_px, 1) / self.site.area_px)))
 
 
-def render_defect(scene: Scene, spec: DefectSpec) -> Rendered:
+def render_defect(scene: Scene, spec: DefectSpec, mechanism: MechanismModule | None = None) -> Rendered:
     """Draw a defect into the photo of `scene`.
+
+    Args:
+        mechanism: draws it instead of the renderer that `spec.mechanism` names.
 
     Returns:
         The photo (identical outside the mask), the mask, and the spec with centre and orientation of the first instance and
@@ -75,10 +78,16 @@ def render_defect(scene: Scene, spec: DefectSpec) -> Rendered:
     Raises:
         BackendError: nothing visible could be drawn anywhere that the spec allows.
     """
-    mechanism = _mechanism(spec.mechanism)
+    mechanism = mechanism or _mechanism(spec.mechanism)
+    if not scene.allowed.any():
+        raise BackendError("the legal zone and the object do not meet in this photo. Check the zone mask, or leave it out.")
     for boost in _BOOSTS:
         raised = spec.model_copy(update={"severity": min(spec.severity * boost, _MAX_SEVERITY)})
         canvas, sites = _draw_all(scene, raised, mechanism)
+        if scene.legal is not None:  # an illegal zone stays as it is, to the bit
+            canvas = np.where(scene.legal[..., None], canvas, scene.photo.rgb)
+        if not sites:
+            continue
         photo, mask = composite_visible(scene.photo, canvas)
         if mask.any():
             return Rendered(photo, mask, _as_drawn(scene, spec, sites[0], mask))
@@ -88,7 +97,7 @@ def render_defect(scene: Scene, spec: DefectSpec) -> Rendered:
     )
 
 
-def _draw_all(scene: Scene, spec: DefectSpec, mechanism: _MechanismModule) -> tuple[RGB, list[Site]]:
+def _draw_all(scene: Scene, spec: DefectSpec, mechanism: MechanismModule) -> tuple[RGB, list[Site]]:
     """All instances on a copy of the photo, and where they are."""
     canvas = scene.photo.rgb.copy()
     sites: list[Site] = []
@@ -106,9 +115,9 @@ def _draw_all(scene: Scene, spec: DefectSpec, mechanism: _MechanismModule) -> tu
     return canvas, sites
 
 
-def _mechanism(name: Mechanism) -> _MechanismModule:
+def _mechanism(name: Mechanism) -> MechanismModule:
     try:
-        return cast(_MechanismModule, import_module(f"anomalyagent.mcp_tools.procedural.mechanisms.{name}"))
+        return cast(MechanismModule, import_module(f"anomalyagent.mcp_tools.procedural.mechanisms.{name}"))
     except ModuleNotFoundError as error:
         raise BackendError(f"mechanism '{name}' has no renderer: {error}. Use another mechanism.") from error
 
@@ -123,7 +132,7 @@ def _areas(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> list[flo
 def _draw_instance(
     scene: Scene,
     spec: DefectSpec,
-    mechanism: _MechanismModule,
+    mechanism: MechanismModule,
     canvas: RGB,
     area_px: float,
     taken: list[Site],
@@ -150,7 +159,7 @@ def _draw_instance(
 
 
 def _fit_size(
-    site: Site, spec: DefectSpec, mechanism: _MechanismModule, canvas: RGB, seeds: list[int], *, reverse: bool
+    site: Site, spec: DefectSpec, mechanism: MechanismModule, canvas: RGB, seeds: list[int], *, reverse: bool
 ) -> _Drawn | None:
     """Draw at one place, again with another size as long as the visible area is far from the wanted one."""
     wanted, best = site.area_px, None

@@ -120,13 +120,13 @@ def _centers(taken: Sequence[Site]) -> list[tuple[float, float]]:
 
 
 def _snap(scene: Scene, center: tuple[float, float]) -> tuple[float, float]:
-    """Pixel of a relative centre, moved to the nearest pixel of the object when it lies beside it."""
+    """Pixel of a relative centre, moved to the nearest legal pixel of the object when it lies beside it."""
     x0, y0, x1, y1 = scene.box_xyxy
     x, y = x0 + center[0] * (x1 - 1 - x0), y0 + center[1] * (y1 - 1 - y0)
-    foreground = scene.foreground
-    if foreground[round(y), round(x)]:
+    allowed = scene.allowed
+    if allowed[round(y), round(x)]:
         return x, y
-    ys, xs = np.nonzero(foreground[y0:y1, x0:x1])
+    ys, xs = np.nonzero(allowed[y0:y1, x0:x1])
     nearest = int(((xs + x0 - x) ** 2 + (ys + y0 - y) ** 2).argmin())
     return float(xs[nearest] + x0), float(ys[nearest] + y0)
 
@@ -139,7 +139,7 @@ def _sample(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> tuple[f
         x, y = int(rng.integers(x0, x1)), int(rng.integers(y0, y1))
         if zone[y, x]:
             return float(x), float(y)
-    pixels = np.flatnonzero(zone if zone.any() else scene.foreground)
+    pixels = np.flatnonzero(zone)
     y, x = divmod(int(pixels[int(rng.integers(len(pixels)))]), zone.shape[1])
     return float(x), float(y)
 
@@ -161,8 +161,8 @@ def _direction(scene: Scene, spec: DefectSpec, center_xy: tuple[float, float], r
 
 
 def _fit(scene: Scene, center_xy: tuple[float, float], extent: Extent, angle_rad: float) -> float:
-    """Share of the shape's footprint that lies on the object, 0..1."""
-    foreground = scene.foreground
+    """Share of the shape's footprint that lies on the legal part of the object, 0..1."""
+    foreground = scene.allowed
     height, width = foreground.shape
     along = np.array([0.0, 0.5, 0.5, -0.5, -0.5, 0.3, -0.3, 0.0, 0.0, 0.55, -0.55]) * extent.length_px
     across = np.array([0.0, 0.4, -0.4, 0.4, -0.4, 0.0, 0.0, 0.6, -0.6, 0.0, 0.0]) * extent.width_px

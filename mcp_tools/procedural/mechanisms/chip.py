@@ -1,11 +1,11 @@
 """A chip: a piece has broken out, at an edge or rim, or a shallow spall inside the surface.
 
 Physics: brittle material parts along conchoidal (shell-shaped) faces. The fracture is fresh: the texture, print and gloss
-of the old surface are gone, and a few facets with sharp ridges each reflect their own way: in glass and glaze splinters
-around the point of impact flash, most faces are dark and their ridges gleam; in stone, ferrite or plastic they are matt and
-granular, and inside a surface the outline of the spall is angular. Faint ripples run around
-the point of impact. The border is sharp, dark on one side and lit on the other. Where the piece went through the outline
-the background shows. Where the piece sat is found by `rims.py`.
+of the old surface are gone, and a few facets with sharp ridges each reflect their own way: in glass and glaze every face
+mirrors or refracts another part of the surroundings, a few splinters around the point of impact flash; in stone, ferrite or
+plastic they are matt and granular, and inside a surface the outline of the spall is angular. Faint ripples run around the
+point of impact. The border is sharp, dark on one side and lit on the other. Where the piece went through the outline the
+background shows. Where the piece sat is found by `rims.py`.
 """
 
 from collections.abc import Callable
@@ -27,12 +27,20 @@ from anomalyagent.mcp_tools.procedural.material import median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, facet_planes, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import (
+    Facets,
+    blob_distance,
+    facet_planes,
+    fractal_noise,
+    pixel_grid,
+    smooth_step,
+)
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 
 __all__ = ["render", "suitability"]
 
 _NOTCH_CHANCE = 0.6
+_FLASH_CHANCE = 0.9
 _MIN_AREA_PX = 14.0
 
 
@@ -129,10 +137,11 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     contrast = float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 26.0))
     gloss = _gloss_of(site.scene)
     glossy = rng.random() < gloss.chance
-    dark_glass = glossy and float(near.lab[0]) < 55.0
+    if glossy:  # many breaks of glass are of about the tone around them: what is missing there tells, and a few glints
+        contrast *= float(rng.choice([0.35, 0.6, 1.0]))
     spall = not glossy and seat.hollow is None and not seat.on_outline
     tilt = float(rng.uniform(0.25, 0.55)) if glossy or spall else float(rng.uniform(0.08, 0.28))
-    pieces = int(np.clip(3 + radius / 6, 3, 10)) if glossy else int(rng.integers(3 if spall else 1, 6))
+    pieces = int(rng.integers(2, int(np.clip(4 + radius / 8, 5, 11)))) if glossy else int(rng.integers(3 if spall else 1, 6))
     facets = facet_planes(site.window, seat.center_xy, radius, rng, count=pieces, slope=tilt, warp=0.2)
     x, y = pixel_grid(site.window)
     far = np.hypot(x - seat.impact_xy[0], y - seat.impact_xy[1]).astype(np.float32)
@@ -144,7 +153,9 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
         * np.sin(2.0 * np.pi * far / wave + 5.0 * bend)
         * smooth_step(0.8 + bend)
     )
-    grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
+    # glass breaks smooth as a mirror; hackles are where the crack ran fast, not everywhere
+    hackle = float(rng.choice([0.15, 0.4, 1.0], p=[0.5, 0.3, 0.2])) if glossy else 1.0
+    grain = hackle * fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
     relief = ripples + (0.12 if glossy else 0.05) * grain
     azimuth = site.scene.light[0]
     facing = -(facets.slope[:, 0] * np.cos(azimuth) + facets.slope[:, 1] * np.sin(azimuth))
@@ -154,16 +165,14 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
     slow = cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
-    fresh = float(rng.normal(-0.1, 0.3) if glossy else rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
+    fresh = float(rng.normal(0.05, 0.3) if glossy else rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
     if spec.color_shift is not None:
         lab[..., 1:] += np.array(spec.color_shift[1:], np.float32)
         fresh = float(spec.color_shift[0])
     fresh = max(fresh, -0.4 * float(near.lab[0]))
     tone = contrast * 1.2 * (light - 1.0)
-    if dark_glass:  # faces that do not mirror the light show the dark inside; their ridges gleam
-        gleam = smooth_step(fractal_noise(shape, max(0.4 * radius, 2.0), rng, octaves=2) + 0.2)
-        tone = np.where(tone > 0, 0.4 * tone, 0.9 * tone) + 0.7 * contrast * facets.border * gleam
-        fresh = min(fresh, 0.0) - 0.2 * contrast
+    if glossy:
+        lab, tone = _glassy(lab, tone, patch, facets, contrast, radius, rng)
     lab[..., 0] += fresh + tone + (0.09 if glossy else 0.05) * contrast * grain
     if spall:  # broken grains, each lit its own way
         crumbs = fractal_noise(shape, max(2.0, 0.1 * radius), rng, octaves=3, gain=0.9)
@@ -176,17 +185,52 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     lab[..., 0] += contrast * np.exp(-((distance / max(1.0, (0.16 if spall else 0.05) * radius)) ** 2)) * lit
     lab[..., 1:] *= float(rng.uniform(0.3, 0.9))
     flash = None
-    if glossy:
+    if glossy and rng.random() < _FLASH_CHANCE:
         flash = _flashes(site, seat, radius, grain, far / max(radius, 1.0), rng)[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
     lab = _subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
     if flash is not None:  # a mirror shows the lamp, however faint the break is otherwise
-        strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.3, 1.0))
-        highlight = np.array([float(rng.uniform(84.0, 98.0)), *(gloss.tint if not near.grey else (0.0, 0.0))], np.float32)
+        strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.45, 1.0))
+        warmth = float(rng.uniform(0.2, 1.2))
+        tint = (warmth * gloss.tint[0], warmth * gloss.tint[1]) if not near.grey else (0.0, 0.0)
+        highlight = np.array([float(rng.uniform(80.0, 99.0)), *tint], np.float32)
         lab += strength * flash * (highlight - lab)
     return rgb_of(lab)
+
+
+def _glassy(
+    lab: Lab, tone: Field, patch: Lab, facets: Facets, contrast: float, radius: float, rng: np.random.Generator
+) -> tuple[Lab, Field]:
+    """Colour and lightness of faces that are smooth as a mirror.
+
+    Each face shows another part of the surroundings, mirrored or refracted, and brightens towards one side, since it is
+    curved; some ridges gleam. The faces lie deeper or higher than the surface in focus: often they are blurred.
+    """
+    shape = tone.shape
+    count = len(facets.slope)
+    shifts = rng.normal(0.0, 0.6 * radius + 2.0, (count, 2)).astype(np.float32)
+    zoom = rng.uniform(0.6, 1.2, count).astype(np.float32) * rng.choice([-1.0, 1.0], count).astype(np.float32)
+    x, y = np.arange(shape[1], dtype=np.float32)[None, :], np.arange(shape[0], dtype=np.float32)[:, None]
+    middle_x, middle_y = 0.5 * shape[1], 0.5 * shape[0]
+    map_x = middle_x + shifts[facets.label, 0] + zoom[facets.label] * (x - middle_x)
+    map_y = middle_y + shifts[facets.label, 1] + zoom[facets.label] * (y - middle_y)
+    seen = cv2.remap(patch, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    soft = max(float(rng.choice([0.02, 0.08, 0.2])) * radius, 0.6)
+    seen = cv2.GaussianBlur(seen, (0, 0), soft, borderType=cv2.BORDER_REFLECT)
+    share = float(rng.choice([0.0, 0.35, 0.7], p=[0.3, 0.35, 0.35]))
+    lab = (lab + np.float32(share) * (seen - lab)).astype(np.float32)
+    lean = rng.normal(0.0, 0.8, (count, 2)).astype(np.float32)
+    ramp = (lean[facets.label, 0] * (x - middle_x) + lean[facets.label, 1] * (y - middle_y)) / np.float32(max(radius, 2.0))
+    cloud = fractal_noise(shape, max(0.8 * radius, 3.0), rng, octaves=2)
+    gleam = smooth_step(cloud + 0.2) * facets.border * float(rng.choice([0.0, 0.5, 0.9]))
+    tone = 0.45 * tone + contrast * (0.22 * ramp + 0.15 * cloud + 0.6 * gleam)
+    if rng.random() < 0.4:
+        sigma = max(float(rng.uniform(0.02, 0.1)) * radius, 0.7)
+        soft_tone = cv2.GaussianBlur(np.asarray(tone, np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+        tone = np.asarray(soft_tone, np.float32)
+    return lab, np.asarray(tone, np.float32)
 
 
 def _subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> Lab:
@@ -214,19 +258,20 @@ def _gloss_of(scene: Scene) -> _Gloss:
     median, bright = np.percentile(lab[:, 0], [50, 99.7])
     tint = lab[lab[:, 0] >= np.percentile(lab[:, 0], 99)].mean(0)
     # dark bodies with bright lights on them are polished; on light ones the lights stand out less
-    chance = float(np.clip((bright - median - 20.0) / 22.0, 0.0, 1.0)) * (0.08 if scene.fills_frame else 1.0)
+    polished = float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((75.0 - median) / 30.0, 0.15, 1.0))
+    chance = polished * (0.08 if scene.fills_frame else 1.0)
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
 
 
 def _flashes(site: Site, seat: Seat, radius: float, grain: Field, away: Field, rng: np.random.Generator) -> Field:
     """(h, w) 0..1 light that splinters and facets happen to mirror, most of it around the point of impact."""
     spread = float(rng.uniform(0.35, 0.8))
-    count = int(np.clip(4 + radius, 6, 28))
+    count = int(np.clip(6 + radius * float(rng.uniform(0.3, 1.0)), 8, 40))
     shards = facet_planes(site.window, seat.impact_xy, spread * radius, rng, count=count, warp=0.12)
-    facing = rng.random(count) ** 3
+    facing = rng.random(count) ** float(rng.choice([1.0, 2.0, 4.0]))
     facing[rng.integers(count, size=3)] = 1.0
     near = np.clip(1.4 - away / (1.2 * spread), 0.0, 1.0)
-    mirror = facing[shards.label] * near * (0.45 + 0.55 * smooth_step(0.7 + grain)) * (1.0 - 0.5 * shards.border)
+    mirror = facing[shards.label] * near * (0.6 + 0.5 * smooth_step(0.7 + grain)) * (1.0 - 0.5 * shards.border)
     splinters = 0.55 * smooth_step((grain - 1.2) / 0.8) * np.clip(1.5 - away, 0.12, 1.0)
     return np.clip(mirror + splinters, 0.0, 1.0).astype(np.float32)
 

@@ -4,7 +4,9 @@ shadow.
 Kinds: `powder` (many grains, few of them large), `chip` (a splinter of metal or plastic with flat facets), `glob` (glue,
 resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit with arms, crumb- or insect-like), `rag`
 (a torn or cut piece of fabric, paper or tape with its own weave), `strip` (a long piece that may reach in from outside),
-`filling` (cloudy matter that fills the cavity or field around the site up to its borders).
+`film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
+`haze` (a soft cloud without outline), `filling` (cloudy matter that fills the cavity or field around the site up to its
+borders, or up to a level). What lies deep in a cavity, or stands off the surface, is out of focus.
 """
 
 from dataclasses import replace
@@ -39,8 +41,14 @@ _MADE_OF = {
     "debris": ("insect", "soot", "cardboard", "rust", "dust", "rubber"),
     "rag": ("cardboard", "lint", "dust", "blue plastic", "rubber"),
     "strip": ("cardboard", "lint", "white plastic", "swarf", "rubber"),
+    "film": ("dust", "lint", "grease", "resin", "white plastic", "soot"),
+    "drop": ("dust", "resin", "grease", "white plastic", "rubber"),
+    "haze": ("dust", "lint", "soot", "resin"),
     "filling": ("dust", "resin", "cardboard", "grease"),
 }
+_TRANSLUCENT = frozenset({"film", "drop", "haze"})
+_OUT_OF_FOCUS = 0.3  # chance in a cavity
+_CLEAR = 10.0  # JND
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -49,17 +57,24 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     kind = _choose_kind(site, spec, cavity, rng)
     if kind == "filling" and cavity is not None:
         site = replace(site, window=cavity.window)
+    if kind == "haze":  # what is as soft as a reflection is only taken for a defect when it is clear
+        spec = spec.model_copy(update={"severity": max(spec.severity, _CLEAR)})
     near = measure_surroundings(site)
     matter, color = choose_matter(near, spec.severity, rng, _MADE_OF[kind], spec.color_shift)
     if kind == "filling" and cavity is not None:
         cover, tone = _filling(site, cavity, rng)
     else:
         cover, tone = _BODIES[kind](site, spec, matter, rng)
-        if cavity is not None and rng.random() < 0.5:  # it lies inside, behind the rim
+        if cavity is not None and rng.random() < 0.75:  # it lies inside, behind the rim
             cover = cover * _inside(site, cavity)
     tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
+    if cavity is not None and kind not in ("powder", "filling") and rng.random() < _OUT_OF_FOCUS:
+        sigma = float(rng.uniform(0.005, 0.025)) * float(np.sqrt(site.area_px)) + 0.5
+        cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
-    thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0}.get(kind, 0.12 * float(np.sqrt(site.area_px)))
+    thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0, "film": 0.0, "haze": 0.0}.get(
+        kind, 0.12 * float(np.sqrt(site.area_px))
+    )
     depth = float(rng.uniform(0.25, 0.5)) * min(spec.severity / 8.0, 1.0)
     shadow = cast_shadow(cover, site.scene.light, min(thick, 6.0), depth) if thick else None
     support = cover > 0.004
@@ -69,20 +84,24 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         paint=paint_of(np.clip(tone, -60.0, 60.0).astype(np.float32), color),
         opacity=cover,
         shadow=shadow,
-        strength_fixed=True,  # the colour is chosen for the severity: more opacity would only widen the outline
+        strength_fixed=kind
+        not in _TRANSLUCENT,  # the colour is chosen for the severity: more opacity would only widen the outline
     )
 
 
 def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.random.Generator) -> str:
     """Small areas are specks and splinters, large ones cloth, powder or a filled cavity: no insect is as large as the part."""
     area, share = site.area_px, site.area_px / site.scene.object_area_px
-    odds = {"powder": 0.8, "chip": 0.8, "glob": 0.7, "debris": 1.0, "rag": 0.0, "strip": 0.0}
+    odds = {"powder": 0.8, "chip": 0.8, "glob": 0.7, "debris": 1.0, "film": 0.4, "drop": 0.4 if spec.elongation < 2.0 else 0.0}
     if spec.elongation > 5.0:
-        odds = {"strip": 1.0, "chip": 0.3, "powder": 0.2}
+        odds = {"strip": 1.0, "chip": 0.3, "powder": 0.2, "film": 0.4}
     elif share > 0.03:
-        odds = {"powder": 0.4, "chip": 0.2, "glob": 0.3, "debris": 0.2, "rag": 1.5, "strip": 0.7}
+        odds = {"powder": 0.3, "chip": 0.2, "glob": 0.3, "debris": 0.3, "rag": 1.2, "strip": 0.5, "film": 1.5, "haze": 0.4}
+        odds["drop"] = 0.4 if spec.elongation < 2.0 else 0.0
     elif area > 250.0:
-        odds |= {"rag": 0.6, "strip": 0.5 if spec.elongation >= 2.0 else 0.0}
+        odds |= {"rag": 0.6, "strip": 0.5 if spec.elongation >= 2.0 else 0.0, "film": 1.0, "haze": 0.25}
+    if cavity is not None:  # in a hollow a soft cloud cannot be told from a reflection
+        odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
         odds["filling"] = 3.0
     weights = np.array(list(odds.values()))
@@ -233,8 +252,82 @@ def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generato
     return edge_cover(distance.astype(np.float32)), tone.astype(np.float32)
 
 
+def _film(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Thin layer through which the surface shows: its border is sharp where it ends and soft where it thins out."""
+    size = float(np.sqrt(site.area_px))
+    if rng.random() < 0.4:
+        distance = cut_outline(site, min(spec.elongation, 8.0), rng, corners=int(rng.integers(3, 8)), spread=0.35, convex=False)
+    else:
+        distance = blob_distance(
+            site.window,
+            site.center_xy,
+            site.area_px,
+            rng,
+            elongation=min(spec.elongation, 12.0),
+            angle_rad=site.angle_rad,
+            lobes=float(rng.uniform(0.1, 0.4)),
+            roughness=float(rng.uniform(0.0, 0.2)),
+        )
+    depth = max(float(distance.max()), 1.0)
+    turn = float(rng.uniform(0.0, 2.0 * np.pi))
+    x, y = pixel_grid(site.window)
+    ramp = ((x - site.center_xy[0]) * np.cos(turn) + (y - site.center_xy[1]) * np.sin(turn)) / max(size, 1.0)
+    softness = np.clip(float(rng.uniform(0.0, 0.25)) + float(rng.uniform(0.0, 0.6)) * ramp, 0.02, 0.5) * depth
+    speckle = fractal_noise(site.window.shape, max(float(rng.uniform(1.2, 0.12 * size + 1.5)), 1.2), rng, octaves=2, gain=0.8)
+    cloud = fractal_noise(site.window.shape, max(0.5 * size, 3.0), rng, octaves=2)
+    dense = float(rng.uniform(0.25, 0.8))
+    body = smooth_step(((distance + 0.5) / np.maximum(softness, 1.0)).astype(np.float32))
+    grainy = float(rng.choice([0.03, 0.12, 0.3]))
+    cover = body * np.clip(dense + grainy * speckle + 0.12 * cloud, 0.05, 0.97)
+    folds = 0.03 * size * cloud if rng.random() < 0.4 else 0.0 * cloud
+    tone = relief_tone(folds.astype(np.float32), matter, site, rng) + 14.0 * grainy * speckle
+    return cover.astype(np.float32), tone.astype(np.float32)
+
+
+def _drop(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Bead of liquid, bubble or disc: nearly round, a clear rim, light gathered in rings or in a spot."""
+    distance = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px,
+        rng,
+        elongation=min(spec.elongation, 1.4),
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.0, 0.08)),
+    )
+    radius = max(float(distance.max()), 1.0)
+    inner = np.clip(distance / radius, 0.0, 1.0)  # 0 at the rim, 1 in the middle
+    rim = np.exp(-((inner / float(rng.uniform(0.06, 0.25))) ** 2)) * float(rng.uniform(-12.0, 16.0))
+    waves = np.cos(2.0 * np.pi * float(rng.uniform(0.5, 3.0)) * inner + float(rng.uniform(0.0, 6.0))) * float(
+        rng.uniform(0.0, 9.0)
+    )
+    clear = float(rng.uniform(0.3, 0.95))
+    cover = np.clip(distance / max(float(rng.choice([1.0, 0.15 * radius])), 1.0) + 0.5, 0.0, 1.0) * clear
+    bead = dome(distance, float(rng.uniform(0.1, 0.6)))
+    return cover.astype(np.float32), (rim + waves + relief_tone(bead, matter, site, rng)).astype(np.float32)
+
+
+def _haze(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """A cloud that fades out on all sides: fine dust, fogging, something far out of focus."""
+    size = float(np.sqrt(site.area_px))
+    distance = blob_distance(
+        site.window,
+        site.center_xy,
+        1.3 * site.area_px,
+        rng,
+        elongation=min(spec.elongation, 6.0),
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.1, 0.35)),
+    )
+    depth = max(float(distance.max()), 1.0)
+    cloud = fractal_noise(site.window.shape, max(0.45 * size, 3.0), rng, octaves=3)
+    body = smooth_step((distance / depth / float(rng.uniform(0.5, 1.0))).astype(np.float32))
+    cover = body * np.clip(float(rng.uniform(0.3, 0.75)) + float(rng.uniform(0.05, 0.2)) * cloud, 0.0, 0.95)
+    return cover.astype(np.float32), (0.4 * matter.grain * cloud).astype(np.float32)
+
+
 def _filling(site: Site, cavity: Cavity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Cloudy matter up to the borders of the cavity: swirls and wisps, half transparent."""
+    """Cloudy matter up to the borders of the cavity, or up to a ragged level: swirls and wisps, half transparent."""
     inside = cv2.distanceTransform(cavity.mask.astype(np.uint8), cv2.DIST_L2, 3)
     size = float(np.sqrt(cavity.mask.sum()))
     shape = site.window.shape
@@ -246,8 +339,14 @@ def _filling(site: Site, cavity: Cavity, rng: np.random.Generator) -> tuple[Fiel
     )
     wisps = np.exp(-np.abs(swirl) * 3.0) * float(rng.uniform(0.0, 9.0))
     cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * np.clip(
-        float(rng.uniform(0.7, 0.9)) + float(rng.uniform(0.03, 0.2)) * swirl, 0.25, 1.0
+        float(rng.uniform(0.35, 0.9)) + float(rng.uniform(0.03, 0.2)) * swirl, 0.2, 1.0
     )
+    if rng.random() < 0.5:  # a rest of it: on one side of a wavy line
+        turn = float(rng.uniform(0.0, 2.0 * np.pi))
+        level = (bend_x - 0.5 * shape[1]) * np.cos(turn) + (bend_y - 0.5 * shape[0]) * np.sin(turn)
+        ragged = 0.05 * size * fractal_noise(shape, max(0.15 * size, 3.0), rng, octaves=3)
+        edge = max(float(rng.choice([0.01, 0.02, 0.06])) * size, 1.0)
+        cover = cover * np.clip((level + ragged + float(rng.uniform(-0.3, 0.3)) * size) / edge + 0.5, 0.0, 1.0)
     return cover.astype(np.float32), (float(rng.uniform(1.0, 4.5)) * swirl + wisps).astype(np.float32)
 
 
@@ -265,4 +364,14 @@ def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) ->
     return tone.astype(np.float32)
 
 
-_BODIES = {"powder": _powder, "chip": _chip, "glob": _glob, "debris": _debris, "rag": _rag, "strip": _strip}
+_BODIES = {
+    "powder": _powder,
+    "chip": _chip,
+    "glob": _glob,
+    "debris": _debris,
+    "rag": _rag,
+    "strip": _strip,
+    "film": _film,
+    "drop": _drop,
+    "haze": _haze,
+}

@@ -2,9 +2,11 @@
 
 Physics: an open gap swallows light, so its core is dark whatever the light; it is widest somewhere along the trunk and
 closes towards the tips, follows weak spots in sudden small turns, and forks at acute angles when stress was released in
-more than one direction. Its lips have settled at slightly different heights, so one edge catches light. Dirt and chipping
-soften the borders of old cracks.
+more than one direction. Most start where the load or a notch was: near an outline they run inwards from it. Its lips have
+settled at slightly different heights, so one edge catches light. Dirt and chipping soften the borders of old cracks.
 """
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,7 +16,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone
 from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
-from anomalyagent.mcp_tools.procedural.placement import extent_of
+from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.shapes import (
     Branch,
     branching_paths,
@@ -27,6 +29,7 @@ from anomalyagent.mcp_tools.procedural.shapes import (
 __all__ = ["render"]
 
 _KNOTS = 200
+_INWARDS = 0.8  # chance that a crack near an outline starts there
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -35,6 +38,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return None
     length, _ = extent_of(site.scene, site.area_px, max(spec.elongation, 25.0))
     slim = spec.elongation > 15.0
+    site = _from_outline(site, spec, 0.9 * length, rng)
     branches = int(rng.choice([0, 0, 0, 1, 2], p=[0.4, 0.2, 0.1, 0.2, 0.1]) if slim else rng.integers(1, 5))
     arms = branching_paths(
         site.center_xy,
@@ -66,6 +70,36 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         log_reflectance=(opening[..., None] * tone).astype(np.float32),
         roughness=0.3 * halo,
     )
+
+
+def _from_outline(site: Site, spec: DefectSpec, length_px: float, rng: np.random.Generator) -> Site:
+    """The site moved and turned so that the crack starts at the outline nearby and runs inwards; unchanged elsewhere.
+
+    Where the structure of the surface leads inwards the crack follows it. The outline of a surface is the frame.
+    """
+    depth = site.scene.depth_px
+    x, y = site.center_xy
+    row, column = min(round(y), depth.shape[0] - 1), min(round(x), depth.shape[1] - 1)
+    near = spec.zone == "edge" or depth[row, column] < 0.35 * length_px
+    if not near or spec.orientation_deg is not None or rng.random() > _INWARDS:
+        return site
+    patch = depth[max(row - 4, 0) : row + 5, max(column - 4, 0) : column + 5]
+    if min(patch.shape) < 3:
+        return site
+    inward_y, inward_x = (float(part.mean()) for part in np.gradient(patch))
+    if np.hypot(inward_x, inward_y) < 0.2:
+        return site
+    inwards = float(np.arctan2(inward_y, inward_x))
+    along, coherence = site.scene.orientation_at(x, y)
+    turn = (along - inwards + 0.5 * np.pi) % np.pi - 0.5 * np.pi  # of the structure's direction against the inward one
+    angle = inwards + (turn if abs(turn) < 0.9 and rng.random() < 0.3 + coherence else float(rng.normal(0.0, 0.3)))
+    root = np.array([x, y]) - float(depth[row, column]) * np.array([np.cos(inwards), np.sin(inwards)])
+    center = root + 0.5 * length_px * np.array([np.cos(angle), np.sin(angle)])
+    height, width = depth.shape
+    center_xy = float(np.clip(center[0], 0, width - 1)), float(np.clip(center[1], 0, height - 1))
+    extent = extent_of(site.scene, site.area_px, max(spec.elongation, 25.0))
+    window = window_around(site.scene, center_xy, extent, angle)
+    return replace(site, center_xy=center_xy, angle_rad=angle, window=window)
 
 
 def _width_for(arms: list[Branch], area_px: float) -> float:

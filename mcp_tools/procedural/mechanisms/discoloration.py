@@ -2,8 +2,9 @@
 
 The shift is a weight map (0..1, mostly soft) times a change in log reflectance. Kinds: `cloud` (soft patch), `streaks`
 (uneven coating, follows the local structure), `band` (a zone with one clear straight border: ground, coated or exposed
-differently, its texture stronger or weaker than elsewhere), `heat` (temper colours in rings, on neutral metal in colour
-photos).
+differently, its texture stronger or weaker than elsewhere), `patch` (an area with a clear outline that grinding, coating or
+pressing missed or did twice: its own tone and finish, the texture around it is gone or weak), `heat` (temper colours in
+rings, on neutral metal in colour photos).
 """
 
 import cv2
@@ -50,10 +51,16 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         fitted = fit_shift(near, spec.color_shift or _choose_shift(near, kind, rng), spec.severity, hue_limit=24.0)
         change = weight[..., None] * log_ratio(near.lab, fitted.shift, near.grey)
         fixed = fitted.at_limit
-    gain = (
-        float(rng.uniform(0.15, 0.7)) * (1.0 if rng.random() < 0.6 else -0.7) if kind == "band" else float(rng.normal(0, 0.1))
-    )
+    if kind == "band":
+        gain = float(rng.uniform(0.15, 0.7)) * (1.0 if rng.random() < 0.6 else -0.7)
+    elif kind == "patch":
+        gain = -float(rng.uniform(0.3, 0.9))
+    else:
+        gain = float(rng.normal(0.0, 0.1))
     change = change + (gain * weight * _log_texture(site))[..., None]
+    if kind == "patch":
+        mottle = fractal_noise(site.window.shape, max(float(rng.uniform(2.0, 0.3 * np.sqrt(site.area_px) + 3.0)), 2.0), rng)
+        change = change + (float(rng.uniform(0.0, 0.06)) * weight * mottle)[..., None]
     return Edit(window=site.window, support=weight > 0.01, log_reflectance=change.astype(np.float32), strength_fixed=fixed)
 
 
@@ -65,6 +72,8 @@ def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: fl
         "cloud": 1.0,
         "streaks": 0.3 + 0.9 * coherence,
         "band": (0.35 + 0.5 * coherence) * (1.0 if wide else 0.0),
+        # a plain shift of lightness with a sign is how cards describe zones of another finish
+        "patch": 2.5 if spec.color_shift is not None and max(map(abs, spec.color_shift[1:])) < 1.0 else 0.3,
         "heat": 0.5 if metal and spec.color_shift is None else 0.0,
     }
     weights = np.array(list(odds.values()))
@@ -78,7 +87,7 @@ def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Tr
     known = [(s[0], s[1] * a, s[1] * b + s[2]) for s in _COLORED] if colored else list(_NEUTRAL)
     known = [s for s in known if 8.0 < lightness + s[0] < 97.0 and not (lightness > 80.0 and s[0] > 5.0)]
     shift = np.array(known[int(rng.integers(len(known)))])
-    if kind == "band" or near.grey:
+    if kind in ("band", "patch") or near.grey:
         up = rng.random() < (0.65 if lightness < 55.0 else 0.25)
         shift[0] = float(rng.uniform(8.0, 20.0)) * (1.0 if up else -1.0)
         shift[1:] *= 0.3
@@ -93,6 +102,8 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
     if kind == "band":
         return _band(site, angle, rng)
     stretch = min(max(spec.elongation, 1.0), 20.0)
+    if kind == "patch":
+        return _patch(site, stretch, rng)
     inner = blob_distance(
         site.window,
         site.center_xy,
@@ -115,6 +126,24 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
     soft = float(rng.uniform(0.6, 1.2)) * depth
     body = smooth_step(((inner + 0.12 * depth * cloud) / soft).astype(np.float32))
     return body * np.clip(0.85 + 0.12 * cloud, 0.0, 1.2).astype(np.float32)
+
+
+def _patch(site: Site, stretch: float, rng: np.random.Generator) -> Field:
+    """An area with a clear, mostly smooth outline and an even inside, faintly darker or lighter towards its border."""
+    inner = blob_distance(
+        site.window,
+        site.center_xy,
+        site.area_px,
+        rng,
+        elongation=stretch,
+        angle_rad=site.angle_rad,
+        lobes=float(rng.uniform(0.05, 0.3)),
+        roughness=float(rng.choice([0.01, 0.04, 0.12])),
+    )
+    depth = max(float(inner.max()), 1.0)
+    edge = max(float(rng.choice([1.0, 0.04 * depth, 0.15 * depth])), 1.0)
+    rim = float(rng.normal(0.0, 0.12)) * np.exp(-((inner / max(0.12 * depth, 1.5)) ** 2))
+    return (np.clip(inner / edge + 0.5, 0.0, 1.0) * np.clip(1.0 + rim, 0.6, 1.3)).astype(np.float32)
 
 
 def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:

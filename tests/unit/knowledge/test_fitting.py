@@ -157,8 +157,8 @@ def test_words_of_another_mechanism_leave_the_form_that_the_card_knows(cards: li
 
 def test_cracks_of_magnetic_tiles_are_thin(cards: list[Card]) -> None:
     for spec in draw(cards, "magnetic_tile", "crack", 40):
-        assert math.sqrt(spec.area_fraction / spec.elongation) <= 0.0125
-        assert math.sqrt(spec.area_fraction * spec.elongation) >= 0.4
+        assert math.sqrt(spec.area_fraction / spec.elongation) <= 0.0175
+        assert math.sqrt(spec.area_fraction * spec.elongation) >= 0.28
 
 
 def test_the_material_that_an_items_words_name_wins_over_that_of_its_last_word(cards: list[Card]) -> None:

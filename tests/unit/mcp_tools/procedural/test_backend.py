@@ -1,10 +1,8 @@
 """The image_gen backend around the engine."""
 
 import numpy as np
-import pytest
 from helpers.photos import make_photo
 
-from anomalyagent.errors import ConfigError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
@@ -33,8 +31,3 @@ def test_an_area_that_could_not_be_met_is_told() -> None:
     spec = DefectSpec(mechanism="hole", area_fraction=1e-5, severity=12)
     edited = ProceduralImageGen().edit(PHOTO, "", spec, 0)
     assert any("visible area" in note for note in edited.notes)
-
-
-def test_options_are_refused() -> None:
-    with pytest.raises(ConfigError, match="takes none"):
-        ProceduralImageGen({"quality": 3})

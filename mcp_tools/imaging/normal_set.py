@@ -1,0 +1,180 @@
+"""The whole set of photos of good parts: what they have in common, how much each pixel varies, and which photo is unlike
+the others.
+
+Photos are compared on small copies, so that a set of thousands is measured in seconds; a fixed sample of it, evenly picked,
+stands for the rest.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.errors import ImageError
+from anomalyagent.knowledge.planning import Traits
+from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.foreground import find_foreground
+from anomalyagent.mcp_tools.imaging.photo import read_photo
+
+__all__ = ["SetModel", "measure_set", "model_set"]
+
+_MOST_PHOTOS = 24
+_SIDE_PX = 96
+_UNUSUAL = 6.0  # robust deviations
+
+
+class SetModel(NamedTuple):
+    """Statistics of a set on small copies of its photos.
+
+    Attributes:
+        median, spread: (96, 96, 3) CIELAB of each pixel over the set, and its robust standard deviation.
+        foreground: (96, 96) share of the photos that show the object there.
+        distance: of each photo to the median, in robust standard deviations, mean over its pixels.
+        names: the photos, in the order of `distance`.
+    """
+
+    median: Lab
+    spread: Lab
+    foreground: Field
+    distance: NDArray[np.float32]
+    names: list[str]
+
+
+def measure_set(paths: Sequence[Path]) -> Traits | None:
+    """Traits of the photos at `paths`; files that cannot be read are left out. None when none can be read."""
+    looked = _looked_at(paths)
+    return None if looked is None else _traits(_model(looked), looked)
+
+
+def model_set(paths: Sequence[Path]) -> SetModel | None:
+    """Per-pixel statistics of the photos at `paths`; None when none can be read."""
+    looked = _looked_at(paths)
+    return None if looked is None else _model(looked)
+
+
+class _Looked(NamedTuple):
+    names: list[str]
+    lab: NDArray[np.float32]  # (n, 96, 96, 3)
+    inside: NDArray[np.bool_]  # (n, 96, 96)
+    surface: list[bool]
+    detail: list["_Detail"]
+    grey: bool
+
+
+class _Detail(NamedTuple):
+    directional: float
+    regular: float
+    texture: float
+    gloss: float
+
+
+def _looked_at(paths: Sequence[Path]) -> _Looked | None:
+    chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _MOST_PHOTOS)).round().astype(int))]
+    names, labs, insides, surfaces, details, greys = list[str](), list[Lab](), list[Mask](), list[bool](), list[_Detail](), []
+    for path in chosen:
+        try:
+            photo = read_photo(path)
+        except ImageError:
+            continue  # the import of the run tells about it
+        side = max(photo.shape)
+        scale = min(1.0, 256.0 / side)
+        size = max(8, round(photo.shape[1] * scale)), max(8, round(photo.shape[0] * scale))
+        rgb = np.ascontiguousarray(cv2.resize(photo.rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+        foreground = find_foreground(rgb)
+        lab = lab_from_rgb(rgb)
+        names.append(path.name)
+        labs.append(_small(lab))
+        insides.append(_small(foreground.astype(np.float32)) > 0.5)
+        surfaces.append(bool(foreground.all()))
+        details.append(_detail(np.ascontiguousarray(lab[..., 0]), foreground))
+        greys.append(photo.is_grey)
+    if not names:
+        return None
+    return _Looked(names, np.stack(labs), np.stack(insides), surfaces, details, all(greys))
+
+
+def _small(field: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(field, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _detail(lightness: Field, inside: Mask) -> _Detail:
+    """Fine texture of one photo inside the object."""
+    fine = lightness - cv2.GaussianBlur(lightness, (0, 0), 3.0, borderType=cv2.BORDER_REFLECT)
+    deep = cv2.erode(inside.astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=1).astype(np.bool_)
+    deep = deep if np.count_nonzero(deep) > 200 else inside
+    dx = cv2.Sobel(fine, cv2.CV_32F, 1, 0)
+    dy = cv2.Sobel(fine, cv2.CV_32F, 0, 1)
+    xx, yy, xy = float((dx * dx)[deep].mean()), float((dy * dy)[deep].mean()), float((dx * dy)[deep].mean())
+    directional = float(np.hypot(xx - yy, 2.0 * xy)) / max(xx + yy, 1e-6)
+    median, bright = np.percentile(lightness[inside], [50, 99.7]) if inside.any() else (50.0, 50.0)
+    return _Detail(directional, _regularity(fine, inside), float(fine[deep].std()), float(bright - median))
+
+
+def _regularity(fine: Field, inside: Mask) -> float:
+    """Height of the second peak of the autocorrelation: near 1 for a mesh, near 0 for grain."""
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if rows.size < 32 or columns.size < 32:
+        return 0.0
+    patch = fine[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = patch.shape
+    y0, x0 = height // 6, width // 6
+    patch = patch[y0 : height - y0, x0 : width - x0]
+    patch = (patch - patch.mean()) * np.outer(np.hanning(patch.shape[0]), np.hanning(patch.shape[1]))
+    power = np.abs(np.fft.rfft2(patch)) ** 2
+    correlation = np.fft.fftshift(np.fft.irfft2(power, s=patch.shape))
+    correlation /= max(float(correlation.max()), 1e-9)
+    middle_y, middle_x = (size // 2 for size in patch.shape)
+    y, x = np.mgrid[: patch.shape[0], : patch.shape[1]]
+    away = np.hypot(y - middle_y, x - middle_x)
+    # up to the first valley everything belongs to the central peak
+    ring = [float(correlation[(away >= r) & (away < r + 1)].max()) for r in range(int(min(patch.shape) / 3))]
+    valley = next((r for r in range(1, len(ring) - 1) if ring[r] < ring[r - 1] and ring[r] <= ring[r + 1]), None)
+    return 0.0 if valley is None else float(np.clip(max(ring[valley:]), 0.0, 1.0))
+
+
+def _model(looked: _Looked) -> SetModel:
+    median = np.median(looked.lab, axis=0).astype(np.float32)
+    spread = (1.4826 * np.median(np.abs(looked.lab - median), axis=0) + 0.5).astype(np.float32)
+    distance = (np.abs(looked.lab - median) / spread).mean(axis=(1, 2, 3)).astype(np.float32)
+    return SetModel(median, spread, looked.inside.mean(axis=0).astype(np.float32), distance, looked.names)
+
+
+def _traits(model: SetModel, looked: _Looked) -> Traits:
+    surface = sum(looked.surface) * 2 > len(looked.surface)
+    inside = model.foreground > 0.5 if not surface else np.ones_like(model.foreground, np.bool_)
+    lab = model.median[inside] if inside.any() else model.median.reshape(-1, 3)
+    a, b = float(np.median(lab[:, 1])), float(np.median(lab[:, 2]))
+    within = float(np.square(looked.lab[..., 0] - model.median[..., 0]).mean())
+    between = float(model.median[..., 0].var())
+    detail = np.median(np.array(looked.detail), axis=0)
+    centre = float(np.median(model.distance))
+    scale = 1.4826 * float(np.median(np.abs(model.distance - centre))) + 0.1
+    unusual = [
+        name for name, away in zip(model.names, model.distance.tolist(), strict=True) if away > centre + _UNUSUAL * scale
+    ]
+    return Traits(
+        photos=len(looked.names),
+        surface=surface,
+        grey=looked.grey,
+        aligned=round(between / max(between + within, 1e-6), 3) if len(looked.names) > 1 else 0.0,
+        directional=round(float(detail[0]), 3),
+        regular=round(float(detail[1]), 3),
+        texture=round(float(detail[2]), 3),
+        symmetry=round(_symmetry(np.ascontiguousarray(model.median[..., 0])), 3),
+        gloss=round(float(detail[3]), 2),
+        chroma=round(float(np.hypot(a, b)), 2),
+        hue_deg=round(float(np.degrees(np.arctan2(b, a))) % 360.0, 1),
+        unusual=unusual,
+    )
+
+
+def _symmetry(lightness: Field) -> float:
+    """Correlation of the mean photo with itself turned by 90 and by 180 degrees: the smaller of the two."""
+    flat = (lightness - lightness.mean()).ravel()
+    norm = max(float(flat @ flat), 1e-6)
+    turned = [float(flat @ np.rot90(lightness - lightness.mean(), turns).ravel()) / norm for turns in (1, 2)]
+    return float(np.clip(min(turned), 0.0, 1.0))

@@ -1,0 +1,253 @@
+"""Real defects that a user has, with their masks: transplants of them, and the ranges in which the renderers then draw.
+
+    <dir>/test/<type>/<stem>.png  +  <dir>/ground_truth/<type>/<stem>_mask.png      MVTec layout, or
+    <dir>/[<type>/]<stem>.png     +  <dir>/[<type>/]<stem>_mask.png                 an image and its mask side by side
+
+A donor is the defect and the surface around it. When it is transplanted, what it changed against its own surface is laid on
+the new one: turned along the new place, resized, mirrored, bent a little, in another strength and tone, with soft borders.
+Source: few-shot pasting as in CropPaste and DFMGAN's baselines; here relative to the surface instead of as it is.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from anomalyagent.errors import ImageError
+from anomalyagent.knowledge.cards import Priors
+from anomalyagent.knowledge.names import plain_name
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_difference, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.foreground import find_foreground
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.photo import read_mask, read_photo
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.palette import rgb_of
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid
+from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover
+from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover
+
+__all__ = ["Donor", "Transplant", "choose_donor", "load_references", "of_type", "priors_of"]
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_MARGIN = 0.35
+_MOST = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Donor:
+    """One real defect, cut out.
+
+    Attributes:
+        anomaly_type: folder that it lay in; empty when there was none.
+        rgb: (h, w, 3) sRGB 0..1 of the box around it.
+        ground: (h, w, 3) the surface as it would be without it, continued from around it.
+        mask: (h, w) bool.
+        area_fraction, elongation, severity, count, shift: as in a DefectSpec, measured.
+        angle_rad: direction of its long axis, image coordinates.
+    """
+
+    anomaly_type: str
+    rgb: RGB
+    ground: RGB
+    mask: Mask
+    area_fraction: float
+    elongation: float
+    severity: float
+    count: int
+    shift: tuple[float, float, float]
+    angle_rad: float
+
+
+class _Pair(NamedTuple):
+    image: Path
+    mask: Path
+    anomaly_type: str
+
+
+def load_references(folder: Path) -> list[Donor]:
+    """All usable defects of a folder (see module docstring), in the order of their names.
+
+    Raises:
+        ImageError: there is none, or a file cannot be read or does not fit its mask.
+    """
+    donors: list[Donor] = []
+    for pair in _pairs(folder)[:_MOST]:
+        donor = _donor(pair)
+        if donor is not None:
+            donors.append(donor)
+    if not donors:
+        raise ImageError(
+            f"{folder} holds no defect with a mask: expected <stem>.png with <stem>_mask.png beside it, or MVTec layout."
+        )
+    return donors
+
+
+def of_type(donors: Sequence[Donor], anomaly_type: str) -> list[Donor]:
+    """The donors of an anomaly type, whatever the spelling; those of no type at all when no type has that name."""
+    named = [donor for donor in donors if donor.anomaly_type and plain_name(donor.anomaly_type) == plain_name(anomaly_type)]
+    return named or [donor for donor in donors if not donor.anomaly_type]
+
+
+def priors_of(donors: Sequence[Donor], base: Priors) -> Priors:
+    """`base` with the ranges that the donors span, a third wider on both sides; zones and directions stay.
+
+    Args:
+        donors: at least one.
+    """
+
+    def span(values: list[float], least: float, most: float) -> tuple[float, float]:
+        return max(least, 0.75 * min(values)), min(most, 1.33 * max(values))
+
+    counts = [donor.count for donor in donors]
+    lightness = [donor.shift[0] for donor in donors]
+    darker = sum(value < 0 for value in lightness) / len(lightness)
+    tint = np.median([donor.shift[1:] for donor in donors], axis=0)
+    return base.model_copy(
+        update={
+            "area_fraction": span([donor.area_fraction for donor in donors], 1e-5, 0.7),
+            "elongation": span([donor.elongation for donor in donors], 1.0, 200.0),
+            "severity": span([donor.severity for donor in donors], 0.5, 60.0),
+            "count": (min(counts), min(max(counts), 16)),
+            "contrast": "darker" if darker > 0.8 else "lighter" if darker < 0.2 else "either",
+            "tint_ab": (float(tint[0]), float(tint[1])) if float(np.hypot(*tint)) > 6.0 else base.tint_ab,
+        }
+    )
+
+
+def choose_donor(donors: Sequence[Donor], spec: DefectSpec, rng: np.random.Generator) -> Donor:
+    """One donor, those of about the wished size and shape preferred."""
+    away = np.array(
+        [
+            abs(np.log(donor.area_fraction / spec.area_fraction)) + 0.5 * abs(np.log(donor.elongation / spec.elongation))
+            for donor in donors
+        ]
+    )
+    odds = np.exp(-1.5 * (away - away.min()))
+    return donors[int(rng.choice(len(odds), p=odds / odds.sum()))]
+
+
+@dataclass(frozen=True)
+class Transplant:
+    """A mechanism that draws one donor; see `procedural.edit` for what a mechanism is."""
+
+    donor: Donor
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:  # noqa: ARG002
+        """The donor at the site, in the site's size and direction. None when there are too few pixels."""
+        donor = self.donor
+        if min(site.window.shape) < 4:
+            return None
+        zoom = float(np.sqrt(site.area_px / max(int(np.count_nonzero(donor.mask)), 1)))
+        turn = site.angle_rad - donor.angle_rad + (np.pi if rng.random() < 0.5 else 0.0)
+        flip = -1.0 if rng.random() < 0.5 else 1.0
+        squeeze = float(np.exp(rng.normal(0.0, 0.12)))
+        x, y = pixel_grid(site.window)
+        size = float(np.sqrt(site.area_px))
+        bend = 0.04 * size
+        dx = np.asarray(x - site.center_xy[0] + bend * fractal_noise(site.window.shape, 0.7 * size + 3.0, rng, octaves=2))
+        dy = np.asarray(y - site.center_xy[1] + bend * fractal_noise(site.window.shape, 0.7 * size + 3.0, rng, octaves=2))
+        cos, sin = np.cos(turn), np.sin(turn)
+        rows, columns = np.nonzero(donor.mask)
+        map_x = (columns.mean() + (dx * cos + dy * sin) / (zoom * squeeze)).astype(np.float32)
+        map_y = (rows.mean() + flip * (-dx * sin + dy * cos) * squeeze / zoom).astype(np.float32)
+        shrunk = _prefilter(donor, zoom)
+        cover = sample_cover(shrunk[2], map_x, map_y) * foreground_cover(site)
+        if not (cover > 0.3).any():
+            return None
+        guest, guest_ground = sample(shrunk[0], map_x, map_y), sample(shrunk[1], map_x, map_y)
+        host = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
+        blur = 2 * int(max(0.25 * size, 2.0)) + 1
+        smooth = cv2.blur(host, (blur, blur), borderType=cv2.BORDER_REFLECT)
+        host_ground = np.asarray(smooth if rng.random() < 0.7 else host, np.float32)
+        change = lab_from_rgb(guest) - lab_from_rgb(guest_ground)
+        lab = lab_from_rgb(host_ground) + np.float32(rng.uniform(0.8, 1.25)) * change
+        lab[..., 0] += np.float32(rng.normal(0.0, 2.0))
+        # partly in its own colours: foreign matter keeps them whatever it lies on
+        own = float(rng.choice([0.0, 0.0, 0.5, 1.0]))
+        lab = lab + np.float32(own) * (lab_from_rgb(guest) - lab)
+        if site.scene.photo.is_grey:
+            lab[..., 1:] = 0.0
+        lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
+        return Edit(
+            window=site.window,
+            support=cover > 0.02,
+            paint=rgb_of(lab.astype(np.float32)),
+            opacity=cover.astype(np.float32),
+            strength_fixed=True,
+            photographed=True,
+        )
+
+
+def _prefilter(donor: Donor, zoom: float) -> tuple[RGB, RGB, Field]:
+    """(pixels, ground, soft cover) of a donor, blurred so that shrinking it does not alias."""
+    cover = cv2.GaussianBlur(cv2.dilate(donor.mask.astype(np.float32), np.ones((3, 3), np.uint8)), (0, 0), 1.0)
+    if zoom > 0.8:
+        return donor.rgb, donor.ground, np.asarray(cover, np.float32)
+    sigma = 0.4 / zoom
+    blurred = [cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (donor.rgb, donor.ground)]
+    return np.asarray(blurred[0], np.float32), np.asarray(blurred[1], np.float32), np.asarray(cover, np.float32)
+
+
+def _pairs(folder: Path) -> list[_Pair]:
+    if not folder.is_dir():
+        raise ImageError(f"{folder} is no folder. Name one with images of real defects and their masks.")
+    found: list[_Pair] = []
+    if (folder / "test").is_dir():
+        for image in sorted((folder / "test").glob("*/*")):
+            mask = folder / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
+            if image.suffix.lower() in _SUFFIXES and mask.is_file():
+                found.append(_Pair(image, mask, image.parent.name))
+        return found
+    for image in sorted([*folder.glob("*"), *folder.glob("*/*")]):
+        mask = image.with_name(f"{image.stem}_mask.png")
+        if image.suffix.lower() in _SUFFIXES and not re.search(r"_mask$", image.stem) and mask.is_file():
+            found.append(_Pair(image, mask, "" if image.parent == folder else image.parent.name))
+    return found
+
+
+def _donor(pair: _Pair) -> Donor | None:
+    photo = read_photo(pair.image)
+    mask = read_mask(pair.mask)
+    if mask.shape != photo.shape:
+        raise ImageError(f"{pair.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {photo.shape[1]} x {photo.shape[0]}.")
+    if np.count_nonzero(mask) < 6 or mask.mean() > 0.6:
+        return None
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    margin = int(_MARGIN * max(np.ptp(rows), np.ptp(columns))) + 8
+    window = (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+    )
+    rgb, inside = np.ascontiguousarray(photo.rgb[window]), np.ascontiguousarray(mask[window])
+    around = ~cv2.dilate(inside.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.bool_)
+    if not around.any():
+        return None
+    ground = continue_smoothly(rgb, around)
+    lab, lab_ground = lab_from_rgb(rgb), lab_from_rgb(ground)
+    jnd = just_noticeable_difference(np.ascontiguousarray(lab_ground[..., 0]))
+    change = ciede2000(lab_ground[inside], lab[inside]) / jnd[inside]
+    y, x = np.nonzero(inside)
+    spread, axes = np.linalg.eigh(np.cov(np.stack([x, y]).astype(np.float64)) + 0.1 * np.eye(2))
+    repaired = photo.rgb.copy()  # else the defect itself could be taken for the object
+    repaired[window] = np.where(inside[..., None], ground, rgb)
+    foreground = find_foreground(repaired)
+    pieces = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)))[0] - 1
+    shift = np.median(lab[inside] - lab_ground[inside], axis=0)
+    return Donor(
+        anomaly_type=pair.anomaly_type,
+        rgb=rgb,
+        ground=ground,
+        mask=inside,
+        area_fraction=float(np.clip(np.count_nonzero(mask) / max(np.count_nonzero(foreground), 1), 1e-5, 0.7)),
+        elongation=float(np.clip(np.sqrt(spread[1] / spread[0]), 1.0, 200.0)),
+        severity=float(np.clip(np.percentile(change, 80), 1.0, 60.0)),
+        count=max(int(pieces), 1),
+        shift=(float(shift[0]), float(shift[1]), float(shift[2])),
+        angle_rad=float(np.arctan2(axes[1, 1], axes[0, 1])),
+    )

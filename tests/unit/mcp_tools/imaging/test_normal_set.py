@@ -1,0 +1,75 @@
+"""What a whole set of photos shows."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from helpers.photos import make_photo, make_photos
+
+from anomalyagent.mcp_tools.imaging.normal_set import measure_set, model_set
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.png"))
+
+
+def test_a_brushed_sheet_is_a_surface_whose_texture_runs_one_way(tmp_path: Path) -> None:
+    traits = measure_set(files(make_photos(tmp_path, "surface", 4)))
+    assert traits is not None
+    assert traits.surface
+    assert traits.directional > 0.5
+    assert traits.chroma < 8.0
+
+
+def test_a_part_is_an_object_that_looks_the_same_when_it_is_turned(tmp_path: Path) -> None:
+    traits = measure_set(files(make_photos(tmp_path, "part", 4)))
+    assert traits is not None
+    assert not traits.surface
+    assert traits.symmetry > 0.6
+
+
+def test_a_weave_is_regular_and_grain_is_not(tmp_path: Path) -> None:
+    y, x = np.mgrid[:128, :128]
+    rng = np.random.default_rng(0)
+    for name, picture in (
+        ("weave", 120 + 40 * np.sin(x * 0.7) * np.sin(y * 0.7) + rng.normal(0, 4, x.shape)),
+        ("grain", 120 + cv2.GaussianBlur(rng.normal(0, 60, x.shape), (0, 0), 1.2)),
+    ):
+        (tmp_path / name).mkdir()
+        cv2.imwrite(str(tmp_path / name / "a.png"), np.clip(picture, 0, 255).astype(np.uint8))
+    weave, grain = measure_set(files(tmp_path / "weave")), measure_set(files(tmp_path / "grain"))
+    assert weave is not None
+    assert grain is not None
+    assert weave.grey
+    assert weave.regular > 0.35 > grain.regular
+
+
+def test_the_photo_that_is_unlike_all_others_is_named(tmp_path: Path) -> None:
+    make_photos(tmp_path, "surface", 8)
+    odd = make_photo("surface", 3, 96).copy()
+    odd[20:70, 20:70] //= 4
+    cv2.imwrite(str(tmp_path / "odd.png"), odd)
+    traits = measure_set(files(tmp_path))
+    assert traits is not None
+    assert traits.unusual == ["odd.png"]
+
+
+def test_pixels_that_vary_over_the_set_have_a_larger_spread(tmp_path: Path) -> None:
+    for number in range(6):
+        photo = make_photo("surface", 0, 96).copy()
+        photo[:, 48:] = np.clip(photo[:, 48:].astype(int) + 12 * (number - 3), 0, 255)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), photo)
+    model = model_set(files(tmp_path))
+    assert model is not None
+    assert model.spread[:, 60:, 0].mean() > 3.0 * model.spread[:, :40, 0].mean()
+    assert model.foreground.min() == pytest.approx(1.0)
+
+
+def test_files_that_are_no_photos_are_left_out(tmp_path: Path) -> None:
+    make_photos(tmp_path, "surface", 2)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    traits = measure_set(files(tmp_path))
+    assert traits is not None
+    assert traits.photos == 2
+    assert measure_set([tmp_path / "broken.png"]) is None
