@@ -76,3 +76,42 @@ def localize(
     compare(comparison, typer.echo)
     typer.echo(f"\n{out.read_text('utf-8')}")
     typer.echo(f"table  {out}")
+
+
+@app.command()
+def usefulness(
+    real: Annotated[Path, typer.Option(help="Real data set in MVTec layout, one category.")],
+    item: Annotated[str, typer.Option(help='Name of the item, e.g. "bottle".')],
+    out: Annotated[Path, typer.Option(help="Markdown table; a .json and the trainings' own table are written beside it.")],
+    setting: Annotated[list[str] | None, typer.Option(help="Only this generator setting; repeatable. Unset: all 16.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each setting.")] = 1,
+    count: Annotated[int, typer.Option(min=2, help="Images of each setting.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
+    skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Images and finished trainings, kept to resume; unset: .work beside the table.")
+    ] = None,
+) -> None:
+    """Does the judge's score tell what trains a detector? Correlates both over generator settings, good and bad."""
+    from dataclasses import replace
+
+    with needing("eval"):
+        from anomalyagent.training.evaluation.compare import Comparison
+        from anomalyagent.training.evaluation.localize import FAST
+        from anomalyagent.training.evaluation.usefulness import SETTINGS, measure_usefulness
+
+    comparison = Comparison(
+        real=real,
+        synthetic={},
+        peers=[],
+        oracle=False,
+        seeds=seeds,
+        count=count,
+        preset=replace(FAST, steps=steps),
+        out=out,
+        work=work or out.parent / ".work",
+        skip_types=skip_type or [],
+    )
+    measure_usefulness(comparison, item, typer.echo, setting or list(SETTINGS))
+    typer.echo(f"\n{out.read_text('utf-8')}")
+    typer.echo(f"table  {out}")

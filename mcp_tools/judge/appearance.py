@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.mcp_tools.judge.expectation import CONCAVE, Expectation
+from anomalyagent.mcp_tools.judge.expectation import Expectation
 from anomalyagent.mcp_tools.judge.pair import Pair, dilate
 
 __all__ = ["DESCRIPTOR", "Appearance", "describe", "measure_appearance"]
@@ -29,7 +29,7 @@ class Appearance:
     Attributes:
         visibility: typical visibility of its stronger parts (80th percentile), just-noticeable differences.
         visible_px: number of visible pixels.
-        wrong_light: 0..1, how clearly its bright side is where the light of the scene would leave it dark.
+        wrong_light: 0..1, how clearly the bright side of a dent is where the light of the scene would leave it dark.
         foreign_color: mean distance of its colours from the palette of the normal photo, CIELAB.
         descriptor: see `DESCRIPTOR`.
     """
@@ -47,11 +47,10 @@ class Appearance:
 
 def measure_appearance(pair: Pair, expected: Expectation) -> Appearance:
     """Measure visibility, light, colour and the descriptor."""
-    moment = _light_moment(pair)
     return Appearance(
         visibility=float(np.quantile(pair.visibility[pair.mask], 0.8)),
         visible_px=int(np.count_nonzero(pair.visible)),
-        wrong_light=_wrong_light(pair, moment) if CONCAVE.intersection(expected.mechanisms) else 0.0,
+        wrong_light=_wrong_light(pair) if "dent" in expected.mechanisms else 0.0,
         foreign_color=_foreign_color(pair),
         descriptor=describe(pair),
     )
@@ -97,14 +96,31 @@ def _whitening(part: NDArray[np.int32], dx: Floats, dy: Floats, area: Floats, co
     return (vectors * (1.0 / np.sqrt(values))[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
-def _wrong_light(pair: Pair, moment: Floats) -> float:
-    """A hollow is bright on the side away from the light: the moment should point away from it.
+def _wrong_light(pair: Pair) -> float:
+    """A dent is bright on the side away from the light: lightness must fall along the way towards it.
 
+    Only dents tell: a chip or a crack is dark or bright for other reasons than its slopes. Correlation of the change with
+    the place along the light's azimuth, mean over the parts weighted by their change, so a mean darkening does not count.
     Light from nearly in front has no wrong side, so its azimuth counts less and less above 60 degrees.
     """
     azimuth, elevation = pair.scene.light
-    towards = float(moment[0] * np.cos(azimuth) + moment[1] * np.sin(azimuth))
-    return max(0.0, min(1.0, towards)) * float(np.clip((np.cos(elevation) - 0.3) / 0.2, 0.0, 1.0))
+    count, raw_labels = cv2.connectedComponents(dilate(pair.mask, 1).view(np.uint8), connectivity=8)
+    places = np.nonzero(np.asarray(raw_labels))
+    if count < 2:
+        return 0.0
+    part = np.asarray(raw_labels, np.int32)[places]
+    change = pair.shift[..., 0][places].astype(np.float64)
+    along = places[1] * np.cos(azimuth) + places[0] * np.sin(azimuth)
+
+    def per_part(weights: Floats) -> Floats:
+        return np.bincount(part, weights, count).astype(np.float64)
+
+    area, total = per_part(np.ones(part.size)) + 1e-9, per_part(np.abs(change))
+    change = change - (per_part(change) / area)[part]
+    along = along - (per_part(along) / area)[part]
+    correlation = per_part(change * along) / np.sqrt(per_part(change**2) * per_part(along**2) + 1e-9)
+    towards = float((total * correlation).sum() / max(1e-9, float(total.sum())))
+    return max(0.0, towards) * float(np.clip((np.cos(elevation) - 0.3) / 0.2, 0.0, 1.0))
 
 
 def _foreign_color(pair: Pair) -> float:

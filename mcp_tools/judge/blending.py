@@ -27,7 +27,7 @@ class Blending:
     Attributes:
         seam: share of the outline of the edit where it starts with a visible step within one pixel, 0..1.
         straight: share of that outline that runs in long straight pieces, 0..1.
-        straight_step: the same for steps of any visible strength, but only along straight sides of a wide patch, 0..1.
+        straight_step: how much it starts at full strength along straight sides of a wide patch, 0..1.
         seam_rise: doublings by which the gradient along that outline exceeds the same outline elsewhere on the normal photo.
         halo: share of its rim that shows the opposite sign, 0..1 (1: a closed ring).
         smooth_ring: doublings by which fine grain is missing in a ring that was edited but hardly shows.
@@ -68,7 +68,7 @@ def measure_blending(pair: Pair, *, whole_object: bool = False) -> Blending:
     return Blending(
         seam=seam,
         straight=_straight(border),
-        straight_step=_straight_step(pair, border),
+        straight_step=_straight_step(pair),
         seam_rise=_seam_rise(pair, border),
         halo=_halo(pair),
         smooth_ring=_smooth_ring(pair),
@@ -115,18 +115,28 @@ def _seam(pair: Pair) -> tuple[float, Mask]:
     return float((missed * sudden).mean()), border
 
 
-def _straight_step(pair: Pair, border: Mask) -> float:
-    """Share of the outline of wide parts that is straight and starts with a visible step: the look of a pasted patch."""
-    wide = border & dilate(erode(pair.support & dilate(pair.mask, 3), 3), 4)
-    if np.count_nonzero(wide) < 16:
+def _straight_step(pair: Pair) -> float:
+    """How much the change looks like a pasted patch: it starts at full strength along straight sides, 0..1.
+
+    Compares the outermost ring of the change with what lies three pixels deeper, as means, because a patch has a texture
+    of its own; what came through a lens fades in over those pixels.
+    """
+    patch = cv2.morphologyEx(pair.mask.view(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).view(bool)
+    # Of the wide parts only; a patch too small to have a depth of three pixels is looked at one pixel deep.
+    deep, reach = erode(patch, 2) & ~erode(patch, 5), 4
+    if np.count_nonzero(deep) < 16:
+        deep, reach = erode(patch, 1) & ~erode(patch, 3), 3
+    ring = patch & ~erode(patch, 1) & dilate(deep, reach)
+    ring &= erode(pair.foreground, 2) | ~dilate(pair.foreground, 2)
+    if np.count_nonzero(ring) < 16 or np.count_nonzero(deep) < 12:
         return 0.0
-    behind = cv2.dilate(pair.visibility, np.ones((5, 5), np.uint8))[wide]
-    shown = np.clip((pair.visibility[wide] - 1.0) / 1.0, 0.0, 1.0)
-    sudden = np.clip((pair.visibility[wide] / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
-    return float((shown * sudden).mean()) * _straight(wide)
+    behind = float(pair.visibility[deep].mean())
+    shown = np.clip((behind - 0.8) / 1.0, 0.0, 1.0)
+    sudden = np.clip((float(pair.visibility[ring].mean()) / max(behind, 1e-3) - 0.45) / 0.3, 0.0, 1.0)
+    return float(shown * sudden) * _straight(patch, 1.2)
 
 
-def _straight(border: Mask) -> float:
+def _straight(border: Mask, tolerance_px: float = 0.8) -> float:
     """Share of the outline that runs in straight pieces of at least 8 px and a twelfth of its length, 0..1."""
     outlines, _ = cv2.findContours(border.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     straight = whole = 0.0
@@ -134,7 +144,7 @@ def _straight(border: Mask) -> float:
         length = float(cv2.arcLength(outline, True))
         if length < 16.0:
             continue
-        corners = cv2.approxPolyDP(outline, 0.8, True)[:, 0].astype(np.float64)
+        corners = cv2.approxPolyDP(outline, tolerance_px, True)[:, 0].astype(np.float64)
         pieces = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
         whole += length
         straight += float(pieces[pieces >= max(8.0, length / 12.0)].sum())
@@ -186,7 +196,20 @@ def _halo(pair: Pair) -> float:
             continue
         rim = dilate(core, 3) & ~dilate(core, 1)
         shares.append(float(outer[rim].mean()) if rim.any() else 0.0)
-    return max(shares, default=0.0)
+    return max(max(shares, default=0.0), _outer_ring(pair, halves))
+
+
+def _outer_ring(pair: Pair, halves: tuple[Mask, Mask]) -> float:
+    """The same for a change without a solid core (a bundle of strokes): its outer band shows one sign, its inside the other."""
+    patch = cv2.morphologyEx(pair.mask.view(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).view(bool)
+    band, inside = patch & ~erode(patch, 3), erode(patch, 4)
+    if np.count_nonzero(inside) < 16 or not band.any():
+        return 0.0
+    rates = [
+        (float(outer[band].mean()), float(inner[inside].mean()), float(outer[inside].mean()))
+        for inner, outer in (halves, halves[::-1])
+    ]
+    return max(on_band * float(np.clip(2.0 * (core - rest) + 0.2, 0.0, 1.0)) for on_band, core, rest in rates)
 
 
 def _smooth_ring(pair: Pair) -> float:

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from anomalyagent.knowledge.cards import Card, Priors, Variant
 from anomalyagent.knowledge.spec import MECHANISMS, Mechanism
 
-__all__ = ["COMPACT", "CONCAVE", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "covers_object", "expect"]
+__all__ = ["COMPACT", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "covers_object", "expect"]
 
 THIN: frozenset[Mechanism] = frozenset({"scratch", "crack", "cut", "fibre"})
 """Much longer than wide."""
 COMPACT: frozenset[Mechanism] = frozenset({"dent", "hole", "stain", "contamination"})
 """About as long as wide."""
-CONCAVE: frozenset[Mechanism] = frozenset({"scratch", "crack", "dent", "hole", "chip", "cut"})
-"""Material is pressed in or taken away, so the wall that faces the light is on the far side."""
 FOREIGN: frozenset[Mechanism] = frozenset({"stain", "discoloration", "contamination", "fibre", "print", "swap", "missing"})
 """Brings matter, dye or parts whose colour need not occur on the normal photo."""
 STRUCTURAL: frozenset[Mechanism] = frozenset({"bend", "missing", "swap"})

@@ -43,12 +43,16 @@ LEAST_GROSS: dict[str, float] = {
     "background_drift": 0.4,
 }
 """A fault below this amount is never called gross, however the cases lie."""
-HARMLESS_QUANTILE = 0.9
+HARMLESS_QUANTILE = {GOOD: 0.95, REAL: 0.9}
+"""Share of the good examples of a set whose amount is harmless; the area filled in a real one's twin is not always clean."""
+GROSS_QUANTILE = 0.2
+MOST_HARMLESS = 0.6
+"""Harmless amounts end at this share of the gross one at the latest."""
 STRONG = 0.5
 """Strength from which a spoilt case must be told from good ones."""
 STIFFNESS = 0.0003
-LEAST_COST = 0.1
-"""Every fault costs something, also where another one that comes with it explains the score."""
+LEAST_COST, LEAST_COST_ELSEWHERE = 1.0, 0.3
+"""Every fault costs the score that it belongs to, and the other one, also where a fault that comes with it explains them."""
 MIN_LOOKS = 6
 
 
@@ -95,8 +99,10 @@ def fit_calibration(records: Sequence[Record]) -> Calibration:
     scales = [_fit_scale(records, amounts[:, i], fault.name) for i, fault in enumerate(FAULTS)]
     serious = np.array([[scale.seriousness(value) for scale, value in zip(scales, row, strict=True)] for row in amounts])
     weights = _case_weights(records)
-    base_l, cost_l = _fit_logistic(serious**2, np.array([_target(record, "location") for record in records]), weights)
-    base_q, cost_q = _fit_logistic(serious**2, np.array([_target(record, "quality") for record in records]), weights)
+    (base_l, cost_l), (base_q, cost_q) = (
+        _fit_logistic(serious**2, np.array([_target(record, about) for record in records]), weights, _least_costs(about))
+        for about in ("location", "quality")
+    )
     faults = {
         fault.name: FaultScale(round(scale.harmless, 4), round(scale.gross, 4), round(float(loc), 3), round(float(qual), 3))
         for fault, scale, loc, qual in zip(FAULTS, scales, cost_l, cost_q, strict=True)
@@ -126,17 +132,17 @@ def _fit_looks(records: Sequence[Record]) -> dict[Mechanism, Look]:
 
 
 def _fit_scale(records: Sequence[Record], amounts: Floats, name: str) -> FaultScale:
-    """Harmless: what nine tenths of the good examples stay below, in every group. Gross: what most spoilt ones reach."""
+    """Harmless: what nearly all good examples stay below, in every group. Gross: twice that, or what most spoilt ones reach."""
     harmless = 0.0
     for group, label in sorted({(record.group, record.label) for record in records if record.is_good}):
         found = [a for a, r in zip(amounts, records, strict=True) if r.group == group and r.label == label]
         if len(found) >= 5:
-            harmless = max(harmless, float(np.quantile(found, HARMLESS_QUANTILE)))
+            harmless = max(harmless, float(np.quantile(found, HARMLESS_QUANTILE[label])))
     spoilt = [a for a, r in zip(amounts, records, strict=True) if r.label == name and r.strength >= STRONG]
-    gross = float(np.quantile(spoilt, 0.3)) if len(spoilt) >= 5 else 0.0
+    reached = float(np.quantile(spoilt, GROSS_QUANTILE)) if len(spoilt) >= 5 else 0.0
+    gross = max(LEAST_GROSS[name], min(reached, harmless / 0.5))
     # Where good ones overlap with spoilt ones, the scale starts lower and the weight decides.
-    harmless = min(harmless, 0.5 * max(gross, LEAST_GROSS[name]))
-    return FaultScale(harmless, max(gross, harmless + 0.5 * LEAST_GROSS[name], LEAST_GROSS[name]), 0.0, 0.0)
+    return FaultScale(min(harmless, MOST_HARMLESS * gross), gross, 0.0, 0.0)
 
 
 def _case_weights(records: Sequence[Record]) -> Floats:
@@ -158,8 +164,12 @@ def _target(record: Record, about: str) -> float:
     return 0.93 - (0.93 - lowest) * min(1.0, record.strength / 0.4)
 
 
-def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats) -> tuple[float, Floats]:
-    """(base, costs >= LEAST_COST) of target = sigmoid(base - inputs @ costs) by weighted cross-entropy."""
+def _least_costs(about: str) -> Floats:
+    return np.array([LEAST_COST if fault.about == about else LEAST_COST_ELSEWHERE for fault in FAULTS])
+
+
+def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats, least: Floats) -> tuple[float, Floats]:
+    """(base, costs >= least) of target = sigmoid(base - inputs @ costs) by weighted cross-entropy."""
     from scipy.optimize import minimize  # slow to import, needed for fitting only
 
     total = weights.sum()
@@ -172,8 +182,8 @@ def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats) -> tuple[flo
         slope[1:] += 2.0 * STIFFNESS * parameters[1:]
         return float(value), slope
 
-    start = np.concatenate([[2.5], np.full(inputs.shape[1], 0.5)])
-    bounds = [(2.0, 4.0)] + [(LEAST_COST, 8.0)] * inputs.shape[1]
+    start = np.concatenate([[2.5], least])
+    bounds = [(2.0, 4.0), *((float(lowest), 8.0) for lowest in least)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return float(found[0]), found[1:]
 

