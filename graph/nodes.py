@@ -93,7 +93,7 @@ class Nodes:
         ).model_dump(mode="json")
         return {"pending": turn} if reason is None and isinstance(decision.action, ToolCall) else {"turns": [turn]}
 
-    async def call_tool(self, state: GraphState, config: RunnableConfig) -> GraphState:
+    async def call_tool(self, state: GraphState, config: RunnableConfig | None = None) -> GraphState:
         """Make the pending call; a failure is an observation.
 
         `configurable.approve` names the tools before whose calls a person is asked first (see approval.py).
@@ -101,7 +101,9 @@ class Nodes:
         turn = Turn.model_validate(state.get("pending"))
         images = read_images(state)
         edits: list[Edit] = []
-        if isinstance(turn.action, ToolCall) and turn.action.name in (config.get("configurable") or {}).get("approve", ()):
+        if isinstance(turn.action, ToolCall) and turn.action.name in ((config or {}).get("configurable") or {}).get(
+            "approve", ()
+        ):
             turn, edits = ask_for_approval(self._view(state), turn)
         told = [edit.model_dump(mode="json") for edit in edits]
         if turn.observation is not None:  # rejected
