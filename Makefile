@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test node lint bench bench-kill bench-acceptance pictures clean
+.PHONY: help demo test node lint bench bench-kill bench-acceptance bench-masks pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench     measured times and memory beside their budgets"
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
 	@echo "make bench-acceptance REAL=DIR ITEM=NAME   acceptance on real photos, and both promises checked"
+	@echo "make bench-masks [SAM=FILE] [SAM2=MODEL]    overlap of each mask_gen backend with what the generator changed"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -62,6 +63,9 @@ bench-kill: $(VENV)/.all
 
 bench-acceptance: $(VENV)/.all
 	$(BIN)/python tests/bench/acceptance.py --real "$(REAL)" --item "$(ITEM)"
+
+bench-masks: $(VENV)/.all
+	$(BIN)/python tests/bench/masks.py $(if $(REAL),--normals "$(REAL)") $(if $(SAM),--sam "$(SAM)") $(if $(SAM2),--sam2 "$(SAM2)")
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

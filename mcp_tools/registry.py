@@ -65,6 +65,7 @@ BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
     "mask_gen": {
         "change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True),
         "sam": BackendEntry(f"{_HERE}.sam:SamMask", extra="sam"),
+        "sam2": BackendEntry(f"{_HERE}.sam2:Sam2Mask", extra="sam2"),
     },
 }
 

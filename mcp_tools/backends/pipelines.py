@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError
 from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device
+from anomalyagent.mcp_tools.backends.pretrained import find_pretrained
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 
 __all__ = ["DiffusersOptions", "Family", "Lora", "Pipeline", "find_model", "load_pipeline"]
@@ -170,27 +171,14 @@ def find_model(options: DiffusersOptions) -> None:
     Raises:
         BackendUnavailableError: it is not.
     """
-    folder = Path(options.model).expanduser()
-    if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise BackendUnavailableError(
-                f"{BACKEND}: folder '{options.model}' holds no model_index.json, so it is no diffusers pipeline. "
-                "Give the folder that save_pretrained wrote, or a Hugging Face id."
-            )
-        return
-    if folder.is_absolute() or options.model.startswith((".", "~")) or options.model.count("/") != 1:
-        raise BackendUnavailableError(
-            f"{BACKEND}: there is no model folder '{options.model}'. Set option model to a folder that save_pretrained wrote, "
-            "or to a Hugging Face id (owner/name)."
-        )
-    if options.local_files_only:
-        from huggingface_hub import try_to_load_from_cache
-
-        if not isinstance(try_to_load_from_cache(options.model, "model_index.json", revision=options.revision), str):
-            raise BackendUnavailableError(
-                f"{BACKEND}: model '{options.model}' is not in the local Hugging Face cache. Download it once with: "
-                f"hf download {options.model}  (or set option local_files_only to false)."
-            )
+    find_pretrained(
+        BACKEND,
+        options.model,
+        "model_index.json",
+        "diffusers pipeline",
+        revision=options.revision,
+        local_files_only=options.local_files_only,
+    )
 
 
 def load_pipeline(options: DiffusersOptions) -> Pipeline:

@@ -15,7 +15,7 @@ from anomalyagent.mcp_tools.backends.sam_checkpoint import Architecture, build_s
 diffusers: Any = import_module("diffusers")
 transformers: Any = import_module("transformers")
 
-__all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam"]
+__all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam", "save_sam2", "save_sam3"]
 
 _KINDS: dict[str, tuple[str, int]] = {  # channels that the U-Net takes: latents, and mask and masked picture, or the picture
     "inpaint": ("StableDiffusionInpaintPipeline", 9),
@@ -116,3 +116,69 @@ def _letters() -> Any:
     tokens = ["<|startoftext|>", "<|endoftext|>", *symbols, *(f"{symbol}</w>" for symbol in symbols)]
     vocabulary = {token: number for number, token in enumerate(tokens)}
     return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
+
+
+def save_sam2(folder: Path) -> Path:
+    """Write a small random SAM 2 of transformers that works at 128 px, and return its folder."""
+    torch.manual_seed(0)
+    side, cells = 128, 32
+    backbone = transformers.Sam2HieraDetConfig(
+        hidden_size=16,
+        num_attention_heads=1,
+        image_size=[side, side],
+        blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[16, 32, 64, 128],
+        num_attention_heads_per_stage=[1, 2, 4, 8],
+        window_size_per_stage=[8, 4, 4, 2],
+        global_attention_blocks=[3],
+        window_positional_embedding_background_size=[2, 2],
+    )
+    vision = transformers.Sam2VisionConfig(
+        backbone_config=backbone,
+        backbone_channel_list=[128, 64, 32, 16],
+        backbone_feature_sizes=[[cells, cells], [cells // 2, cells // 2], [cells // 4, cells // 4]],
+        fpn_hidden_size=32,
+    )
+    prompts, decoder = _sam_heads(side, patch_px=16)
+    config = transformers.Sam2Config(
+        vision_config=vision,
+        prompt_encoder_config=transformers.Sam2PromptEncoderConfig(**prompts),
+        mask_decoder_config=transformers.Sam2MaskDecoderConfig(**decoder),
+    )
+    transformers.Sam2Model(config).save_pretrained(folder)
+    sizes = {"size": {"height": side, "width": side}, "mask_size": {"height": cells, "width": cells}}
+    transformers.Sam2Processor(transformers.Sam2ImageProcessor(**sizes)).save_pretrained(folder)
+    return folder
+
+
+def save_sam3(folder: Path) -> Path:
+    """Write a small random tracker of SAM 3 that works at 112 px, and return its folder."""
+    torch.manual_seed(0)
+    side, cells = 112, 8
+    backbone = transformers.Sam3ViTConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=side,
+        pretrain_image_size=side,
+        window_size=4,
+        global_attn_indexes=[1],
+    )
+    vision = transformers.Sam3VisionConfig(
+        backbone_config=backbone,
+        backbone_feature_sizes=[[4 * cells, 4 * cells], [2 * cells, 2 * cells], [cells, cells]],
+        fpn_hidden_size=32,
+    )
+    prompts, decoder = _sam_heads(side, patch_px=14)
+    config = transformers.Sam3TrackerConfig(vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder)
+    transformers.Sam3TrackerModel(config).save_pretrained(folder)
+    sizes = {"size": {"height": side, "width": side}, "mask_size": {"height": 4 * cells, "width": 4 * cells}}
+    transformers.Sam3TrackerProcessor(transformers.Sam3ImageProcessor(**sizes)).save_pretrained(folder)
+    return folder
+
+
+def _sam_heads(side_px: int, patch_px: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Sizes of the prompt encoder and the mask decoder, width 32."""
+    prompts = {"hidden_size": 32, "image_size": side_px, "patch_size": patch_px, "mask_input_channels": 8}
+    return prompts, {"hidden_size": 32, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32}

@@ -36,6 +36,9 @@ IMAGE_GEN: dict[str, Case] = {
 MASK_GEN: dict[str, Case] = {
     "change": ("change", lambda _: {}),
     "sam": ("sam", lambda folder: {"checkpoint": str(folder / "sam.pth"), "mode": "sam"}),
+    "sam2": ("sam2", lambda folder: {"model": str(folder / "sam2"), "mode": "sam"}),
+    "sam2-hybrid": ("sam2", lambda folder: {"model": str(folder / "sam2"), "mode": "hybrid"}),
+    "sam3": ("sam2", lambda folder: {"model": str(folder / "sam3"), "mode": "sam"}),
     "sam-hybrid": ("sam", lambda folder: {"checkpoint": str(folder / "sam.pth"), "mode": "hybrid"}),
 }
 

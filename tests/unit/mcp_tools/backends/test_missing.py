@@ -42,7 +42,12 @@ def draw(**options: Any) -> None:
 
 @pytest.mark.parametrize(
     ("tool", "backend", "absent"),
-    [("image_gen", "diffusers", "diffusers"), ("image_gen", "diffusers", "torch"), ("mask_gen", "sam", "segment_anything")],
+    [
+        ("image_gen", "diffusers", "diffusers"),
+        ("image_gen", "diffusers", "torch"),
+        ("mask_gen", "sam", "segment_anything"),
+        ("mask_gen", "sam2", "transformers"),
+    ],
 )
 def test_a_missing_extra_is_named_with_the_command_that_installs_it(tool: str, backend: str, absent: str) -> None:
     script = f"""
@@ -69,7 +74,7 @@ def test_listing_the_backends_loads_no_heavy_library() -> None:
 import sys
 from anomalyagent.mcp_tools.registry import describe_backends
 describe_backends()
-import anomalyagent.mcp_tools.backends.diffusers, anomalyagent.mcp_tools.backends.sam
+import anomalyagent.mcp_tools.backends.diffusers, anomalyagent.mcp_tools.backends.sam, anomalyagent.mcp_tools.backends.sam2
 print(sorted({"torch", "diffusers", "transformers", "segment_anything", "accelerate"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)

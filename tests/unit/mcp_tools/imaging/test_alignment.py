@@ -31,3 +31,15 @@ def test_only_the_defect_is_taken(kind: Kind, side: int, shift: float, least: fl
     wanted = cv2.resize(where, (256, 256), interpolation=cv2.INTER_NEAREST) > 0
     assert (mask & wanted).sum() / (mask | wanted).sum() > least
     assert np.array_equal(edited.native[~mask], photo.native[~mask])
+
+
+def test_the_blocks_of_a_jpeg_are_no_defect() -> None:
+    normal = photo_from_array(make_photo("part", 2, 256))
+    where = np.zeros(normal.shape, np.uint8)
+    cv2.ellipse(where, (60, 120), (14, 6), 30, 0, 360, 1, -1)
+    edited = np.where(where[..., None] > 0, normal.rgb * 0.55, normal.rgb)
+    data = cv2.imencode(".jpg", np.rint(edited[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    returned = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.float32) / np.float32(255)
+    _, changed = align_and_composite(normal, returned)
+    truth = where.astype(bool)
+    assert (changed & truth).sum() / (changed | truth).sum() > 0.85
