@@ -1,7 +1,10 @@
 """Forks of finished trajectories: from any step, changed or not, with and without checkpoints, paused for approval."""
 
 import asyncio
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 from helpers.forks import check_fork, counted_calls, fork_everywhere, stored_steps
 from helpers.photos import make_photos
 from helpers.run_backends import run_settings
-from helpers.runs import hashes, request
+from helpers.runs import TESTS, hashes, request
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ForkError, RunError, TraceError
@@ -223,7 +226,38 @@ async def test_approve_mode_pauses_before_the_tool_and_takes_an_edit_a_rejection
     assert not read_forks(run_dir)
 
 
-async def test_a_fork_that_was_killed_is_resumed_and_one_that_waits_can_be_discarded(run_dir: Path, forker: Forker) -> None:
+FORK_AND_DIE = """
+import asyncio, sys
+from pathlib import Path
+from anomalyagent.configs.schema import Settings
+from anomalyagent.graph.fork import Forker
+
+async def main():
+    async with Forker(Path(sys.argv[1])) as forker:
+        settings = Settings.model_validate_json(Path(sys.argv[2]).read_text())
+        await forker.fork(sys.argv[3], 0, settings=settings)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_fork_whose_process_died_goes_on_at_the_call_that_it_was_in(run_dir: Path, tmp_path: Path) -> None:
+    settings = run_settings("DyingImage", {"file": str(tmp_path / "deaths"), "deaths": 1}, share=1.0)
+    (tmp_path / "settings.json").write_text(settings.model_dump_json())
+    command = [sys.executable, "-c", FORK_AND_DIE, str(run_dir), str(tmp_path / "settings.json"), ROUNDS]
+    died = await asyncio.to_thread(subprocess.run, command, env={**os.environ, "PYTHONPATH": str(TESTS)}, capture_output=True)
+    assert died.returncode < 0
+    assert [(record.id, record.waiting) for record in read_forks(run_dir)] == [(f"{ROUNDS}-fork1", None)]
+    assert f"{ROUNDS}-fork1" not in trajectory_ids(run_dir)
+    async with Forker(run_dir) as later:
+        with counted_calls() as calls:
+            made = done(await later.resume(f"{ROUNDS}-fork1"))
+    assert calls == ["image_gen", "quality_eval", "mask_gen"]
+    assert (made.outcome, made.forked_at) == ("accepted", 0)
+    assert not read_forks(run_dir)
+
+
+async def test_a_fork_that_waits_can_be_discarded(run_dir: Path, forker: Forker) -> None:
     pause = await forker.fork(ROUNDS, 0, approve=["prompt_gen"])
     with pytest.raises(ForkError, match="no fork 'x' is under way"):
         await forker.rule("x", Ruling(kind="approve"))
