@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test node lint bench bench-kill bench-acceptance bench-masks pictures clean
+.PHONY: help demo test node lint bench bench-kill bench-acceptance bench-masks bench-forks bench-phoenix pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -21,6 +21,8 @@ help:
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
 	@echo "make bench-acceptance REAL=DIR ITEM=NAME   acceptance on real photos, and both promises checked"
 	@echo "make bench-masks [SAM=FILE] [SAM2=MODEL]    overlap of each mask_gen backend with what the generator changed"
+	@echo "make bench-forks    a fork from every checkpoint of 50 trajectories, each checked"
+	@echo "make bench-phoenix  traces load into Phoenix, which is installed into .venv-phoenix"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -66,6 +68,13 @@ bench-acceptance: $(VENV)/.all
 
 bench-masks: $(VENV)/.all
 	$(BIN)/python tests/bench/masks.py $(if $(REAL),--normals "$(REAL)") $(if $(SAM),--sam "$(SAM)") $(if $(SAM2),--sam2 "$(SAM2)")
+
+bench-forks: $(VENV)/.all
+	$(BIN)/python tests/bench/forks.py
+
+bench-phoenix: $(VENV)/.all
+	test -x .venv-phoenix/bin/phoenix || ($(PYTHON) -m venv .venv-phoenix && .venv-phoenix/bin/python -m pip install -q arize-phoenix)
+	$(BIN)/python tests/bench/phoenix.py --phoenix .venv-phoenix/bin/phoenix
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

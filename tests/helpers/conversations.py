@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from anomalyagent.graph.observations import describe_failure, describe_result
 from anomalyagent.graph.progress import View
-from anomalyagent.graph.trace import Action, Answer, ImageEntry, Observation, Task, ToolCall, Turn
+from anomalyagent.graph.trace import Action, Answer, ImageEntry, Observation, Task, ToolCall, Trajectory, Turn
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.contracts import (
     CardHit,
@@ -97,6 +97,27 @@ class Conversation:
         self.images += made
         text = describe_result(result, made, call.arguments)
         return self.act(call, Observation(text=text, structured=result.model_dump(mode="json"), images=list(made)))
+
+
+def trajectory_of(talk: Conversation, **changes: Any) -> Trajectory:
+    """A conversation as a stored trajectory; `changes` are fields of it."""
+    values: dict[str, Any] = {
+        "id": TASK.id,
+        "run_id": "r",
+        "task": TASK,
+        "policy": "expert",
+        "turns": talk.turns,
+        "images": talk.images,
+        "outcome": "accepted",
+        "reason": "it passed.",
+        "score": 8.0,
+        "rounds": 1,
+        "seconds": 0.5,
+        "cost_usd": 0.0,
+        "config_sha256": "0" * 64,
+        "versions": {"anomalyagent": "0.1.0"},
+    }
+    return Trajectory.model_validate(values | changes)
 
 
 def call(name: str, **arguments: Any) -> ToolCall:

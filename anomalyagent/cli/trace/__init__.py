@@ -2,7 +2,7 @@
 
 import typer
 
-from anomalyagent.cli.trace import approve, dataset, diff, fork, listing, replay, review, show
+from anomalyagent.cli.trace import approve, dataset, diff, fork, listing, otel, replay, review, show
 
 __all__ = ["app"]
 
@@ -15,3 +15,4 @@ app.command("replay")(replay.command)
 app.command("approve")(approve.command)
 app.command("review")(review.command)
 app.command("dataset")(dataset.command)
+app.command("otel")(otel.command)

@@ -1,9 +1,7 @@
 """Where two trajectories part, and what differs."""
 
-from typing import Any
-
 import pytest
-from helpers.conversations import SPEC, TASK, Conversation, answer
+from helpers.conversations import SPEC, Conversation, answer, trajectory_of
 
 from anomalyagent.errors import TraceError
 from anomalyagent.graph.compare import (
@@ -17,30 +15,9 @@ from anomalyagent.graph.compare import (
     words_changed,
 )
 from anomalyagent.graph.locate import Damaged
-from anomalyagent.graph.trace import Trajectory
 from anomalyagent.mcp_tools.contracts import Finding
 
 HALO = Finding(name="halo", weight=0.5, message="A halo.", hint="Lower the severity.")
-
-
-def trajectory(talk: Conversation, **changes: Any) -> Trajectory:
-    values: dict[str, Any] = {
-        "id": TASK.id,
-        "run_id": "r",
-        "task": TASK,
-        "policy": "expert",
-        "turns": talk.turns,
-        "images": talk.images,
-        "outcome": "accepted",
-        "reason": "it passed.",
-        "score": 8.0,
-        "rounds": 1,
-        "seconds": 0.5,
-        "cost_usd": 0.0,
-        "config_sha256": "0" * 64,
-        "versions": {"anomalyagent": "0.1.0"},
-    }
-    return Trajectory.model_validate(values | changes)
 
 
 def passing() -> Conversation:
@@ -52,7 +29,7 @@ def test_the_same_trajectory_parts_nowhere_whatever_its_clock_said() -> None:
     for turn in slow.turns:
         turn.seconds, turn.started_at, turn.cost_usd, turn.retries = 9.0, "2027-01-01", 1.0, 1
     assert find_parting(passing().turns, slow.turns) is None
-    compared = compare_trajectories(trajectory(passing()), trajectory(slow, seconds=99.0))
+    compared = compare_trajectories(trajectory_of(passing()), trajectory_of(slow, seconds=99.0))
     assert compared.parting is None
     assert all(pair.same for pair in compared.turns)
     assert not compared.result
@@ -80,8 +57,8 @@ def test_a_trajectory_that_just_ends_parts_at_its_end() -> None:
 
 def test_rounds_are_compared_by_prompt_spec_scores_and_findings() -> None:
     weaker = SPEC.model_copy(update={"severity": 2.0, "center": (0.5, 0.5)})
-    one = trajectory(Conversation().prompt().image().judge(3.0, [HALO]))
-    other = trajectory(Conversation().prompt().image(weaker).judge(6.0))
+    one = trajectory_of(Conversation().prompt().image().judge(3.0, [HALO]))
+    other = trajectory_of(Conversation().prompt().image(weaker).judge(6.0))
     pair = compare_trajectories(one, other).rounds[0]
     assert [change.path for change in pair.spec] == ["spec.center", "spec.severity"]
     assert Change("passed", False, True) in pair.scores
@@ -91,10 +68,10 @@ def test_rounds_are_compared_by_prompt_spec_scores_and_findings() -> None:
 
 def test_the_history_of_a_trajectory_sets_each_round_beside_the_one_before() -> None:
     weaker = SPEC.model_copy(update={"severity": 2.0})
-    history = round_history(trajectory(Conversation().prompt().image().judge(3.0).image(weaker).judge(6.0)))
+    history = round_history(trajectory_of(Conversation().prompt().image().judge(3.0).image(weaker).judge(6.0)))
     assert history[0].a is None
     assert history[1].spec == (Change("spec.severity", 6.0, 2.0),)
-    facts = read_rounds(trajectory(Conversation().prompt().image().judge(3.0).knowledge().image()))
+    facts = read_rounds(trajectory_of(Conversation().prompt().image().judge(3.0).knowledge().image()))
     assert [(one.turn, one.image, one.score) for one in facts] == [(1, 2, 3.0), (4, 3, None)]
 
 
@@ -116,11 +93,11 @@ def test_lists_of_records_are_compared_one_by_one_and_plain_lists_as_one_value()
 
 def test_two_runs_are_set_side_by_side_task_by_task() -> None:
     failing = Conversation().prompt().image().judge(3.0)
-    a = [trajectory(passing()), trajectory(passing(), id="only-a"), Damaged("broken", "cut off")]
+    a = [trajectory_of(passing()), trajectory_of(passing(), id="only-a"), Damaged("broken", "cut off")]
     b = [
-        trajectory(failing, outcome="rejected", score=3.0),
-        trajectory(passing(), id="only-b"),
-        trajectory(passing(), id="fork", parent_id="only-b"),
+        trajectory_of(failing, outcome="rejected", score=3.0),
+        trajectory_of(passing(), id="only-b"),
+        trajectory_of(passing(), id="fork", parent_id="only-b"),
     ]
     compared = compare_runs(a, b)
     assert [(pair.id, pair.a, pair.b, pair.score_b) for pair in compared.pairs] == [
@@ -139,4 +116,4 @@ def test_turns_that_contradict_each_other_are_an_error_that_says_so() -> None:
     assert talk.turns[1].observation is not None
     talk.turns[1].observation.images = []
     with pytest.raises(TraceError, match="do not fit together"):
-        read_rounds(trajectory(talk))
+        read_rounds(trajectory_of(talk))
