@@ -41,6 +41,7 @@ __all__ = ["render", "suitability"]
 
 _NOTCH_CHANCE = 0.6
 _FLASH_CHANCE = 0.9
+_OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
 
 
@@ -90,6 +91,10 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if not (cover > 0.3).any():
         return None
     near = measure_surroundings(site, inside=cover > 0.3)
+    if seat.hollow is not None and rng.random() < _OUT_OF_FOCUS:  # what broke off deep inside lies out of focus
+        sigma = float(rng.uniform(0.02, 0.06)) * float(np.sqrt(site.area_px)) + 0.3
+        cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
+        cover *= (1.0 - seat.hollow.cover(site.window)) * solid
     paint = _fracture(site, spec, seat, near, distance, rng)
     behind = median_background(site.scene)
     notched = False
