@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test node lint bench bench-kill bench-acceptance bench-masks bench-forks bench-phoenix pictures clean
+.PHONY: help gallery demo test node lint bench bench-kill bench-acceptance bench-masks bench-forks bench-phoenix pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-masks [SAM=FILE] [SAM2=MODEL]    overlap of each mask_gen backend with what the generator changed"
 	@echo "make bench-forks    a fork from every checkpoint of 50 trajectories, each checked"
 	@echo "make bench-phoenix  traces load into Phoenix, which is installed into .venv-phoenix"
+	@echo "make gallery   every mechanism on three materials, the pictures of docs/gallery.md"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -75,6 +76,8 @@ bench-forks: $(VENV)/.all
 bench-phoenix: $(VENV)/.all
 	test -x .venv-phoenix/bin/phoenix || ($(PYTHON) -m venv .venv-phoenix && .venv-phoenix/bin/python -m pip install -q arize-phoenix)
 	$(BIN)/python tests/bench/phoenix.py --phoenix .venv-phoenix/bin/phoenix
+gallery: $(VENV)/.core
+	$(BIN)/python examples/gallery.py --out docs/pictures/gallery
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

@@ -68,12 +68,13 @@ def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: fl
     chroma = float(np.hypot(near.lab[1], near.lab[2]))
     metal = not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 80.0
     wide = site.area_px > 0.1 * site.window.shape[0] * site.window.shape[1]  # a thin band would look like a line
+    finish = spec.color_shift is not None and max(map(abs, spec.color_shift[1:])) < 1.0
     odds = {
-        "cloud": 1.0,
+        "cloud": 0.4 if finish else 1.0,  # a soft dark cloud cannot be told from uneven light
         "streaks": 0.3 + 0.9 * coherence,
         "band": (0.35 + 0.5 * coherence) * (1.0 if wide else 0.0),
         # a plain shift of lightness with a sign is how cards describe zones of another finish
-        "patch": 2.5 if spec.color_shift is not None and max(map(abs, spec.color_shift[1:])) < 1.0 else 0.3,
+        "patch": 2.5 if finish else 0.3,
         "heat": 0.5 if metal and spec.color_shift is None else 0.0,
     }
     weights = np.array(list(odds.values()))

@@ -2,8 +2,8 @@
 
 When about the whole object is asked for, it is turned or mirrored in its place or put down a little beside it, within the
 frame. Else, near the site, a component is exchanged with another one, turned, moved or recoloured; without components, a
-piece of the surface is turned, mirrored or brought from elsewhere on the object. Pixels are the photo's own; only borders
-are blended.
+piece of the surface is turned, mirrored or brought from elsewhere on the object, in the light of its new place. Pixels are
+the photo's own; only borders are blended.
 """
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
@@ -24,6 +25,7 @@ from anomalyagent.mcp_tools.procedural.warp import feather, sample, sample_cover
 __all__ = ["render", "targets"]
 
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
+_SAME_LIGHT = 0.85  # of the difference along the seam of a piece
 _VISIBLE_LAB = 5.0  # mean CIELAB distance below which an exchange would not be noticed
 
 
@@ -207,7 +209,10 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         rows, columns = np.rint(map_y[shown]).astype(int), np.rint(map_x[shown]).astype(int)
         if scene.foreground[rows, columns].mean() < 0.97:
             continue
-        edit = edit_of(site.window, sample(scene.photo.rgb, map_x, map_y), cover)
+        piece = sample(scene.photo.rgb, map_x, map_y)
+        # it is shown in the light of its new place, else it looks pasted: what differs along the seam is taken out smoothly
+        seam = continue_smoothly((scene.photo.rgb[site.window.slices] - piece).astype(np.float32), ~shown)
+        edit = edit_of(site.window, np.clip(piece + _SAME_LIGHT * seam, 0.0, 1.0).astype(np.float32), cover)
         if _visible(site, edit):
             return edit
     return None
