@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from pictures import GAP_PX, TILE_PX, close_up, place
+from PIL import Image
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import BackendError
