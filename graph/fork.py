@@ -32,23 +32,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ForkError, RunError, TraceError, WorkspaceError
 from anomalyagent.graph.approval import Pause, Ruling, apply_ruling, read_pause
-from anomalyagent.graph.build import Graph, open_graph, thread_config
+from anomalyagent.graph.build import Graph, open_checkpoints, open_graph, thread_config
 from anomalyagent.graph.compare import changes_between
 from anomalyagent.graph.edits import Edited, edit_call, edit_turn
 from anomalyagent.graph.files import write_atomically
-from anomalyagent.graph.locate import find_run, find_trajectory, progress_of
+from anomalyagent.graph.locate import find_in_run, find_run, load_trajectory, progress_of
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.runfile import FREE_SETTINGS, decisive_settings, digest_of, now, read_run_file
 from anomalyagent.graph.state import GraphState, read_images, read_turns
-from anomalyagent.graph.trace import Edit, ImageEntry, Task, ToolCall, Trajectory, Turn, read_trajectory, write_trajectory
+from anomalyagent.graph.trace import Edit, ImageEntry, Task, ToolCall, Trajectory, Turn, write_trajectory
 from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, summarize_state, trajectory_path, versions
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.workspace import Workspace
 
 __all__ = ["FORKS_FOLDER", "ForkRecord", "Forker", "read_forks", "settings_of"]
 
 FORKS_FOLDER = "forks"
+
+_HARMLESS_POLICIES = ("expert", "scripted")
 
 TellTurn = Callable[[Turn], None]
 
@@ -87,13 +90,16 @@ class Forker:
     Args:
         run_dir: the run folder.
         on_turn: told of every turn that a fork makes.
+        trust: also use servers, backends and policies beyond the embedded ones that the folder itself names. Whoever wrote the
+            folder could have it start any program; leave this off for a folder that somebody sent you.
     Raises:
         TraceError: there is no such run.
     """
 
-    def __init__(self, run_dir: Path, on_turn: TellTurn | None = None) -> None:
+    def __init__(self, run_dir: Path, on_turn: TellTurn | None = None, *, trust: bool = False) -> None:
         self._run_dir = find_run(run_dir).absolute()
         self._on_turn = on_turn
+        self._trust = trust
         self._stack = AsyncExitStack()
         self._graphs: dict[str, Graph] = {}
 
@@ -132,10 +138,12 @@ class Forker:
             RunError: the run folder cannot be written.
             ToolCallError, PolicyError, BackendError: tools or policy cannot be had.
         """
-        parent = read_trajectory(find_trajectory(self._run_dir / parent_id).path)
+        _, parent = load_trajectory(find_in_run(self._run_dir, parent_id).path)
         progress_of(parent)
         wanted = _tools(approve)
-        ours = settings or settings_of(self._run_dir, parent)
+        theirs = settings_of(self._run_dir, parent)
+        ours = settings or theirs
+        self._require_trust(theirs, ours)
         start = _begin(parent, at, changes or {}, ours, same_call=same_call)
         self._require_images(start.images)
         before = settings_of(self._run_dir, parent.model_copy(update={"edits": _kept_edits(parent, at)}))
@@ -161,6 +169,7 @@ class Forker:
         record = self._record(fork_id)
         if record.waiting is None:
             raise ForkError(f"the fork {fork_id} waits for nobody. Resume it, or discard it.")
+        self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._hold(fork_id), tracing_context(enabled=False):
             state = cast("GraphState", (await graph.aget_state(self._thread(record))).values)
@@ -174,6 +183,7 @@ class Forker:
             as `rule`.
         """
         record = self._record(fork_id)
+        self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._hold(fork_id), tracing_context(enabled=False):
             if not (await graph.aget_state(self._thread(record))).next:
@@ -186,10 +196,13 @@ class Forker:
         Raises:
             ForkError: there is no such fork, or a process works on it.
         """
-        record = self._record(fork_id)
+        self._record(fork_id)
         with self._hold(fork_id):
-            graph = await self._open(record.settings)
-            await _saver(graph).adelete_thread(fork_id)
+            try:
+                async with open_checkpoints(self._run_dir / CHECKPOINTS) as saver:
+                    await saver.adelete_thread(fork_id)
+            except (sqlite3.Error, OSError) as error:
+                raise _unusable(self._run_dir, error) from error
             self._record_path(fork_id).unlink(missing_ok=True)
 
     async def _prepare(self, graph: Graph, record: ForkRecord, parent: Trajectory, start: _Start) -> None:
@@ -247,6 +260,25 @@ class Forker:
         write_trajectory(made, trajectory_path(self._run_dir, record.id))
         self._record_path(record.id).unlink(missing_ok=True)
         return made
+
+    def _require_trust(self, theirs: Settings, ours: Settings) -> None:
+        """Refuse what only the run's folder asks for and what could do anything: another server, any backend, any policy."""
+        if self._trust:
+            return
+        asked: list[str] = []
+        if ours.policy.name == theirs.policy.name not in _HARMLESS_POLICIES:
+            asked.append(f"the policy {ours.policy.name}")
+        for tool in TOOL_NAMES:
+            used, named = getattr(ours.tools, tool), getattr(theirs.tools, tool)
+            if used.server is not None and used.server == named.server:
+                asked.append(f"the server {used.server} for {tool}")
+            elif used.backend == named.backend and not is_embedded(tool, used.backend):
+                asked.append(f"the backend {used.backend} for {tool}")
+        if asked:
+            raise ForkError(
+                f"the settings in {self._run_dir} ask for {'; '.join(asked)[:500]}. If the run is your own, or you trust who "
+                "made it, say so (--trust), or name policy and backends yourself."
+            )
 
     async def _open(self, settings: Settings) -> Graph:
         key = digest_of(settings.model_dump(mode="json"))
@@ -335,7 +367,9 @@ def read_forks(run_dir: Path) -> list[ForkRecord]:
     found: list[ForkRecord] = []
     for path in sorted((run_dir / FORKS_FOLDER).glob("*.json")):
         try:
-            found.append(ForkRecord.model_validate_json(path.read_bytes()))
+            record = ForkRecord.model_validate_json(path.read_bytes())
+            if record.id == path.stem:
+                found.append(record)
         except (OSError, ValidationError):  # being written, or damaged: `discard` is what the file itself is for
             continue
     return found
@@ -351,14 +385,17 @@ def settings_of(run_dir: Path, trajectory: Trajectory) -> Settings:
     if run is None:
         raise TraceError(f"{run_dir} has no run.json, so the settings of its trajectories are not known. Restore it.")
     tree = run.settings.model_dump(mode="json")
-    for edit in trajectory.edits:
-        if edit.path.startswith("settings."):
-            _, *parents, last = edit.path.split(".")
-            here = tree
-            for part in parents:
-                here = here[part]
-            here[last] = json.loads(edit.after) if last == "options" else edit.after
-    return Settings.model_validate(tree)
+    try:
+        for edit in trajectory.edits:
+            if edit.path.startswith("settings."):
+                _, *parents, last = edit.path.split(".")
+                here = tree
+                for part in parents:
+                    here = here[part]
+                here[last] = json.loads(edit.after) if last == "options" else edit.after
+        return Settings.model_validate(tree)
+    except (LookupError, TypeError, ValueError) as error:
+        raise TraceError(f"the settings that {trajectory.id!r} was made with cannot be read: {error}.") from error
 
 
 def _begin(parent: Trajectory, at: int, changes: Mapping[str, Any], settings: Settings, *, same_call: bool) -> _Start:

@@ -22,9 +22,11 @@ from anomalyagent.graph.trace import Trajectory, read_trajectory
 __all__ = [
     "Damaged",
     "Found",
+    "find_in_run",
     "find_run",
     "find_trajectory",
     "iterate_trajectories",
+    "load_trajectory",
     "progress_of",
     "trajectory_ids",
 ]
@@ -70,6 +72,8 @@ def find_trajectory(where: str | Path) -> Found:
         TraceError: there is no such run or no such trajectory; the nearest ids are named.
     """
     path = Path(where).expanduser()
+    if ".." in path.parts[-2:] or "\\" in path.name:
+        raise TraceError(f"{str(where)!r} names no trajectory. Give RUN/ID, e.g. runs/nuts/scratch-00003.")
     name = path.name.removesuffix(".json")
     folder = path.parent.parent if path.parent.name == "trajectories" else path.parent
     if path.is_dir() and (path / RUN_FILE).is_file():
@@ -79,6 +83,27 @@ def find_trajectory(where: str | Path) -> Found:
     if name in ("", ".", "..") or not file.is_file():
         raise TraceError(f"there is no trajectory {name!r} in {run_dir}. Known are {_some(run_dir, name)}.")
     return Found(run_dir, name, file)
+
+
+def find_in_run(run_dir: Path, name: str) -> Found:
+    """The trajectory of a run by its id alone, which may come from anywhere.
+
+    Raises:
+        TraceError: there is no such trajectory, or `name` is a path.
+    """
+    if not name or name != Path(name).name or "\\" in name or name in (".", ".."):
+        raise TraceError(f"{name[:100]!r} is no id of a trajectory. Known are {_some(run_dir, '')}.")
+    return find_trajectory(run_dir / name)
+
+
+def load_trajectory(where: str | Path) -> tuple[Found, Trajectory]:
+    """The trajectory that `RUN/ID` names, read. What a file says of itself must be what it is called: ids become file names.
+
+    Raises:
+        TraceError: it is not there, cannot be read, or names another id.
+    """
+    found = find_trajectory(where)
+    return found, _read(found.path)
 
 
 def trajectory_ids(run_dir: Path) -> list[str]:
@@ -91,7 +116,7 @@ def iterate_trajectories(run_dir: Path) -> Iterator[Trajectory | Damaged]:
     """All trajectories of a run, one after another, so that a large run needs no memory."""
     for name in trajectory_ids(run_dir):
         try:
-            yield read_trajectory(run_dir / "trajectories" / f"{name}.json")
+            yield _read(run_dir / "trajectories" / f"{name}.json")
         except TraceError as error:
             yield Damaged(name, str(error))
 
@@ -109,6 +134,13 @@ def progress_of(trajectory: Trajectory) -> Progress:
         raise TraceError(
             f"the turns of trajectory {trajectory.id!r} do not fit together ({first}): the file was edited or damaged."
         ) from error
+
+
+def _read(path: Path) -> Trajectory:
+    read = read_trajectory(path)
+    if read.id != path.stem:
+        raise TraceError(f"{path} calls itself {read.id[:100]!r}: it was renamed or edited. Give the file its old name.")
+    return read
 
 
 def _order(name: str) -> tuple[str, int]:

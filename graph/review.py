@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.errors import RunError
-from anomalyagent.graph.locate import find_trajectory
+from anomalyagent.graph.locate import find_in_run
 from anomalyagent.graph.runfile import now
 from anomalyagent.graph.trace import Outcome
 
@@ -80,7 +80,7 @@ def record_verdict(run_dir: Path, trajectory: str, verdict: Verdict | None, note
         TraceError: the run has no such trajectory.
         RunError: the note is too long, or the file cannot be written.
     """
-    find_trajectory(run_dir / trajectory)
+    find_in_run(run_dir, trajectory)
     try:
         review = Review(trajectory=trajectory, verdict=verdict, note=note.strip(), reviewer=reviewer, at=now())
     except ValidationError as error:

@@ -1,6 +1,7 @@
 """Forks of finished trajectories: from any step, changed or not, with and without checkpoints, paused for approval."""
 
 import asyncio
+import json
 import os
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ def run_dir(made_once: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def forker(run_dir: Path) -> AsyncGenerator[Forker]:
-    async with Forker(run_dir) as opened:
+    async with Forker(run_dir, trust=True) as opened:
         yield opened
 
 
@@ -77,10 +78,10 @@ async def test_where_the_checkpoints_are_gone_a_fork_starts_from_the_file(run_di
     at = turn_of(parent, "image_gen")
     for changes in ({}, {"spec.severity": 2}):
         with counted_calls() as calls:
-            async with Forker(run_dir) as one:
+            async with Forker(run_dir, trust=True) as one:
                 fork = done(await one.fork(ROUNDS, at, changes))
         check_fork(parent, fork, at, calls)
-        async with Forker(with_checkpoints) as other:
+        async with Forker(with_checkpoints, trust=True) as other:
             same = done(await other.fork(ROUNDS, at, changes))
         assert find_parting(fork.turns, same.turns) is None
         assert (fork.id, fork.outcome, fork.edits) == (same.id, same.outcome, same.edits)
@@ -188,14 +189,14 @@ async def test_a_fork_after_the_answer_or_of_what_is_gone_is_refused(run_dir: Pa
 async def test_approve_mode_pauses_before_the_tool_and_takes_an_edit_a_rejection_and_a_yes(run_dir: Path) -> None:
     parent = parent_of(run_dir)
     at = turn_of(parent, "image_gen")
-    async with Forker(run_dir) as forker:
+    async with Forker(run_dir, trust=True) as forker:
         with counted_calls() as calls:
             pause = await forker.fork(ROUNDS, at, approve=["image_gen", "mask_gen"])
         assert isinstance(pause, Pause)
         assert not calls
         assert isinstance(pause.turn.action, ToolCall)
         assert pause.turn.action.name == "image_gen"
-    async with Forker(run_dir) as later:  # the pause outlives its process
+    async with Forker(run_dir, trust=True) as later:  # the pause outlives its process
         assert [record.waiting for record in read_forks(run_dir)] == [pause.turn]
         still = await later.resume(pause.id)
         assert still == pause
@@ -233,7 +234,7 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.fork import Forker
 
 async def main():
-    async with Forker(Path(sys.argv[1])) as forker:
+    async with Forker(Path(sys.argv[1]), trust=True) as forker:
         settings = Settings.model_validate_json(Path(sys.argv[2]).read_text())
         await forker.fork(sys.argv[3], 0, settings=settings)
 
@@ -249,7 +250,7 @@ async def test_a_fork_whose_process_died_goes_on_at_the_call_that_it_was_in(run_
     assert died.returncode < 0
     assert [(record.id, record.waiting) for record in read_forks(run_dir)] == [(f"{ROUNDS}-fork1", None)]
     assert f"{ROUNDS}-fork1" not in trajectory_ids(run_dir)
-    async with Forker(run_dir) as later:
+    async with Forker(run_dir, trust=True) as later:
         with counted_calls() as calls:
             made = done(await later.resume(f"{ROUNDS}-fork1"))
     assert calls == ["image_gen", "quality_eval", "mask_gen"]
@@ -270,7 +271,7 @@ async def test_a_fork_that_waits_can_be_discarded(run_dir: Path, forker: Forker)
 
 async def test_forks_at_the_same_moment_get_ids_of_their_own(run_dir: Path) -> None:
     async def one() -> str:
-        async with Forker(run_dir) as forker:
+        async with Forker(run_dir, trust=True) as forker:
             return done(await forker.fork(ROUNDS, 0)).id
 
     assert sorted(await asyncio.gather(one(), one(), one())) == [f"{ROUNDS}-fork{number}" for number in (1, 2, 3)]
@@ -321,3 +322,37 @@ def test_a_run_asks_before_each_call_of_a_chosen_tool_and_goes_on_after_an_inter
     made = read_trajectory(trajectory_path(tmp_path / "run", "scratch-00000"))
     assert [edit.path for edit in made.edits] == ["rejected"]
     assert synthesize(wanted, run_settings(share=1.0), approver=leave).status == "complete"
+
+
+async def test_what_only_the_folder_asks_for_is_not_started_without_trust(run_dir: Path, tmp_path: Path) -> None:
+    async with Forker(run_dir) as careful:
+        with pytest.raises(ForkError, match=r"the backend helpers\.run_backends:SpeckleImage for image_gen.*--trust"):
+            await careful.fork(ROUNDS, 0)
+        tree = json.loads((run_dir / "run.json").read_text())
+        evil = ["/bin/sh", "-c", f"touch {tmp_path}/started"]
+        tree["settings"]["tools"] = Settings().tools.model_dump(mode="json")
+        tree["settings"]["tools"]["mask_gen"]["server"] = evil
+        tree["settings"]["policy"]["name"] = "chat"
+        (run_dir / "run.json").write_text(json.dumps(tree))
+        with pytest.raises(ForkError, match=r"the policy chat; the server .*/bin/sh"):
+            await careful.fork(ROUNDS, 0)
+        limits = Settings.model_validate({**tree["settings"], "limits": {"rounds": 1}})
+        with pytest.raises(ForkError, match="the policy chat"):
+            await careful.fork(ROUNDS, 0, settings=limits)
+        assert done(await careful.fork(ROUNDS, 0, settings=Settings())).outcome in ("accepted", "rejected")
+    assert not (tmp_path / "started").exists()
+
+
+async def test_an_id_that_is_a_path_or_is_not_its_files_reaches_nothing_outside_the_run(run_dir: Path, forker: Forker) -> None:
+    other = Path(shutil.copytree(run_dir, run_dir.with_name("other")))
+    for name in (f"../other/{ROUNDS}", f"trajectories/{ROUNDS}", "..", "", f"..\\other\\{ROUNDS}"):
+        with pytest.raises(TraceError, match="is no id of a trajectory"):
+            await forker.fork(name, 0)
+        with pytest.raises(TraceError, match="is no id of a trajectory"):
+            record_verdict(run_dir, name, "keep")
+    file = trajectory_path(run_dir, ROUNDS)
+    file.write_text(file.read_text().replace(f'"id": "{ROUNDS}"', '"id": "../../evil"', 1))
+    with pytest.raises(TraceError, match=r"calls itself '\.\./\.\./evil'"):
+        await forker.fork(ROUNDS, 0)
+    assert not read_forks(other)
+    assert not list(run_dir.parent.glob("**/evil*"))

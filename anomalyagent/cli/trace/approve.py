@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomalyagent.cli.options import JsonOption
-from anomalyagent.cli.trace.options import parse_changes
+from anomalyagent.cli.trace.options import TrustOption, parse_changes
 
 if TYPE_CHECKING:
     from anomalyagent.graph.approval import Pause, Ruling
@@ -26,6 +26,7 @@ def command(
     ] = None,
     reject: Annotated[str | None, typer.Option(metavar="REASON", help="Reject the call; the agent reads the reason.")] = None,
     discard: Annotated[bool, typer.Option("--discard", help="Give the fork up.")] = False,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Answer forks that pause before a call, and go on with those whose process was killed.
@@ -53,19 +54,19 @@ def command(
         ruling = Ruling(kind="edit", changes=parse_changes(sets))
     elif reject is not None:
         ruling = Ruling(kind="reject", reason=reject)
-    made = asyncio.run(_go_on(find_run(where.parent), where.name, ruling, discard, as_json))
+    made = asyncio.run(_go_on(find_run(where.parent), where.name, ruling, discard, as_json, trust))
     if as_json and made is not None:
         print_json(made)
 
 
 async def _go_on(
-    run_dir: Path, name: str, ruling: "Ruling | None", discard: bool, as_json: bool
+    run_dir: Path, name: str, ruling: "Ruling | None", discard: bool, as_json: bool, trust: bool
 ) -> "Trajectory | Pause | None":
     from anomalyagent.cli.trace.fork import settle
     from anomalyagent.graph.approval import Pause
     from anomalyagent.graph.fork import Forker
 
-    async with Forker(run_dir) as forker:
+    async with Forker(run_dir, trust=trust) as forker:
         if discard:
             await forker.discard(name)
             return None

@@ -22,8 +22,7 @@ def command(
     """Where two trajectories part first, and what differs in prompts, specs, scores and findings; or two runs, task by task."""
     from anomalyagent.cli.trace.screen import print_json
     from anomalyagent.graph.compare import compare_runs, compare_trajectories
-    from anomalyagent.graph.locate import find_run, find_trajectory, iterate_trajectories
-    from anomalyagent.graph.trace import read_trajectory
+    from anomalyagent.graph.locate import find_run, iterate_trajectories, load_trajectory
 
     if a.is_dir() and b.is_dir():
         runs = compare_runs(iterate_trajectories(find_run(a)), iterate_trajectories(find_run(b)))
@@ -32,7 +31,7 @@ def command(
         else:
             _print_runs(runs, limit)
         return
-    compared = compare_trajectories(*(read_trajectory(find_trajectory(one).path) for one in (a, b)))
+    compared = compare_trajectories(*(load_trajectory(one)[1] for one in (a, b)))
     if as_json:
         print_json(compared)
     else:

@@ -14,6 +14,7 @@ from anomalyagent.cli.trace.options import (
     PolicyOption,
     SettingOption,
     TrajectoryArgument,
+    TrustOption,
     changed_settings,
     parse_changes,
 )
@@ -45,6 +46,7 @@ def command(
     backend: BackendOption = None,
     setting: SettingOption = None,
     config: BaseConfigOption = None,
+    trust: TrustOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Go on from a turn with something changed, as a new trajectory; the old one stays as it is.
@@ -55,16 +57,16 @@ def command(
     from anomalyagent.cli.trace.diff import print_comparison
     from anomalyagent.cli.trace.screen import print_json
     from anomalyagent.graph.compare import compare_trajectories
-    from anomalyagent.graph.locate import find_trajectory
-    from anomalyagent.graph.trace import read_trajectory
+    from anomalyagent.graph.locate import load_trajectory
 
-    found = find_trajectory(trajectory)
-    parent = read_trajectory(found.path)
+    found, parent = load_trajectory(trajectory)
     changes = parse_changes(sets or ())
     if prompt is not None:
         changes["prompt"] = prompt
     settings = changed_settings(found.run_dir, parent, config, policy, backend, setting)
-    made = asyncio.run(make_fork(found.run_dir, found.id, at, changes, same_call, settings, approve or [], quiet=as_json))
+    made = asyncio.run(
+        make_fork(found.run_dir, found.id, at, changes, same_call, settings, approve or [], quiet=as_json, trust=trust)
+    )
     if made is None:
         return
     if as_json:
@@ -85,11 +87,12 @@ async def make_fork(
     approve: list[str],
     *,
     quiet: bool,
+    trust: bool,
 ) -> "Trajectory | None":
     """Fork, ask where it pauses, and tell each turn; None when it was left waiting."""
     from anomalyagent.graph.fork import Forker
 
-    async with Forker(run_dir, None if quiet else _tell) as forker:
+    async with Forker(run_dir, None if quiet else _tell, trust=trust) as forker:
         first = await forker.fork(parent, at, changes, same_call=same_call, settings=settings, approve=approve)
         return await settle(forker, first, run_dir)
 

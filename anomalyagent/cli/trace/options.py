@@ -19,6 +19,7 @@ __all__ = [
     "RunArgument",
     "SettingOption",
     "TrajectoryArgument",
+    "TrustOption",
     "changed_settings",
     "parse_changes",
 ]
@@ -37,6 +38,9 @@ BackendOption = Annotated[
 ]
 SettingOption = Annotated[
     list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any other setting, e.g. limits.rounds=5; repeatable.")
+]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Also use servers, models and backends that the run's own settings name.")
 ]
 BaseConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML settings laid over those of the trajectory.")

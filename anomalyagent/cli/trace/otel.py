@@ -27,10 +27,9 @@ def command(
 ) -> None:
     """Hand trajectories to Phoenix, Langfuse, Jaeger or an OpenTelemetry Collector, or write them to a file."""
     from anomalyagent.cli.trace.screen import print_json
-    from anomalyagent.graph.locate import find_run, find_trajectory, iterate_trajectories
+    from anomalyagent.graph.locate import find_run, iterate_trajectories, load_trajectory
     from anomalyagent.graph.otel import send_spans, write_otlp_json
     from anomalyagent.graph.review import read_reviews
-    from anomalyagent.graph.trace import read_trajectory
 
     if (endpoint is None) == (out is None):
         raise typer.BadParameter("give one of --endpoint and --out.")
@@ -55,8 +54,8 @@ def command(
         run_dir = find_run(where)
         trajectories = sound(run_dir)
     else:
-        found = find_trajectory(where)
-        run_dir, trajectories = found.run_dir, iter([read_trajectory(found.path)])
+        found, one = load_trajectory(where)
+        run_dir, trajectories = found.run_dir, iter([one])
     reviews = read_reviews(run_dir)
     if out is not None:
         try:

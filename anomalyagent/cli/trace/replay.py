@@ -13,6 +13,7 @@ from anomalyagent.cli.trace.options import (
     PolicyOption,
     SettingOption,
     TrajectoryArgument,
+    TrustOption,
     changed_settings,
 )
 
@@ -26,6 +27,7 @@ def command(
     backend: BackendOption = None,
     setting: SettingOption = None,
     config: BaseConfigOption = None,
+    trust: TrustOption = False,
     approve: ApproveOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -37,13 +39,11 @@ def command(
     from anomalyagent.cli.trace.fork import make_fork
     from anomalyagent.cli.trace.screen import print_json
     from anomalyagent.graph.compare import compare_trajectories
-    from anomalyagent.graph.locate import find_trajectory
-    from anomalyagent.graph.trace import read_trajectory
+    from anomalyagent.graph.locate import load_trajectory
 
-    found = find_trajectory(trajectory)
-    parent = read_trajectory(found.path)
+    found, parent = load_trajectory(trajectory)
     settings = changed_settings(found.run_dir, parent, config, policy, backend, setting)
-    made = asyncio.run(make_fork(found.run_dir, found.id, at, {}, False, settings, approve or [], quiet=as_json))
+    made = asyncio.run(make_fork(found.run_dir, found.id, at, {}, False, settings, approve or [], quiet=as_json, trust=trust))
     if made is None:
         return
     compared = compare_trajectories(parent, made)

@@ -25,12 +25,10 @@ def command(
     Turns are numbered from 0, as in the file and for `fork --at`.
     """
     from anomalyagent.cli.trace.screen import print_json
-    from anomalyagent.graph.locate import find_trajectory
+    from anomalyagent.graph.locate import load_trajectory
     from anomalyagent.graph.review import read_reviews
-    from anomalyagent.graph.trace import read_trajectory
 
-    found = find_trajectory(trajectory)
-    read = read_trajectory(found.path)
+    found, read = load_trajectory(trajectory)
     if turn is not None and turn >= len(read.turns):
         raise typer.BadParameter(f"{read.id} has the turns 0 to {len(read.turns) - 1}.", param_hint="--turn")
     review = read_reviews(found.run_dir).get(found.id)
