@@ -16,6 +16,7 @@ __all__ = [
     "ModelPrice",
     "PolicySettings",
     "QualityEvalSettings",
+    "ServerSettings",
     "Settings",
     "ToolSettings",
     "ToolsSettings",
@@ -120,6 +121,23 @@ class DatasetSettings(_Section):
     )
 
 
+class ServerSettings(_Section):
+    """Bounds of an MCP server towards its clients (`anomalyagent mcp serve`)."""
+
+    waiting_calls: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="Tool calls that may wait while others run; more are told to come back later."
+    )
+    concurrent_requests: Annotated[int, Field(ge=1)] = Field(
+        default=64, description="HTTP requests that are answered at the same time; more get 503."
+    )
+    requests_per_minute: Annotated[int, Field(ge=1)] = Field(
+        default=6000, description="HTTP requests of one address; more get 429."
+    )
+    body_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=20.0, description="An HTTP request that has not arrived whole by then is dropped."
+    )
+
+
 class Settings(_Section):
     """All settings of a run."""
 
@@ -135,3 +153,4 @@ class Settings(_Section):
         default_factory=dict[str, ModelPrice],
         description="Model name (or pattern, gemini-3*) -> its price; a hosted model without one is refused.",
     )
+    server: ServerSettings = ServerSettings()

@@ -1,24 +1,30 @@
 """The `synthesize` tool: one whole trajectory in one MCP call, with progress, for assistants that want the result only.
 
 It sits in this layer because it drives the graph, and is mounted on the server of all five tools by the command line.
-The trajectory is run without checkpoints: a call that is cancelled leaves nothing behind but images named by content.
+The trajectory is run without checkpoints: a call that is cancelled leaves nothing behind but images named by content. One
+that ends is written to `trajectories/` as in a run, unless the workspace is the folder of a run, which belongs to its own
+request.
 """
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import Context, Image
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
 from anomalyagent.configs.schema import Settings
+from anomalyagent.graph.mcp_shelves import address_of, shelves_of
 from anomalyagent.graph.state import GraphState, initial_state
-from anomalyagent.graph.trace import Task, Trajectory, Turn
-from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Seed
+from anomalyagent.graph.trace import Task, Trajectory, Turn, write_trajectory
+from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Preview, Seed, preview_of
 from anomalyagent.mcp_tools.toolbox import Extension, contract_tool
 from anomalyagent.mcp_tools.workspace import Workspace, uri_of
 
@@ -39,6 +45,7 @@ class SynthesisResult(BaseModel):
     image: str | None = None
     mask: str | None = None
     score: float | None = None
+    trajectory: str | None = None
 
 
 def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension:
@@ -55,6 +62,7 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
         anomaly_type: AnomalyType,
         ctx: Context[Any, Any],
         seed: Seed = 0,
+        preview: Preview = False,
     ) -> Annotated[CallToolResult, SynthesisResult]:
         """All steps in one call: drawn, judged and refined until it passes, then masked."""
         loop: _Loop = ctx.request_context.lifespan_context
@@ -65,8 +73,9 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
         photo = await asyncio.to_thread(workspace.read_photo, image)
         path = workspace.path_of(image)
         normal = hashlib.sha256(await asyncio.to_thread(path.read_bytes)).hexdigest()
+        asked = (normal, item_name, anomaly_type, seed, loop.config_sha256)
         task = Task(
-            id="synthesize",
+            id=f"synthesize-{hashlib.sha256(repr(asked).encode()).hexdigest()[:16]}",
             index=0,
             normal_image=workspace.ref_of(path),
             normal_sha256=normal,
@@ -75,11 +84,14 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
             seed=seed,
         )
         del photo  # it was read to refuse what is no image before anything else is done
-        return _answer(await loop.make(task, report))
+        made = await loop.make(task, report)
+        shown = await asyncio.to_thread(_preview, workspace, made) if preview else None
+        return _answer(made, await asyncio.to_thread(loop.keep, made), shown)
 
     local = all(getattr(settings.tools, name).server is None for name in type(settings.tools).model_fields)
     hints = ToolAnnotations(destructive_hint=False, open_world_hint=not (local and settings.policy.name == "expert"))
-    return Extension([contract_tool(synthesize, title="Make a defect", annotations=hints)], lifespan)
+    tool = contract_tool(synthesize, title="Make a defect", annotations=hints)
+    return Extension([tool], lifespan, shelves_of(workspace.root))
 
 
 class _Loop:
@@ -89,12 +101,50 @@ class _Loop:
         self._settings, self._workspace, self._stack = settings, workspace, stack
         self._opening = asyncio.Lock()
         self._graph: Graph | None = None
+        self._turns = asyncio.Semaphore(max(2, os.cpu_count() or 1))
+        self._waiting = 0
+
+    @cached_property
+    def config_sha256(self) -> str:
+        """Digest of the settings that shape results."""
+        from anomalyagent.graph.runfile import decisive_settings, digest_of
+
+        return digest_of(decisive_settings(self._settings))
 
     async def make(self, task: Task, report: Report) -> Trajectory:
-        """One trajectory; `report` is told of every turn."""
+        """One trajectory, when its turn has come; `report` is told of every turn of the agent.
+
+        Raises:
+            ToolError: too many wait already.
+        """
+        if self._turns.locked() and self._waiting >= self._settings.server.waiting_calls:
+            raise ToolError(f"The server is busy: {self._waiting} calls wait already. Make the same call again later.")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            return await self._make(task, report)
+        finally:
+            self._turns.release()
+
+    def keep(self, made: Trajectory) -> str | None:
+        """Write the trajectory into the workspace, unless that is a run's folder; its id, or None."""
+        from anomalyagent.graph.runfile import RUN_FILE
+        from anomalyagent.graph.worker import trajectory_path
+
+        root = self._workspace.root
+        folder = (root / "trajectories").resolve()
+        if (root / RUN_FILE).exists() or not folder.is_relative_to(root):
+            return None
+        write_trajectory(made, trajectory_path(root, made.id))
+        return made.id
+
+    async def _make(self, task: Task, report: Report) -> Trajectory:
         from langsmith import tracing_context
 
-        from anomalyagent.graph.worker import WorkerSetup, summarize_state
+        from anomalyagent.graph.worker import WorkerSetup, summarize_state, versions
 
         graph = await self._opened()
         clock, steps = time.perf_counter(), 0
@@ -111,8 +161,9 @@ class _Loop:
                     for turn in (change or {}).get("turns", ()):
                         steps += 1
                         await report(steps, _describe(Turn.model_validate(turn)))
-        setup = WorkerSetup(run_dir=self._workspace.root, run_id="mcp", config_sha256="", settings=self._settings)
-        return summarize_state(state, setup, {}, seconds=time.perf_counter() - clock)
+        digest = self.config_sha256
+        setup = WorkerSetup(run_dir=self._workspace.root, run_id="mcp", config_sha256=digest, settings=self._settings)
+        return summarize_state(state, setup, versions(), seconds=time.perf_counter() - clock)
 
     async def _opened(self) -> "Graph":
         async with self._opening:
@@ -136,7 +187,15 @@ def _describe(turn: Turn) -> str:
     return f"{name}: {said.strip().splitlines()[0][:200]}" if said.strip() else name
 
 
-def _answer(made: Trajectory) -> CallToolResult:
+def _preview(workspace: Workspace, made: Trajectory) -> bytes | None:
+    """The final image with the outline of its mask, small."""
+    if made.final_image is None:
+        return None
+    photo = workspace.read_photo(made.final_image)
+    return preview_of(photo, workspace.read_photo(made.mask).rgb[..., 0] > 0.5 if made.mask else None)
+
+
+def _answer(made: Trajectory, kept: str | None, preview: bytes | None) -> CallToolResult:
     result = SynthesisResult(
         accepted=made.outcome == "accepted",
         image=made.final_image,
@@ -144,6 +203,7 @@ def _answer(made: Trajectory) -> CallToolResult:
         score=made.score,
         rounds=made.rounds,
         reason=made.reason,
+        trajectory=kept,
     )
     text = f"{made.outcome} after {made.rounds} round(s): {made.reason}"
     if not result.accepted:
@@ -153,5 +213,12 @@ def _answer(made: Trajectory) -> CallToolResult:
         if ref is not None:
             name = ref.rpartition("/")[2]
             content.append(ResourceLink(type="resource_link", name=name, title=title, uri=uri_of(ref), mime_type="image/png"))
+    if kept is not None:
+        link = address_of(kept)
+        content.append(
+            ResourceLink(type="resource_link", name=kept, title="How it was made", uri=link, mime_type="application/json")
+        )
+    if preview is not None:
+        content.append(Image(data=preview, format="jpeg").to_image_content())
     fields = result.model_dump(mode="json", exclude_none=True)
     return CallToolResult(content=content, structured_content=fields, is_error=made.outcome == "failed")

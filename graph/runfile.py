@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from anomalyagent.configs.schema import Settings
+from anomalyagent.configs.schema import ServerSettings, Settings
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.inputs import Inputs
@@ -45,6 +45,7 @@ FREE_SETTINGS = (
     "limits.tool_timeout_s",
     "limits.trajectory_timeout_s",
     "prices",
+    *(f"server.{name}" for name in ServerSettings.model_fields),
 )
 MOST_REASONS = 40
 MOST_DIFFERENCES = 12

@@ -27,8 +27,8 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         seed: Annotated[int | None, Field(ge=0, lt=2**63, description="Overrides spec.seed")] = None,
         preview: Preview = False,
     ) -> Annotated[CallToolResult, ImageResult]:
-        """Draw the defect on the ORIGINAL good photo (never on an earlier result) and store it as a new PNG. Pixels outside
-        the defect stay identical. Next: quality_eval.
+        """Draw the defect on the ORIGINAL good photo (never on an earlier result), as a new PNG; all pixels outside it stay.
+        Next: quality_eval.
         """
         workspace = toolbox.workspace
         photo = workspace.read_photo(image)

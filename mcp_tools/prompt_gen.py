@@ -21,8 +21,8 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     def prompt_gen(
         image: ImageRef, item_name: ItemName, anomaly_type: AnomalyType, seed: Seed = 0
     ) -> Annotated[CallToolResult, PromptResult]:
-        """Start here: how to draw a realistic defect on a photo of a good part, in words (prompt) and in numbers (spec).
-        Next: image_gen with the same image, prompt and spec.
+        """Start here: how to draw a realistic defect on a photo of a good part, in words (prompt) and numbers (spec).
+        Next: image_gen with all three.
         """
         photo = toolbox.workspace.read_photo(image)
         backend: PromptGenBackend = toolbox.backend("prompt_gen")

@@ -5,19 +5,15 @@ Items and anomaly types are completed from the knowledge cards (the files, not t
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from mcp.server import MCPServer
 from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
 from pydantic import Field
 from rapidfuzz import fuzz
 
-from anomalyagent.configs.schema import KnowledgeSettings
+from anomalyagent.mcp_tools.resources import Cards, Shelf
 from anomalyagent.mcp_tools.workspace import Workspace
-
-if TYPE_CHECKING:  # loads the arrays
-    from anomalyagent.knowledge.cards import Card
 
 __all__ = ["add_prompts"]
 
@@ -29,9 +25,8 @@ _NEAR = 75.0
 Item = Annotated[str, Field(description="What the photos show, e.g. metal nut")]
 
 
-def add_prompts(server: MCPServer[Any], knowledge: KnowledgeSettings, workspace: Workspace) -> None:
-    """Give `server`, which has all five tools, its prompts and their completion."""
-    names = _Names(knowledge)
+def add_prompts(server: MCPServer[Any], cards: Cards, workspace: Workspace, shelves: Sequence[Shelf]) -> None:
+    """Give `server`, which has all five tools, its prompts, and completion for them and for addresses of resources."""
 
     @server.prompt(title="Inspect a part")
     def inspect_part(  # pyright: ignore[reportUnusedFunction]
@@ -73,44 +68,38 @@ def add_prompts(server: MCPServer[Any], knowledge: KnowledgeSettings, workspace:
 
     @server.completion()
     async def complete(  # pyright: ignore[reportUnusedFunction]
-        _: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
+        what: PromptReference | ResourceTemplateReference, argument: CompletionArgument, context: CompletionContext | None
     ) -> Completion | None:
         given = (context.arguments if context else None) or {}
-        known = await asyncio.to_thread(values_of, argument.name, given)
+        address = what.uri if isinstance(what, ResourceTemplateReference) else ""
+        known = await asyncio.to_thread(values_of, address, argument.name, given)
         found = _matching(argument.value, known)
         return Completion(values=found[:MOST_VALUES], total=len(found), has_more=len(found) > MOST_VALUES)
 
-    def values_of(argument: str, given: dict[str, str]) -> Sequence[str]:
+    def values_of(address: str, argument: str, given: dict[str, str]) -> Sequence[str]:
+        for shelf in shelves:
+            if address == shelf.address:
+                return shelf.completed()
+        if argument == "id":
+            return [card.id for card in cards.all]
         if argument == "item_name":
-            return names.items
+            return _items(cards)
         if argument == "anomaly_type":
-            return names.types_of(given.get("item_name", ""))
+            return _types_of(cards, given.get("item_name", ""))
         return workspace.images() if argument in ("image", "normal_image", "path") else []
 
 
-class _Names:
-    """Items and anomaly types of the cards, read when they are first asked for."""
+def _items(cards: Cards) -> list[str]:
+    """Listed items first, then materials."""
+    return _words(card.item for card in sorted(cards.all, key=lambda card: card.is_general) if card.item != "any")
 
-    def __init__(self, knowledge: KnowledgeSettings) -> None:
-        self._folders = knowledge.folders
 
-    @cached_property
-    def _cards(self) -> "Sequence[Card]":
-        from anomalyagent.knowledge.cards import load_cards
+def _types_of(cards: Cards, item: str) -> list[str]:
+    """Those of the item; of all items while none is named."""
+    from anomalyagent.knowledge.cards import match_item, types_for_item
 
-        return load_cards(self._folders)
-
-    @property
-    def items(self) -> list[str]:
-        """Listed items first, then materials."""
-        return _words(card.item for card in sorted(self._cards, key=lambda card: card.is_general) if card.item != "any")
-
-    def types_of(self, item: str) -> list[str]:
-        """Those of the item; of all items while none is named."""
-        from anomalyagent.knowledge.cards import match_item, types_for_item
-
-        named = types_for_item(self._cards, item) if match_item(self._cards, item) else self._cards
-        return _words(card.anomaly_type for card in named)
+    named = types_for_item(cards.all, item) if match_item(cards.all, item) else cards.all
+    return _words(card.anomaly_type for card in named)
 
 
 def _words(names: Iterable[str]) -> list[str]:

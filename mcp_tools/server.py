@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from mcp.server import MCPServer
-from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
 
 import anomalyagent
 from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import AnomalyAgentError, ImageError, WorkspaceError
+from anomalyagent.errors import AnomalyAgentError
+from anomalyagent.mcp_tools.answer_limits import keep_answers_small
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.logs import log_to_stderr
 from anomalyagent.mcp_tools.prompts import add_prompts
+from anomalyagent.mcp_tools.resources import Cards, ShelvedServer, add_resources
 from anomalyagent.mcp_tools.toolbox import ContractTool, Extension, Toolbox
 from anomalyagent.mcp_tools.transport import read_token, serve_http, serve_stdio
 from anomalyagent.mcp_tools.workspace import Workspace
@@ -41,32 +43,36 @@ def create_tools(tools: Sequence[ToolName], toolbox: Toolbox) -> list[ContractTo
 
 
 def build_server(
-    tools: Sequence[ToolName], settings: Settings, workspace: Workspace, extension: Extension | None = None
+    tools: Sequence[ToolName],
+    settings: Settings,
+    workspace: Workspace,
+    extension: Extension | None = None,
+    *,
+    most_waiting: int | None = None,
 ) -> MCPServer[Any]:
-    """A server of the given tools (one, or all five) on one workspace; nothing heavy is loaded yet."""
+    """A server of the given tools (one, or all five) on one workspace; nothing heavy is loaded yet.
+
+    Args:
+        most_waiting: see `Toolbox`.
+    """
+    toolbox = Toolbox(settings, workspace, most_waiting)
     with _root_logger_untouched():
-        server: MCPServer[Any] = MCPServer(
+        server = ShelvedServer(
             name=tools[0] if len(tools) == 1 else "anomalyagent",
             title=f"AnomalyAgent {tools[0]}" if len(tools) == 1 else "AnomalyAgent",
             version=anomalyagent.__version__,
             instructions=_INSTRUCTIONS,
-            tools=[*create_tools(tools, Toolbox(settings, workspace)), *(extension.tools if extension else ())],
+            tools=[*create_tools(tools, toolbox), *(extension.tools if extension else ())],
+            middleware=[keep_answers_small],
             lifespan=extension.lifespan if extension else None,
             log_level="WARNING",
         )
 
-    @server.resource("image://{+path}", name="image", title="Image of the workspace", mime_type="image/png")
-    def image(path: str) -> bytes:  # pyright: ignore[reportUnusedFunction]
-        """An image or mask of the workspace, by reference, as PNG."""
-        try:
-            return workspace.read_png(path)
-        except WorkspaceError as error:
-            raise ResourceNotFoundError(str(error)) from error
-        except ImageError as error:
-            raise ResourceError(str(error)) from error
-
+    cards = Cards(settings.knowledge)
+    shelves = extension.shelves if extension else ()
+    add_resources(server, workspace, cards if "knowledge_retrieval" in tools else None, shelves)
     if len(tools) == len(TOOL_NAMES):
-        add_prompts(server, settings.knowledge, workspace)
+        add_prompts(server, cards, workspace, shelves)
     return server
 
 
@@ -97,6 +103,7 @@ def main(arguments: Sequence[str] | None = None, extend: Callable[[Settings, Wor
     parser.add_argument("--port", type=int, default=8765, help="HTTP: port, 0 for any free one (default: %(default)s)")
     parser.add_argument("--allow-host", action="append", default=[], help="HTTP: another name by which clients may call")
     parser.add_argument("--token-file", type=Path, help="HTTP: file with the bearer token that clients must send")
+    parser.add_argument("--log-details", action="store_true", help="log to stderr what clients said, too; to find faults")
     parser.add_argument("--config", type=Path, help="settings file (YAML)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="sets", help="one setting")
     given = parser.parse_args(arguments)
@@ -104,12 +111,14 @@ def main(arguments: Sequence[str] | None = None, extend: Callable[[Settings, Wor
         settings = load_settings(given.config, given.sets)
         workspace = Workspace(given.workspace, settings.limits)
         extension = extend(settings, workspace) if extend and given.tool == TOOL_NAMES else None
-        server = build_server(given.tool, settings, workspace, extension)
+        server = build_server(given.tool, settings, workspace, extension, most_waiting=settings.server.waiting_calls)
+        log_to_stderr(details=given.log_details)
         if given.transport == "stdio":
             serve_stdio(server)
         else:
             token = read_token(given.token_file) if given.token_file else None
-            serve_http(server, host=given.host, port=given.port, token=token, allowed_hosts=tuple(given.allow_host))
+            allowed = tuple(given.allow_host)
+            serve_http(server, host=given.host, port=given.port, token=token, allowed_hosts=allowed, limits=settings.server)
     except AnomalyAgentError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code

@@ -27,19 +27,28 @@ from anomalyagent.mcp_tools import registry
 from anomalyagent.mcp_tools.answers import failed_answer
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.listing import listed_input, listed_output
+from anomalyagent.mcp_tools.resources import Shelf
 from anomalyagent.mcp_tools.workspace import Workspace
 
 __all__ = ["ContractTool", "Extension", "Toolbox", "contract_tool", "make_tool"]
 
 log = logging.getLogger("anomalyagent.mcp_tools")
 
+GRACE_S = 10.0
+"""A server gives a call up this much later than our own client, which then knows that it was its own timeout."""
+
 
 class Toolbox:
-    """Settings, workspace and the backends, each made on its first call."""
+    """Settings, workspace and the backends, each made on its first call.
 
-    def __init__(self, settings: Settings, workspace: Workspace) -> None:
+    Args:
+        most_waiting: calls that may wait for a thread; more are refused. None: any number.
+    """
+
+    def __init__(self, settings: Settings, workspace: Workspace, most_waiting: int | None = None) -> None:
         self.settings = settings
         self.workspace = workspace
+        self._most_waiting = most_waiting
         self._backends: dict[ToolName, Any] = {}
         self._locks = {tool: threading.Lock() for tool in TOOL_NAMES}
         self._limiter: anyio.CapacityLimiter | None = None
@@ -56,17 +65,31 @@ class Toolbox:
             return self._backends[tool]
 
     async def run(self, work: Callable[[], CallToolResult]) -> CallToolResult:
-        """Run `work` in a thread; at most as many at once as there are cores, and a cancelled caller does not wait."""
+        """Run `work` in a thread; at most as many at once as there are cores, and a cancelled caller does not wait.
+
+        Raises:
+            ToolError: too many calls wait already, or this one takes too long.
+        """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        waiting = self._limiter.statistics().tasks_waiting
+        if self._most_waiting is not None and waiting >= self._most_waiting:
+            raise ToolError(f"The server is busy: {waiting} calls wait already. Make the same call again in a few seconds.")
+        limit_s = self.settings.limits.tool_timeout_s + GRACE_S
+        with anyio.move_on_after(limit_s):
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        raise ToolError(
+            f"The call was given up after {limit_s:g} s. Try a smaller image; if calls always take so long, the user can raise "
+            "limits.tool_timeout_s in the configuration."
+        )
 
 
 class Extension(NamedTuple):
-    """More tools for a server, from a layer above this one, and what they keep open while it lives."""
+    """More tools and resources for a server, from a layer above this one, and what they keep open while it lives."""
 
     tools: Sequence[Tool]
     lifespan: Callable[[MCPServer[Any]], AbstractAsyncContextManager[Any]]
+    shelves: Sequence[Shelf] = ()
 
 
 class ContractTool(Tool):

@@ -1,13 +1,11 @@
 """How a server is reached: stdio, or streamable HTTP bound to this machine unless told otherwise.
 
-Over HTTP every request is checked before it reaches the protocol: bearer token (compared in constant time), Host and
-Origin (a web page must not reach the tools through the browser), size of the body. Stateless: each call stands alone.
+Over HTTP every request is checked before it reaches the protocol: how many there are (`http_guards`), bearer token (compared
+in constant time), Host and Origin (a web page must not reach the tools through the browser), size of the body and the time
+it takes. Stateless: each call stands alone.
 """
 
-import hmac
 import ipaddress
-import json
-import logging
 import socket
 import sys
 from pathlib import Path
@@ -16,21 +14,24 @@ from typing import Any
 import anyio
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from anomalyagent.configs.schema import ServerSettings
 from anomalyagent.errors import ConfigError
+from anomalyagent.mcp_tools.http_guards import LimitRequests, RequireToken
 
 __all__ = ["HTTP_PATH", "MAX_BODY_BYTES", "http_app", "read_token", "serve_http", "serve_stdio"]
 
 HTTP_PATH = "/mcp"
 MAX_BODY_BYTES = 1 << 20
 """Calls carry references and words, never pixels."""
+CONNECTIONS_PER_REQUEST = 8
+"""Open connections, most of them idle, for each request that may be answered at the same time."""
 _SHORTEST_TOKEN = 16
 
 
 def serve_stdio(server: MCPServer[Any]) -> None:
     """Serve until standard input closes."""
-    _log_to_stderr()
     anyio.run(server.run_stdio_async)
 
 
@@ -42,6 +43,7 @@ def serve_http(
     token: str | None = None,
     allowed_hosts: tuple[str, ...] = (),
     stateless: bool = True,
+    limits: ServerSettings | None = None,
 ) -> None:
     """Serve until interrupted; the address is said on stderr once the port is open (port 0: any free one).
 
@@ -57,14 +59,20 @@ def serve_http(
             f"--host {host} can be reached from other machines, and no --token-file is given: anybody there could use the "
             "tools. Give a token file, or leave the host at 127.0.0.1."
         )
-    app = http_app(server, host=host, token=token, allowed_hosts=allowed_hosts, stateless=stateless)
-    _log_to_stderr()
+    limits = limits or ServerSettings()
+    app = http_app(server, host=host, token=token, allowed_hosts=allowed_hosts, stateless=stateless, limits=limits)
     with _listen(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         sys.stderr.write(f"serving {server.name} at http://{name}:{listener.getsockname()[1]}{HTTP_PATH}\n")
         sys.stderr.flush()
         # log_config None: uvicorn would otherwise write its access log to stdout
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            limit_concurrency=CONNECTIONS_PER_REQUEST * limits.concurrent_requests,
+            timeout_graceful_shutdown=5,
+        )
         anyio.run(uvicorn.Server(config).serve, [listener])
 
 
@@ -75,6 +83,7 @@ def http_app(
     token: str | None = None,
     allowed_hosts: tuple[str, ...] = (),
     stateless: bool = True,
+    limits: ServerSettings | None = None,
 ) -> ASGIApp:
     """The ASGI application of `server`, with all checks around it.
 
@@ -82,6 +91,7 @@ def http_app(
         host: address it will be bound to; with `allowed_hosts`, the names by which clients may call it.
         token: bearer token that every request must carry; None: no check.
         stateless: False keeps a session for each client of the older protocol revisions.
+        limits: how many requests there may be.
     """
     names = {"127.0.0.1", "localhost", "[::1]", *allowed_hosts}
     if host not in ("0.0.0.0", "::"):
@@ -102,7 +112,7 @@ def http_app(
         transport_security=security,
         host=host,
     )
-    return app if token is None else _RequireToken(app, token)
+    return LimitRequests(app if token is None else RequireToken(app, token), limits or ServerSettings())
 
 
 def read_token(file: Path) -> str:
@@ -123,34 +133,6 @@ def read_token(file: Path) -> str:
     return token
 
 
-class _RequireToken:
-    """Answers 401 to every HTTP request without the right bearer token."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._token = token.encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not self._carries_token(scope):
-            body = json.dumps({"error": "invalid_token", "error_description": "send Authorization: Bearer <token>"}).encode()
-            headers = [
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                (b"www-authenticate", b'Bearer error="invalid_token"'),
-            ]
-            await send({"type": "http.response.start", "status": 401, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-            return
-        await self._app(scope, receive, send)
-
-    def _carries_token(self, scope: Scope) -> bool:
-        values = [value for name, value in scope["headers"] if name == b"authorization"]
-        if len(values) != 1:
-            return False
-        scheme, _, given = values[0].partition(b" ")
-        return hmac.compare_digest(given.strip(), self._token) and scheme.lower() == b"bearer"
-
-
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -169,7 +151,3 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise ConfigError(f"cannot listen on {host} port {port}: {error}. Choose another --port (0: any free one).") from error
     return listener
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

@@ -29,6 +29,8 @@ def serve(
     host: Annotated[str, typer.Option(help="HTTP: address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="HTTP: port.")] = 8765,
     token_file: Annotated[Path | None, typer.Option(help="HTTP: file with the bearer token that clients must send.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="HTTP: another name by which clients may call it.")] = None,
+    log_details: Annotated[bool, typer.Option("--log-details", help="Log to stderr what clients said, too.")] = False,
     config: ConfigOption = None,
     sets: SetOption = None,
 ) -> None:
@@ -38,6 +40,8 @@ def serve(
 
     arguments = [tool, "--workspace", str(workspace), "--transport", transport, "--host", host, "--port", str(port)]
     arguments += ["--token-file", str(token_file)] if token_file else []
+    arguments += [part for name in allow_host or () for part in ("--allow-host", name)]
+    arguments += ["--log-details"] if log_details else []
     arguments += ["--config", str(config)] if config else []
     arguments += [part for pair in sets or () for part in ("--set", pair)]
     sys.exit(server.main(arguments, extend_with_synthesis))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from helpers.raw_mcp import StdioByHand
 from helpers.tiny_backends import WaitingMask, tiny_settings
 from helpers.workspaces import make_workspace
 from mcp import Client
-from mcp.types import ResourceLink, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.types import ImageContent, ReadResourceResult, ResourceLink, TextContent, TextResourceContents
 
-from anomalyagent.configs.schema import Settings
+from anomalyagent.configs.schema import ServerSettings, Settings
 from anomalyagent.graph.mcp_synthesize import SynthesisResult, extend_with_synthesis
+from anomalyagent.graph.trace import read_trajectory
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 from anomalyagent.mcp_tools.server import build_server
 
@@ -22,6 +25,12 @@ ARGUMENTS = {"image": "part.png", "item_name": "nut", "anomaly_type": "scratch"}
 def serve(root: Path, settings: Settings) -> Client:
     workspace = make_workspace(root)
     return Client(build_server(TOOL_NAMES, settings, workspace, extend_with_synthesis(settings, workspace)))
+
+
+def text_of(read: ReadResourceResult) -> str:
+    (content,) = read.contents
+    assert isinstance(content, TextResourceContents)
+    return content.text
 
 
 async def test_one_call_gives_image_mask_and_score_and_tells_every_turn(tmp_path: Path) -> None:
@@ -37,12 +46,71 @@ async def test_one_call_gives_image_mask_and_score_and_tells_every_turn(tmp_path
     assert result.accepted, answer
     assert again.structured_content == answer.structured_content
     links = [block.uri for block in answer.content if isinstance(block, ResourceLink)]
-    assert links == [f"image://{result.image}", f"image://{result.mask}"]
+    assert links == [f"image://{result.image}", f"image://{result.mask}", f"trajectory://{result.trajectory}"]
     assert all((tmp_path / str(ref)).is_file() for ref in (result.image, result.mask))
     assert [progress for progress, _ in told] == list(range(1, len(told) + 1))
     steps = [str(message).partition(":")[0] for _, message in told]
     assert steps[:3] == ["prompt_gen", "image_gen", "quality_eval"]
     assert "mask_gen" in steps
+
+
+async def test_the_trajectory_can_be_read_is_listed_and_stands_in_the_run(tmp_path: Path) -> None:
+    async with serve(tmp_path, tiny_settings()) as client:
+        answer = await client.call_tool("synthesize", {**ARGUMENTS, "preview": True})
+        made = SynthesisResult.model_validate(answer.structured_content)
+        listed = [str(each.uri) for each in (await client.list_resources()).resources]
+        read = await client.read_resource(f"trajectory://{made.trajectory}")
+        run = await client.read_resource("run://current")
+        with pytest.raises(MCPError, match="no trajectory"):
+            await client.read_resource("trajectory://other")
+    assert f"trajectory://{made.trajectory}" in listed
+    assert listed[0] == "run://current"
+    assert [block.mime_type for block in answer.content if isinstance(block, ImageContent)] == ["image/jpeg"]
+    record = json.loads(text_of(read))
+    assert [turn["action"].get("name", "answer") for turn in record["turns"]][:3] == ["prompt_gen", "image_gen", "quality_eval"]
+    assert json.loads(text_of(run)) == {"run": None, "trajectories": 1, "newest": [f"trajectory://{made.trajectory}"]}
+    stored = read_trajectory(tmp_path / "trajectories" / f"{made.trajectory}.json")
+    assert (stored.outcome, stored.final_image, stored.mask) == ("accepted", made.image, made.mask)
+    assert stored.versions
+
+
+async def test_the_folder_of_a_run_gets_no_trajectory_that_is_not_its_own(tmp_path: Path) -> None:
+    async with serve(tmp_path, tiny_settings()) as client:
+        (tmp_path / "run.json").write_text("{}")
+        made = (await client.call_tool("synthesize", ARGUMENTS)).structured_content
+        with pytest.raises(MCPError, match="run of version"):
+            await client.read_resource("run://current")
+    assert made is not None
+    assert "trajectory" not in made
+    assert not (tmp_path / "trajectories").exists()
+
+
+async def test_a_trajectory_that_leads_outside_is_not_read(tmp_path: Path) -> None:
+    async with serve(tmp_path / "work", tiny_settings()) as client:
+        made = SynthesisResult.model_validate((await client.call_tool("synthesize", ARGUMENTS)).structured_content)
+        file = tmp_path / "work" / "trajectories" / f"{made.trajectory}.json"
+        file.rename(tmp_path / "outside.json")
+        file.symlink_to(tmp_path / "outside.json")
+        with pytest.raises(MCPError, match="no trajectory"):
+            await client.read_resource(f"trajectory://{made.trajectory}")
+
+
+async def test_more_syntheses_than_may_wait_are_told_to_come_back(tmp_path: Path) -> None:
+    WaitingMask.go.clear()
+    settings = tiny_settings("WaitingMask").model_copy(update={"server": ServerSettings(waiting_calls=1)})
+    async with serve(tmp_path, settings) as client:
+        at_once = max(2, os.cpu_count() or 1)
+        running = [asyncio.create_task(client.call_tool("synthesize", {**ARGUMENTS, "seed": n})) for n in range(at_once)]
+        for _ in range(at_once):
+            await asyncio.to_thread(WaitingMask.entered.acquire)
+        more = [asyncio.create_task(client.call_tool("synthesize", {**ARGUMENTS, "seed": 90 + n})) for n in range(2)]
+        done, (waiting,) = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+        refused = done.pop().result()
+        assert refused.is_error
+        assert isinstance(refused.content[0], TextContent)
+        assert "busy" in refused.content[0].text
+        WaitingMask.go.set()
+        assert [(await each).is_error for each in [*running, waiting]] == [False] * (at_once + 1)
 
 
 async def test_a_photo_that_is_not_there_is_refused_before_anything_is_done(tmp_path: Path) -> None:
