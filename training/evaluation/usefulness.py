@@ -31,7 +31,7 @@ from anomalyagent.knowledge.sampling import sample_spec
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends.features import FeatureJudge
 from anomalyagent.mcp_tools.imaging.change import mask_of_change
-from anomalyagent.mcp_tools.imaging.photo import Photo, write_mask, write_photo
+from anomalyagent.mcp_tools.imaging.photo import Photo, read_photo, write_mask, write_photo
 from anomalyagent.mcp_tools.imaging.scene import scene_of
 from anomalyagent.mcp_tools.judge.cases import read_normals
 from anomalyagent.mcp_tools.judge.expectation import COMPACT, THIN
@@ -163,6 +163,9 @@ def _draw_setting(
         normal = normals[index % len(normals)]
         kind = types[index % len(types)]
         image, mask = images / kind / f"{index:04d}.png", masks / kind / f"{index:04d}_mask.png"
+        if image.is_file() and mask.is_file():  # what a detector was trained on is what is judged, also after an update
+            scores.append(judge.judge(normal, read_photo(image), item, kind, THRESHOLD).score)
+            continue
         photo = _draw(SETTINGS[name], normal, item, kind, cards, rng)
         if photo is None:
             missed += 1
@@ -170,16 +173,13 @@ def _draw_setting(
                 return []
             continue
         scores.append(judge.judge(normal, photo, item, kind, THRESHOLD).score)
-        if not (image.is_file() and mask.is_file()):
-            for path in (image, mask):
-                try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                except OSError as error:
-                    raise RunError(
-                        f"cannot make {path.parent}: {error.strerror}. Choose another folder with --work."
-                    ) from error
-            write_photo(photo, image)
-            write_mask(mask_of_change(normal, photo), mask)
+        for path in (image, mask):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise RunError(f"cannot make {path.parent}: {error.strerror}. Choose another --work folder.") from error
+        write_photo(photo, image)
+        write_mask(mask_of_change(normal, photo), mask)
     return scores
 
 
