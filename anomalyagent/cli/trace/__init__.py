@@ -2,7 +2,7 @@
 
 import typer
 
-from anomalyagent.cli.trace import approve, dataset, diff, fork, listing, otel, replay, review, show
+from anomalyagent.cli.trace import approve, dataset, diff, fork, listing, otel, replay, review, show, view
 
 __all__ = ["app"]
 
@@ -16,3 +16,5 @@ app.command("approve")(approve.command)
 app.command("review")(review.command)
 app.command("dataset")(dataset.command)
 app.command("otel")(otel.command)
+app.command("view")(view.view)
+app.command("export")(view.export)
