@@ -115,3 +115,42 @@ def usefulness(
     measure_usefulness(comparison, item, typer.echo, setting or list(SETTINGS))
     typer.echo(f"\n{out.read_text('utf-8')}")
     typer.echo(f"table  {out}")
+
+
+@app.command()
+def ablation(
+    real: Annotated[Path, typer.Option(help="Real data set in MVTec layout, one category.")],
+    item: Annotated[str, typer.Option(help='Name of the item, e.g. "bottle".')],
+    out: Annotated[Path, typer.Option(help="Markdown table; .csv and .json are written beside it.")],
+    variant: Annotated[list[str] | None, typer.Option(help="Only this variant; repeatable. Unset: all.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each variant. One alone proves nothing.")] = 3,
+    count: Annotated[int, typer.Option(min=1, help="Images of each variant.")] = 200,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
+    skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Data sets and finished trainings, kept to resume; unset: .work beside the table.")
+    ] = None,
+) -> None:
+    """What is each part of the engine worth? Switches renderer families, placement, masks, judge and rounds off, one at a time."""
+    from dataclasses import replace
+
+    with needing("eval"):
+        from anomalyagent.training.evaluation.ablation import VARIANTS, ablate
+        from anomalyagent.training.evaluation.compare import Comparison
+        from anomalyagent.training.evaluation.localize import FAST
+
+    comparison = Comparison(
+        real=real,
+        synthetic={},
+        peers=[],
+        oracle=False,
+        seeds=seeds,
+        count=count,
+        preset=replace(FAST, steps=steps),
+        out=out,
+        work=work or out.parent / ".work",
+        skip_types=skip_type or [],
+    )
+    ablate(comparison, item, [real], variant or VARIANTS, typer.echo)
+    typer.echo(f"\n{out.read_text('utf-8')}")
+    typer.echo(f"table  {out}")

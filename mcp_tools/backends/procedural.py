@@ -4,6 +4,7 @@ Options:
     zone_mask: image of the photos' shape; defects only where it is white (at least half bright).
     reference: folder of real defects with masks (`procedural/references.py`).
     reference_share: 0..1, how often one of them is transplanted instead of drawing (0.5).
+    placement: known (on the object, in the zone, along the structure) or anywhere in the frame (for ablations).
 """
 
 from collections.abc import Mapping
@@ -20,16 +21,25 @@ from anomalyagent.knowledge.words import mechanism_of, read_prompt
 from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
-from anomalyagent.mcp_tools.imaging.scene import scene_of
+from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.references import Donor, Transplant, choose_donor, load_references
 
 __all__ = ["ProceduralImageGen"]
 
 _NOTABLE = 1.6  # achieved over wanted area (or the inverse) that is worth telling
-_OPTIONS = ("zone_mask", "reference", "reference_share")
+_OPTIONS = ("zone_mask", "reference", "reference_share", "placement")
 _MOST_STRETCH = 1.05  # of a zone mask whose shape differs from the photo's
 _DRAW_DONOR = 17
+
+
+class _WholeFrame(Scene):
+    """A scene that knows nothing of an object: the whole frame may be changed."""
+
+    @cached_property
+    def foreground(self) -> Mask:
+        """(H, W) bool, all true."""
+        return np.ones(self.photo.shape, np.bool_)
 
 
 class ProceduralImageGen:
@@ -48,6 +58,12 @@ class ProceduralImageGen:
         if not isinstance(share, int | float) or not 0.0 <= share <= 1.0:
             raise ConfigError(f"option reference_share of image_gen backend 'procedural' is 0 to 1; received {share!r}.")
         self._share = float(share)
+        placement = given.get("placement", "known")
+        if placement not in ("known", "anywhere"):
+            raise ConfigError(
+                f"option placement of image_gen backend 'procedural' is known or anywhere; received {placement!r}."
+            )
+        self._anywhere = placement == "anywhere"
 
     @cached_property
     def _zone(self) -> Mask | None:
@@ -78,6 +94,10 @@ class ProceduralImageGen:
             wanted = wanted.model_copy(update={"count": 1})
             notes.append(f"transplanted from a real defect{f' of type {donor.anomaly_type!r}' if donor.anomaly_type else ''}")
         scene = scene_of(photo, self._legal(photo))
+        if self._anywhere:
+            scene = _WholeFrame(photo, self._legal(photo))
+            any_angle = float(np.random.default_rng([seed, _DRAW_DONOR, 1]).uniform(0.0, 180.0))
+            wanted = wanted.model_copy(update={"zone": "any", "center": None, "orientation_deg": any_angle})
         drawn = render_defect(scene, wanted, None if donor is None else Transplant(donor))
         ratio = drawn.spec.area_fraction / wanted.area_fraction
         if not 1.0 / _NOTABLE < ratio < _NOTABLE:

@@ -12,7 +12,7 @@ from anomalyagent.errors import ConfigError
 from anomalyagent.knowledge.cards import Card, load_cards
 from anomalyagent.knowledge.fitting import Choice, adapt_spec, choose_cards
 from anomalyagent.knowledge.sampling import sample_spec, sample_typical
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import MECHANISMS, DefectSpec
 from anomalyagent.knowledge.words import mechanism_of, render_prompt
 from anomalyagent.mcp_tools.contracts import PromptResult
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -20,7 +20,7 @@ from anomalyagent.mcp_tools.imaging.photo import Photo
 if TYPE_CHECKING:
     from anomalyagent.mcp_tools.procedural.references import Donor
 
-__all__ = ["TemplatePromptGen"]
+__all__ = ["TemplatePromptGen", "leave_out"]
 
 _DRAW_CARD = 11
 """Stream of random numbers that picks a card; the spec's own numbers come from the plain seed."""
@@ -29,16 +29,21 @@ _DRAW_CARD = 11
 class TemplatePromptGen:
     """Writes the first editing prompt of a task: another seed is another defect, the same seed is the same text.
 
-    Option `reference`: folder of real defects with masks; sizes, shapes and strengths of the types that it holds are drawn
-    from theirs instead of the cards'.
+    Options:
+        reference: folder of real defects with masks; sizes, shapes and strengths of the types that it holds are drawn from
+            theirs instead of the cards'.
+        without: mechanisms that are not drawn where a card leaves another choice (for ablations).
     """
 
     name = "template"
 
     def __init__(self, options: Mapping[str, Any], knowledge: KnowledgeSettings) -> None:
         for key in options:
-            if key != "reference":
-                raise ConfigError(f"unknown option {key!r} of prompt_gen backend 'template'; known: reference.")
+            if key not in ("reference", "without"):
+                raise ConfigError(f"unknown option {key!r} of prompt_gen backend 'template'; known: reference, without.")
+        self._without = frozenset(str(name) for name in options.get("without") or ())
+        if unknown := sorted(self._without - set(MECHANISMS)):
+            raise ConfigError(f"option without of prompt_gen backend 'template' names no mechanism: {', '.join(unknown)}.")
         self._reference = Path(options["reference"]) if options.get("reference") else None
         self._folders = tuple(knowledge.folders)
         self._chosen: dict[tuple[str, str], Choice] = {}
@@ -68,7 +73,8 @@ class TemplatePromptGen:
         """
         key = (item_name, anomaly_type)
         if key not in self._chosen:
-            self._chosen[key] = self._with_references(choose_cards(self._cards, item_name, anomaly_type), anomaly_type)
+            choice = leave_out(choose_cards(self._cards, item_name, anomaly_type), self._without)
+            self._chosen[key] = self._with_references(choice, anomaly_type)
         cards, has_own_name = self._chosen[key]
         if not cards:
             spec = sample_typical(mechanism_of(anomaly_type, item_name).mechanism, seed)
@@ -106,3 +112,14 @@ class TemplatePromptGen:
     def _result(self, spec: DefectSpec, item_name: str, anomaly_type: str, card_id: str | None) -> PromptResult:
         prompt = render_prompt(spec, item_name, anomaly_type)
         return PromptResult(backend=self.name, prompt=prompt, spec=spec, knowledge_card=card_id)
+
+
+def leave_out(choice: Choice, without: frozenset[str]) -> Choice:
+    """The cards without the variants of some mechanisms; a card that has no other keeps them."""
+    if not without:
+        return choice
+    cards: list[Card] = []
+    for card in choice.cards:
+        kept = tuple(variant for variant in card.variants if variant.mechanism not in without)
+        cards.append(card.model_copy(update={"variants": kept}) if kept else card)
+    return Choice(cards, choice.has_own_name)
