@@ -131,7 +131,7 @@ def ablation(
         Path | None, typer.Option(help="Data sets and finished trainings, kept to resume; unset: .work beside the table.")
     ] = None,
 ) -> None:
-    """What is each part of the engine worth? Switches renderer families, placement, masks, judge and rounds off, one at a time."""
+    """What is each part of the engine worth? Switches renderers, placement, masks, judge and rounds off, one at a time."""
     from dataclasses import replace
 
     with needing("eval"):
