@@ -153,8 +153,8 @@ def _edit_result(turn: Turn, changes: Mapping[str, Any]) -> Edited:
             "observation": observation.model_copy(update={"structured": structured, "text": text}),
         }
     )
-    edits = [_edit(turn, change) for change in changes_between(observation.structured, structured)]
-    return Edited(changed, False, edits)
+    before, after = {"thought": turn.thought, **observation.structured}, {"thought": changed.thought, **structured}
+    return Edited(changed, False, [_edit(turn, change) for change in changes_between(before, after)])
 
 
 def _changes_call(turn: Turn, path: str) -> bool:

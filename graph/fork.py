@@ -16,8 +16,8 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -172,7 +172,8 @@ class Forker:
         self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._hold(fork_id), tracing_context(enabled=False):
-            state = cast("GraphState", (await graph.aget_state(self._thread(record))).values)
+            with _usable(self._run_dir):
+                state = cast("GraphState", (await graph.aget_state(self._thread(record))).values)
             apply_ruling(_view(state, record.settings), record.waiting, ruling)
             return await self._drive(graph, record, Command(resume=ruling.model_dump()))
 
@@ -186,7 +187,9 @@ class Forker:
         self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._hold(fork_id), tracing_context(enabled=False):
-            if not (await graph.aget_state(self._thread(record))).next:
+            with _usable(self._run_dir):
+                begun = bool((await graph.aget_state(self._thread(record))).next)
+            if not begun:
                 raise ForkError(f"the fork {fork_id} was killed before its first step. Discard it and fork again.")
             return await self._drive(graph, record, None)
 
@@ -198,17 +201,15 @@ class Forker:
         """
         self._record(fork_id)
         with self._hold(fork_id):
-            try:
+            with _usable(self._run_dir):
                 async with open_checkpoints(self._run_dir / CHECKPOINTS) as saver:
                     await saver.adelete_thread(fork_id)
-            except (sqlite3.Error, OSError) as error:
-                raise _unusable(self._run_dir, error) from error
             self._record_path(fork_id).unlink(missing_ok=True)
 
     async def _prepare(self, graph: Graph, record: ForkRecord, parent: Trajectory, start: _Start) -> None:
         """Give the fork's thread the state that it starts from."""
         saver, thread = _saver(graph), self._thread(record)
-        try:
+        with _usable(self._run_dir):
             await saver.adelete_thread(record.id)
             if not await _copy_checkpoints(graph, parent, record, start):
                 whole: GraphState = {
@@ -226,13 +227,11 @@ class Forker:
                 await graph.aupdate_state(thread, {**start.update, **told}, as_node=start.node)
             elif told.get("edits"):
                 await graph.aupdate_state(thread, told, as_node="__start__")
-        except (sqlite3.Error, OSError) as error:
-            raise _unusable(self._run_dir, error) from error
 
     async def _drive(self, graph: Graph, record: ForkRecord, given: Command[Any] | None) -> Trajectory | Pause:
         """Run a fork until it ends or pauses."""
         clock, state, pause = time.perf_counter(), GraphState(), None
-        try:
+        with _usable(self._run_dir):
             stream = graph.astream(given, self._thread(record), stream_mode=["updates", "values"], durability="sync")
             async for kind, chunk in cast("Any", stream):
                 if kind == "values":
@@ -242,8 +241,6 @@ class Forker:
                 elif self._on_turn is not None:
                     for turn in (turn for change in chunk.values() for turn in (change or {}).get("turns", ())):
                         self._on_turn(Turn.model_validate(turn))
-        except (sqlite3.Error, OSError) as error:
-            raise _unusable(self._run_dir, error) from error
         record.waiting, record.problem = (pause.turn, pause.problem) if pause else (None, None)
         if pause is not None:
             self._store(record)
@@ -284,10 +281,8 @@ class Forker:
         key = digest_of(settings.model_dump(mode="json"))
         if key not in self._graphs:
             opened = open_graph(settings, self._run_dir, self._run_dir / CHECKPOINTS)
-            try:
+            with _usable(self._run_dir):
                 self._graphs[key] = await self._stack.enter_async_context(opened)
-            except (sqlite3.Error, OSError) as error:
-                raise _unusable(self._run_dir, error) from error
         return self._graphs[key]
 
     def _thread(self, record: ForkRecord) -> Any:
@@ -308,7 +303,7 @@ class Forker:
     def _claim(self, parent: Trajectory, at: int, settings: Settings, approve: list[str]) -> ForkRecord:
         """Take the next free id, for this process alone."""
         root = re.sub(r"-fork\d+$", "", parent.id)
-        try:
+        with _usable(self._run_dir):
             (self._run_dir / FORKS_FOLDER).mkdir(exist_ok=True)
             for number in range(1, 1_000_000):
                 record = ForkRecord(
@@ -324,8 +319,6 @@ class Forker:
                 if not trajectory_path(self._run_dir, record.id).exists():
                     return record
                 self._record_path(record.id).unlink()  # another process finished it in between
-        except OSError as error:
-            raise _unusable(self._run_dir, error) from error
         raise ForkError(f"{root} has too many forks. Delete some of {self._run_dir}/trajectories/{root}-fork*.json.")
 
     def _record_path(self, fork_id: str) -> Path:
@@ -516,5 +509,19 @@ def _clock() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _unusable(run_dir: Path, error: Exception) -> RunError:
-    return RunError(f"the run folder {run_dir} cannot be used: {error}. Make room or fix its permissions, then try again.")
+@contextmanager
+def _usable(run_dir: Path) -> Generator[None]:
+    """Say what to do where the run folder or its checkpoints cannot be used."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise RunError(f"the checkpoints of {run_dir} cannot be used: {error}. {_MEND}") from error
+        raise RunError(
+            f"{run_dir / CHECKPOINTS} is damaged ({error}). Move it away: forks then start from the trajectory files."
+        ) from error
+    except (sqlite3.Error, OSError) as error:
+        raise RunError(f"the run folder {run_dir} cannot be used: {error}. {_MEND}") from error
+
+
+_MEND = "Make room or fix the permissions, then try again."

@@ -356,3 +356,19 @@ async def test_an_id_that_is_a_path_or_is_not_its_files_reaches_nothing_outside_
         await forker.fork(ROUNDS, 0)
     assert not read_forks(other)
     assert not list(run_dir.parent.glob("**/evil*"))
+
+
+async def test_damaged_checkpoints_are_an_error_that_says_how_to_go_on_without_them(run_dir: Path) -> None:
+    store = run_dir / CHECKPOINTS
+    for file in run_dir.glob(f"{CHECKPOINTS}-*"):
+        file.unlink()
+    whole = store.read_bytes()
+    for content in (b"this is no database at all" * 100, whole[:6000] + b"\xff" * (len(whole) - 6000)):
+        store.write_bytes(content)
+        async with Forker(run_dir, trust=True) as forker:
+            with pytest.raises(RunError, match=r"checkpoints\.sqlite is damaged .* Move it away"):
+                await forker.fork(ROUNDS, 1)
+    store.unlink()
+    async with Forker(run_dir, trust=True) as forker:
+        assert done(await forker.fork(ROUNDS, 1)).forked_at == 1
+    assert not read_forks(run_dir)
