@@ -281,3 +281,29 @@ def test_workers_leave_when_the_run_is_killed(normals: Path, tmp_path: Path) -> 
         process.kill()
     gone, alive = psutil.wait_procs(workers, timeout=10)
     assert not alive, gone
+
+
+def test_zone_masks_and_references_are_options_of_synthesize(normals: Path, tmp_path: Path) -> None:
+    zone, spots = np.zeros((96, 96), np.uint8), tmp_path / "spots"
+    zone[:, :48] = 255
+    cv2.imwrite(str(tmp_path / "zone.png"), zone)
+    spots.mkdir()
+    photo = cv2.imread(str(next(normals.glob("*.png"))))
+    mask = cv2.line(np.zeros((96, 96), np.uint8), (20, 30), (60, 42), 255, 2)
+    assert photo is not None
+    photo[mask > 0] = 40
+    cv2.imwrite(str(spots / "a.png"), photo)
+    cv2.imwrite(str(spots / "a_mask.png"), mask)
+    options = ["--zone-mask", str(tmp_path / "zone.png"), "--reference", str(spots)]
+    done = synthesize(normals, tmp_path / "run", "--count", "4", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    masks = sorted((tmp_path / "run" / "dataset" / "steel_sheet" / "ground_truth" / "scratch").glob("*.png"))
+    assert len(masks) == 4
+    for path in masks:
+        drawn = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        assert drawn is not None
+        assert drawn[:, :48].any()
+        assert not drawn[:, 48:].any()
+    assert "transplanted from a real defect" in "".join(
+        path.read_text("utf-8") for path in (tmp_path / "run" / "trajectories").glob("*.json")
+    )

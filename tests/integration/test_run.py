@@ -222,6 +222,39 @@ def test_auto_takes_the_types_that_the_cards_name(normals: Path, tmp_path: Path)
     assert {one.anomaly_type for one in summary.types} == {"broken_large", "broken_small", "contamination"}
 
 
+def test_auto_says_why_in_run_json_and_in_the_report_and_names_an_unusual_photo(tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", count=7, size=64)
+    odd = cv2.imread(str(photos / "good_03.png"))
+    assert odd is not None
+    odd[10:50, 10:50] //= 4
+    cv2.imwrite(str(photos / "odd.png"), odd)
+    events: list[Event] = []
+    out = tmp_path / "run"
+    wanted = Request([photos], "hot rolled steel", "auto", 2, out)
+    summary = synthesize(wanted, run_settings(share=1.0), events.append)
+    stored = json.loads((out / "run.json").read_text("utf-8"))
+    assert summary.accepted == sum(plan["count"] for plan in stored["plans"])
+    assert all("hot_rolled_steel" in plan["reason"] for plan in stored["plans"])
+    assert stored["traits"]["surface"] is True
+    assert "Chosen by auto: listed for" in (out / "report.html").read_text("utf-8")
+    assert any(isinstance(event, Note) and "odd.png is unlike" in event.text for event in events)
+    again = synthesize(wanted, run_settings(share=1.0))
+    assert again.run_id == summary.run_id
+
+
+def test_another_zone_mask_under_the_same_name_is_another_request(normals: Path, tmp_path: Path) -> None:
+    zone = tmp_path / "zone.png"
+    cv2.imwrite(str(zone), np.full((64, 64), 255, np.uint8))
+    tree = run_settings(share=1.0).model_dump()
+    tree["tools"]["image_gen"] = {"backend": "procedural", "options": {"zone_mask": str(zone)}}
+    wanted = request(normals, tmp_path / "run", types=["stain"], count=1)
+    synthesize(wanted, Settings.model_validate(tree))
+    synthesize(wanted, Settings.model_validate(tree))
+    cv2.imwrite(str(zone), np.tri(64, dtype=np.uint8) * 255)
+    with pytest.raises(RunError, match=r"files of tools\.image_gen\.options\.zone_mask were changed"):
+        synthesize(wanted, Settings.model_validate(tree))
+
+
 def test_unicode_long_and_odd_names_become_safe_folders(normals: Path, tmp_path: Path) -> None:
     types = ["Kratzer ü", "错位", "a/b\\c:*?", "CON", "x" * 200, "scratch", "Scratch", "..", "  two  words "]
     with pytest.raises(RunError, match="letter or digit"):
