@@ -17,7 +17,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -351,7 +351,8 @@ class _Hold:
             raise ForkError(f"another process works on the fork {self._fork_id}. Wait for it.") from None
 
     def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps a file that is open
+            self._path.unlink(missing_ok=True)
         self._lock.release()
 
 

@@ -51,7 +51,9 @@ def main() -> None:
     try:
         app()
     except AnomalyAgentError as error:
-        typer.echo(f"error: {error}", err=True)
+        from anomalyagent.cli.trace.screen import clean
+
+        typer.echo(f"error: {clean(str(error), None)}", err=True)  # it may quote a file that steers terminals
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -372,3 +372,19 @@ async def test_damaged_checkpoints_are_an_error_that_says_how_to_go_on_without_t
     async with Forker(run_dir, trust=True) as forker:
         assert done(await forker.fork(ROUNDS, 1)).forked_at == 1
     assert not read_forks(run_dir)
+
+
+async def test_a_trajectory_that_met_a_limit_goes_on_where_it_stopped_under_a_wider_one(run_dir: Path, forker: Forker) -> None:
+    tree = run_settings(share=1.0).model_dump()
+    tree["limits"]["turns"] = 4
+    stopped = done(await forker.fork(ROUNDS, 0, settings=Settings.model_validate(tree)))
+    assert (stopped.outcome, len(stopped.turns)) == ("failed", 4)
+    for store in (True, False):
+        if not store:
+            (run_dir / CHECKPOINTS).unlink()
+        with counted_calls() as calls:
+            async with Forker(run_dir, trust=True) as later:
+                tree["limits"]["turns"] = 24
+                made = done(await later.fork(stopped.id, 4, settings=Settings.model_validate(tree)))
+        assert not calls
+        assert (made.outcome, made.turns[:4]) == ("accepted", stopped.turns)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -257,3 +259,13 @@ def test_turns_that_contradict_each_other_are_told_beside_what_can_be_shown(run_
     for arguments in (("fork", "--at", 0), ("replay",)):
         with pytest.raises(TraceError, match="do not fit together"):
             trace(arguments[0], f"{run_dir}/{NAME}", *arguments[1:])
+
+
+def test_a_file_name_that_steers_terminals_is_shown_as_text(run_dir: Path) -> None:
+    name = "evil\x1b]0;owned\x07"
+    (run_dir / "trajectories" / f"{name}.json").write_text("{")
+    command = [sys.executable, "-m", "anomalyagent", "trace"]
+    for arguments in (["list", str(run_dir)], ["show", f"{run_dir}/{name}"], ["diff", str(run_dir), str(run_dir)]):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=120)
+        assert "evil" in done.stdout + done.stderr
+        assert not {"\x1b", "\x07"} & set(done.stdout + done.stderr)

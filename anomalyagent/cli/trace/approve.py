@@ -63,6 +63,7 @@ async def _go_on(
     run_dir: Path, name: str, ruling: "Ruling | None", discard: bool, as_json: bool, trust: bool
 ) -> "Trajectory | Pause | None":
     from anomalyagent.cli.trace.fork import settle
+    from anomalyagent.cli.trace.screen import clean
     from anomalyagent.graph.approval import Pause
     from anomalyagent.graph.fork import Forker
 
@@ -75,11 +76,12 @@ async def _go_on(
             made = await settle(forker, made, run_dir)
         if made is not None and not as_json:
             told = f"waits before turn {made.turn.index}" if isinstance(made, Pause) else f"{made.outcome}: {made.reason}"
-            typer.echo(f"{made.id} {told}")
+            typer.echo(clean(f"{made.id} {told}"))
         return made
 
 
 def _print_waiting(records: "list[ForkRecord]", where: Path) -> None:
+    from anomalyagent.cli.trace.screen import clean
     from anomalyagent.graph.trace import ToolCall
 
     if not records:
@@ -89,5 +91,5 @@ def _print_waiting(records: "list[ForkRecord]", where: Path) -> None:
             told = f"waits before {record.waiting.action.name} of turn {record.waiting.index}"
         else:
             told = "is worked on, or its process was killed"
-        typer.echo(f"{record.id}  fork of {record.parent_id} at turn {record.at}, since {record.started_at}: {told}")
-        typer.echo(f"    anomalyagent trace approve {where}/{record.id}")
+        typer.echo(clean(f"{record.id}  fork of {record.parent_id} at turn {record.at}, since {record.started_at}: {told}"))
+        typer.echo(clean(f"    anomalyagent trace approve {where}/{record.id}"))

@@ -21,7 +21,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Rebuild the data set from the trajectories that were kept, forks included, in MVTec layout."""
-    from anomalyagent.cli.trace.screen import print_json
+    from anomalyagent.cli.trace.screen import clean, print_json
     from anomalyagent.graph.reviewed import rebuild_dataset
 
     built = rebuild_dataset(run, out, with_unreviewed=with_unreviewed, link=not copy)
@@ -30,7 +30,7 @@ def command(
         print_json({"folder": str(built.folder), "samples": built.samples, "left_out": left_out})
         return
     for name, number in built.samples.items():
-        typer.echo(f"{number:>6}  {name}")
+        typer.echo(f"{number:>6}  {clean(name)}")
     for name, reason in built.left_out:
-        typer.echo(f"left out {name}: {reason}", err=True)
+        typer.echo(clean(f"left out {name}: {reason}"), err=True)
     typer.echo(f"data set  {built.folder}")

@@ -28,7 +28,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """All trajectories of a run, forks too, with outcome, scores, findings and verdicts."""
-    from anomalyagent.cli.trace.screen import print_json
+    from anomalyagent.cli.trace.screen import clean, print_json
     from anomalyagent.graph.fork import read_forks
     from anomalyagent.graph.locate import find_run
     from anomalyagent.graph.review import read_reviews
@@ -56,7 +56,7 @@ def command(
     typer.echo(f"{len(chosen)} of {len(entries)} trajectories{more}.")
     for record in read_forks(run_dir):
         state = "waits for approval" if record.waiting else "is under way, or its process was killed"
-        typer.echo(f"{record.id} {state}: anomalyagent trace approve {run}/{record.id}")
+        typer.echo(clean(f"{record.id} {state}: anomalyagent trace approve {run}/{record.id}"))
 
 
 def _print(entries: "list[Entry]", verdicts: dict[str, str]) -> None:

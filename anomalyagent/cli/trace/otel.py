@@ -26,7 +26,7 @@ def command(
     as_json: JsonOption = False,
 ) -> None:
     """Hand trajectories to Phoenix, Langfuse, Jaeger or an OpenTelemetry Collector, or write them to a file."""
-    from anomalyagent.cli.trace.screen import print_json
+    from anomalyagent.cli.trace.screen import clean, print_json
     from anomalyagent.graph.locate import find_run, iterate_trajectories, load_trajectory
     from anomalyagent.graph.otel import send_spans, write_otlp_json
     from anomalyagent.graph.review import read_reviews
@@ -69,5 +69,5 @@ def command(
         print_json({**sent._asdict(), "damaged": damaged, "to": str(out or endpoint)})
         return
     for problem in damaged:
-        typer.echo(f"left out: {problem}", err=True)
+        typer.echo(clean(f"left out: {problem}"), err=True)
     typer.echo(f"{sent.trajectories} trajectories, {sent.spans} spans -> {out or endpoint}")
