@@ -65,11 +65,11 @@ def _print_call(pause: "Pause") -> None:
 
     screen, action = console(stderr=True), pause.turn.action
     assert isinstance(action, ToolCall)
-    head = Text(clean(pause.id), "bold").append(f", turn {pause.turn.index}, wants to call ")
+    head = Text.assemble((clean(pause.id), "bold"), f", turn {pause.turn.index}, wants to call ")
     screen.print(head.append(action.name, "bold cyan"))
     screen.print(Text(clean(pause.turn.thought), "italic"))
     for key, given in action.arguments.items():
-        screen.print(Text(f"  {clean(key)}  ", "dim").append(value(given, 1200), "cyan"))
+        screen.print(Text.assemble((f"  {clean(key)}  ", "dim"), (value(given, 1200), "cyan")))
     if pause.problem:
         screen.print(Text(clean(pause.problem), "red"))
 

@@ -46,7 +46,7 @@ def print_comparison(compared: "Comparison") -> None:
     from anomalyagent.graph.compare import words_changed
 
     screen = console()
-    screen.print(Text("a  ", "red").append(clean(compared.a)).append("\nb  ", "green").append(clean(compared.b)))
+    screen.print(Text.assemble(("a  ", "red"), clean(compared.a), ("\nb  ", "green"), clean(compared.b)))
     for title, changes in (("task", compared.task), ("made with", compared.made_with), ("result", compared.result)):
         if changes:
             screen.print(title, style="bold")
@@ -57,7 +57,8 @@ def print_comparison(compared: "Comparison") -> None:
         return
     told = "one of them ends there" if parting.where == "end" else f"the {parting.where} differs first"
     screen.print(f"They part at turn {parting.turn}: {told}.", style="bold yellow")
-    told_apart = [one for one in parting.changes if one.path != "observation.text"]
+    there = [one for one in parting.changes if one.path.startswith(parting.where)] or list(parting.changes)
+    told_apart = [one for one in there if one.path not in ("observation.text", "observation.images")]
     if told_apart:
         screen.print(*change_lines(told_apart), sep="\n")
     for one in parting.changes:  # the text follows from the result, unless it is all that differs

@@ -5,7 +5,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
@@ -47,9 +47,7 @@ def clean(text: str, most: int | None = MOST_CHARACTERS) -> str:
 
 def value(anything: Any, most: int = 120) -> str:
     """A value in one line."""
-    if isinstance(anything, float):
-        return f"{anything:.6g}"
-    text = anything if isinstance(anything, str) else json.dumps(anything, ensure_ascii=False, default=str)
+    text = anything if isinstance(anything, str) else json.dumps(_rounded(anything), ensure_ascii=False, default=str)
     line = " ".join(clean(text, None if len(text) <= most else most).split())
     return re.sub(r" \.\.\. \(.*--full shows everything\)$", " ...", line)
 
@@ -100,6 +98,15 @@ def print_json(anything: Any) -> None:
 
     plain = TypeAdapter(type(anything)).dump_python(anything, mode="json") if not _is_plain(anything) else anything
     typer.echo(json.dumps(plain, indent=2, default=str))
+
+
+def _rounded(anything: Any) -> Any:
+    """Floats with as many digits as a person reads."""
+    if isinstance(anything, float):
+        return float(f"{anything:.6g}")
+    if isinstance(anything, dict):
+        return {key: _rounded(one) for key, one in cast("dict[str, Any]", anything).items()}
+    return [_rounded(one) for one in cast("list[Any]", anything)] if isinstance(anything, list | tuple) else anything
 
 
 def _is_plain(anything: Any) -> bool:

@@ -102,7 +102,7 @@ def _print_turn(turn: "Turn", most: int | None) -> None:
 
     screen, action = console(), turn.action
     name = action.name if isinstance(action, ToolCall) else action.kind
-    line = Text(f"{turn.index:>2}  ", "dim").append(clean(name, 80), "bold cyan")
+    line = Text.assemble((f"{turn.index:>2}  ", "dim"), (clean(name, 80), "bold cyan"))
     line.append(f"  {turn.seconds:.2f} s", "dim")
     if turn.cost_usd:
         line.append(f"  ${turn.cost_usd:.4f}", "dim")
@@ -156,7 +156,7 @@ def _print_rounds(read: "Trajectory") -> None:
         one = pair.b
         if one is None:
             continue
-        line = Text(f"round {pair.number + 1}", "bold").append(f"  image {one.image}, turn {one.turn}: ")
+        line = Text.assemble((f"round {pair.number + 1}", "bold"), f"  image {one.image}, turn {one.turn}: ")
         line.append(f"location {number(one.location_score)}, quality {number(one.quality_score)}, score {number(one.score)}")
         line.append("  passed" if one.passed else "  not passed", "green" if one.passed else "yellow")
         screen.print(line)
@@ -175,7 +175,7 @@ def _print_images(images: "list[ImageEntry]", missing: list[str]) -> None:
     from anomalyagent.cli.trace.screen import clean, console
 
     for image in images:
-        line = Text(f"image {image.number}  {image.role:<8}", "dim").append(clean(image.ref, 300), "")
+        line = Text.assemble((f"image {image.number}  {image.role:<8}", "dim"), clean(image.ref, 300))
         if image.ref in missing:
             line.append("  missing", "red")
         console().print(line, soft_wrap=True)
