@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from anomalyagent.cli import config, dataset, doctor, evaluate_tables, knowledge, mcp, synthesize, trace
+from anomalyagent.cli import config, dataset, doctor, evaluate_tables, knowledge, mcp, synthesize, trace, traces
 from anomalyagent.errors import AnomalyAgentError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(mcp.app, name="mcp")
 app.add_typer(trace.app, name="trace")
+app.add_typer(traces.app, name="traces")
 
 
 def _show_version(wanted: bool) -> None:

@@ -8,7 +8,7 @@ Everything outside the hole stays as it is, to the bit.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ _MOST_OFFSET = 0.25  # sRGB units
 _GRAIN_WEIGHT = 2.0  # of the difference in contrast: squared differences alone would choose whatever is smooth
 _MOST_BEND = 0.1  # sRGB units by which colours are bent beyond the mean difference: more would smear
 _PLACED_SIDE_PX = 96
+_IN_PLACE_PX = 2  # so far from its place an aligned picture is searched
 _ALIGNED_SIDE_PX = 256
 _MOST_HOLE = 0.5  # share of a picture that may be hole when pictures are aligned
 _LEAST_FIT = 0.9  # correlation from which two pictures show the same object in the same place
@@ -36,10 +37,17 @@ _LEAST_KNOWN = 0.12  # of a block: less gives the match nothing to hold on to
 
 
 class Source(NamedTuple):
-    """A picture that material is taken from: (H, W, 3), and (H, W) bool, where nothing may be taken; None: anywhere."""
+    """A picture that material is taken from.
+
+    Attributes:
+        rgb: (H, W, 3) float32 0..1.
+        forbidden: (H, W) bool, where nothing may be taken; None: anywhere.
+        in_place: it shows the same object in the same place: only that place fits.
+    """
 
     rgb: RGB
     forbidden: Mask | None = None
+    in_place: bool = False
 
 
 class Gallery:
@@ -284,7 +292,9 @@ def _places(
     tall, wide = known.shape
     if height < tall or width < wide:
         return []
-    size = max(wide, round(width * scale)) if scale == 1.0 else round(width * scale), round(height * scale)
+    if source.in_place:
+        return _around(source, template, known, *corner_yx, _IN_PLACE_PX)
+    size = round(width * scale), round(height * scale)
     small_size = max(2, round(wide * scale)), max(2, round(tall * scale))
     picture = _shrunk(luminance(source.rgb), size)
     part = _shrunk(luminance(template), small_size)
@@ -298,7 +308,7 @@ def _places(
         taken = _shrunk((needed | known).astype(np.float32), small_size)
         field[_correlate(blocked, taken)[: field.shape[0], : field.shape[1]] > 0.02] = np.inf
     found: list[tuple[int, int]] = []
-    if source.rgb.shape[:2] and corner_yx[0] + tall <= height and corner_yx[1] + wide <= width:
+    if corner_yx[0] + tall <= height and corner_yx[1] + wide <= width:
         found.append(corner_yx)
     spread = max(2, round(0.15 * max(part.shape)))
     for _ in range(_REFINED):
@@ -306,7 +316,12 @@ def _places(
         row, column = divmod(at, field.shape[1])
         if not np.isfinite(field[row, column]):
             break
-        found.append((round(row * (height - tall) / max(1, field.shape[0] - 1)), round(column * (width - wide) / max(1, field.shape[1] - 1))))
+        found.append(
+            (
+                round(row * (height - tall) / max(1, field.shape[0] - 1)),
+                round(column * (width - wide) / max(1, field.shape[1] - 1)),
+            )
+        )
         field[max(0, row - spread) : row + spread + 1, max(0, column - spread) : column + spread + 1] = np.inf
     refined: list[tuple[int, int]] = []
     step = 0 if scale == 1.0 else max(1, round(0.6 / scale))
@@ -336,8 +351,8 @@ def _cost_field(picture: Field, part: Field, weight: Field) -> NDArray[np.float3
     """Cost of every position of `part` in `picture`, (H - h + 1, W - w + 1)."""
     total = float(weight.sum())
     mean = float((part * weight).sum()) / total
-    centred = part - mean
-    shifted = picture - mean
+    centred = (part - mean).astype(np.float32)
+    shifted = (picture - mean).astype(np.float32)
     first = _correlate(shifted, weight) / total
     second = _correlate(shifted * shifted, weight) / total
     cross = _correlate(shifted, centred * weight) / total
@@ -349,7 +364,7 @@ def _cost_field(picture: Field, part: Field, weight: Field) -> NDArray[np.float3
     return np.asarray(cost, np.float32)
 
 
-def _correlate(picture: Field, kernel: Field) -> NDArray[np.float32]:
+def _correlate(picture: NDArray[Any], kernel: NDArray[Any]) -> NDArray[np.float32]:
     """Correlation at every position where the kernel lies inside the picture."""
     return np.asarray(cv2.matchTemplate(picture.astype(np.float32), kernel.astype(np.float32), cv2.TM_CCORR), np.float32)
 

@@ -9,6 +9,7 @@ After: K. Roth et al., "Towards total recall in industrial anomaly detection" (P
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,13 +24,14 @@ __all__ = ["CleanBank", "Leftovers"]
 
 _SCALES_PX = (0.8, 1.6, 3.2, 6.4)
 _REACH_PX = 24  # so far a pixel's description looks around
-_MOST_POINTS = 1200  # of each picture in the bank
-_MOST_ASKED = 500  # pixels of an area that are looked up
+_MOST_POINTS = 700  # of each picture in the bank
+_MOST_ASKED = 350  # pixels of an area that are looked up
 _TOP = 0.1  # share of an area's pixels, the most foreign ones, that speak for it
-_REFERENCES = 20
-_JITTER = 0.12  # of the picture: so far from the area's own place may a reference lie
+_REFERENCES = 10
+_JITTER = 0.1  # of the picture: so far from the area's own place may a reference lie; of objects always in one place: there
 _PLACE_UNIT = 0.05  # of the picture's side: a step of one unit of description for objects that lie in the same place
 _ALIGNED = 0.8  # correlation of pictures of such an object
+_LEAST_PX, _LEAST_SHARE = 50, 0.2  # of a reference: part of its shape may lie where nothing is known to be flawless
 _BAND_PX = 3  # around the repaired area: defects left beside it are left-overs too
 
 Points = NDArray[np.float32]
@@ -42,7 +44,7 @@ class Leftovers:
     Attributes:
         amount: of the repaired area.
         before: of the same area with the defect.
-        usual: 95 % of flawless areas of this shape are no more foreign.
+        usual: nine of ten flawless areas of this shape are no more foreign.
     """
 
     amount: float
@@ -100,27 +102,28 @@ class CleanBank:
         return Leftovers(amount, was, self._usual(area))
 
     def _usual(self, area: Mask) -> float:
-        """What 95 % of flawless areas of this shape stay below."""
+        """What nine of ten flawless areas of this shape stay below."""
         x, y, w, h = cv2.boundingRect(area.astype(np.uint8))
         part = area[y : y + h, x : x + w]
         place = np.array([y / max(1, area.shape[0] - h), x / max(1, area.shape[1] - w)])
         found: list[float] = []
         others = list(range(len(self._sources)))[1::2]
-        for number in range(3 * _REFERENCES):
+        for number in range(len(others) if self._placed else 3 * _REFERENCES):
             index = others[number % len(others)]
             usable = self._usable[index]
-            tall, wide = min(h, usable.shape[0]), min(w, usable.shape[1])
-            jitter = self._rng.uniform(-_JITTER, _JITTER, 2)
-            room = np.array([usable.shape[0] - tall, usable.shape[1] - wide])
-            top, left = np.clip(np.rint((place + jitter) * room), 0, room).astype(int)
+            height, width = self._sources[index].rgb.shape[:2]
+            tall, wide = min(h, height), min(w, width)
+            jitter = np.zeros(2) if self._placed else self._rng.uniform(-_JITTER, _JITTER, 2)
+            room = np.array([height - tall, width - wide])
+            top, left = (int(side) for side in np.clip(np.rint((place + jitter) * room), 0, room))
             placed = np.zeros(usable.shape, np.bool_)
             placed[top : top + tall, left : left + wide] = part[:tall, :wide]
             placed &= usable
-            if np.count_nonzero(placed) >= 0.5 * np.count_nonzero(part):
+            if np.count_nonzero(placed) >= max(_LEAST_PX, _LEAST_SHARE * np.count_nonzero(part)):
                 found.append(self._foreignness(self._bank, self._sources[index].rgb, placed))
             if len(found) == _REFERENCES:
                 break
-        return float(np.quantile(found, 0.95)) if found else 0.0
+        return float(np.quantile(found, 0.9)) if found else 0.0
 
     def _foreignness(self, bank: Points, rgb: RGB, area: Mask) -> float:
         asked = self._described(rgb, area, _MOST_ASKED) / self._spread
@@ -164,7 +167,7 @@ def _describe(rgb: RGB, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> 
     return np.asarray(np.stack(layers, axis=1), np.float32)
 
 
-def _blurred(values: Field, sigma: float) -> Field:
+def _blurred(values: NDArray[Any], sigma: float) -> Field:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
 
 

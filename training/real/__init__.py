@@ -1,0 +1,1 @@
+"""Trajectories made backwards from photos of real defects (the paper's Algorithm 2)."""

@@ -1,0 +1,1 @@
+"""Trajectories as rows and files: what training reads, what is kept, what other tools open."""

@@ -1,0 +1,120 @@
+"""Writing an export: a folder with the rows or files of some runs, their images, and a data card.
+
+    sft, grpo, preference   train.parquet, test.parquet    messages and tools as JSON columns, images inside
+    atif                    atif/<run>-<id>.json, images/<sha>.png
+    otel                    otel/<run>.jsonl               OTLP JSON, one resource a line (graph/otel.py)
+    always                  README.md                      the data card
+
+Same runs and filters: same rows in the same order.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from anomalyagent.errors import BackendUnavailableError, RunError, TraceError
+from anomalyagent.graph.files import link_or_copy, write_atomically
+from anomalyagent.training.rows.atif import to_atif
+from anomalyagent.training.rows.card import write_card
+from anomalyagent.training.rows.make import Row, grpo_rows, image_name, preference_rows, sft_rows
+from anomalyagent.training.rows.redact import Redactor
+from anomalyagent.training.rows.select import Chosen, Filters, Picked, pick
+
+__all__ = ["FORMATS", "Exported", "Format", "export_traces"]
+
+Format = Literal["sft", "grpo", "preference", "atif"]
+FORMATS: tuple[Format, ...] = ("sft", "grpo", "preference", "atif")
+CARD = "README.md"
+
+
+class Exported(NamedTuple):
+    """What was written: split -> rows (files of formats that are no tables), and why trajectories were left out."""
+
+    out: Path
+    rows: dict[str, int]
+    left_out: dict[str, int]
+    redacted: int
+
+
+def export_traces(
+    runs: Sequence[Path], form: Format, out: Path, filters: Filters, *, system: bool = True, images: bool = True
+) -> Exported:
+    """Write the trajectories of some runs.
+
+    Args:
+        system: conversations begin with the tools and the format.
+        images: with the images; False: text alone, for models that do not see.
+    Raises:
+        TraceError: a run cannot be read, nothing is left to export, or an image is gone.
+        ConfigError: a filter cannot be used.
+        RunError: the folder holds something else, or cannot be written.
+        BackendUnavailableError: `datasets` is not installed.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / CARD).is_file():
+        raise RunError(f"{out} is not empty and holds no export. Choose a new folder.")
+    picked = pick(runs, filters)
+    redactors: dict[Path, Redactor] = {}
+
+    def redactor_of(one: Chosen) -> Redactor:
+        return redactors.setdefault(one.run_dir, Redactor(one.run_dir))
+
+    if form == "atif":
+        rows = _write_atif(picked, out, redactor_of)
+    else:
+        rows = _write_tables(picked, form, out, redactor_of, system=system, images=images)
+    redacted = sum(one.replaced for one in redactors.values())
+    sources = sorted({one.trajectory.run_id for one in picked.chosen})
+    write_atomically(out / CARD, write_card(picked, form, rows, redacted, sources).encode("utf-8"))
+    return Exported(out, rows, dict(picked.left_out), redacted)
+
+
+def _write_tables(
+    picked: Picked, form: Format, out: Path, redactor: Callable[[Chosen], Redactor], *, system: bool, images: bool
+) -> dict[str, int]:
+    try:
+        from anomalyagent.training.rows.table import write_table
+    except ModuleNotFoundError as error:
+        raise BackendUnavailableError(
+            f"tables need the Python module {error.name!r}, which is not installed. Run: pip install 'anomalyagent[train]'"
+        ) from error
+    counts: dict[str, int] = {}
+    for split in ("train", "test"):
+        chosen = [one for one in picked.chosen if one.split == split]
+        if not chosen:
+            (out / f"{split}.parquet").unlink(missing_ok=True)
+            continue
+        folders = {one.trajectory.run_id: one.run_dir for one in chosen}
+        rows = _rows(form, chosen, redactor, system=system, images=images)
+        counts[split] = write_table(out / f"{split}.parquet", rows, folders)
+    if not any(counts.values()):
+        raise TraceError(
+            "no preference pair was found: it takes a trajectory with a failed and a passed round, or two of a task."
+        )
+    return counts
+
+
+def _rows(
+    form: Format, chosen: Sequence[Chosen], redactor: Callable[[Chosen], Redactor], *, system: bool, images: bool
+) -> Iterable[Row]:
+    if form == "sft":
+        return sft_rows(chosen, redactor, system=system, images=images)
+    if form == "grpo":
+        return grpo_rows(chosen, redactor, system=system, images=images)
+    return preference_rows(chosen, redactor, system=system, images=images)
+
+
+def _write_atif(picked: Picked, out: Path, redactor: Callable[[Chosen], Redactor]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in picked.chosen:
+        document = to_atif(one.trajectory, one.max_rounds, lambda entry: f"../images/{image_name(entry)}")
+        redacted: dict[str, Any] = redactor(one).value(document)
+        text = json.dumps(redacted, ensure_ascii=False, indent=1)
+        name = f"{one.trajectory.run_id}-{one.trajectory.id}.json"
+        write_atomically(out / "atif" / one.split / name, (text + "\n").encode("utf-8"))
+        for entry in one.trajectory.images:
+            target = out / "atif" / "images" / image_name(entry)
+            if not target.is_file():
+                link_or_copy(one.run_dir / entry.ref, target, link=False)
+        counts[one.split] = counts.get(one.split, 0) + 1
+    return counts
