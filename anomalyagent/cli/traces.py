@@ -107,7 +107,7 @@ def _print(summary: "RunSummary") -> None:
 @app.command()
 def export(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")],
-    form: Annotated[str, typer.Option("--format", help="sft | grpo | preference | atif")],
+    form: Annotated[str, typer.Option("--format", help="sft | grpo | preference | atif | otel")],
     out: Annotated[Path, typer.Option(help="Folder for rows, images and the data card.")],
     everything: Annotated[bool, typer.Option("--all", help="Rejected and failed trajectories too.")] = False,
     least_reward: Annotated[

@@ -1,13 +1,14 @@
 """Writing an export: a folder with the rows or files of some runs, their images, and a data card.
 
     sft, grpo, preference   train.parquet, test.parquet    messages and tools as JSON columns, images inside
-    atif                    atif/<run>-<id>.json, images/<sha>.png
-    otel                    otel/<run>.jsonl               OTLP JSON, one resource a line (graph/otel.py)
+    atif                    atif/<split>/<run>-<id>.json, atif/images/<sha>.png
+    otel                    otel/<split>/<run>.jsonl       OpenTelemetry GenAI spans, OTLP/JSON, for observing (graph/otel.py)
     always                  README.md                      the data card
 
 Same runs and filters: same rows in the same order.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 from anomalyagent.errors import BackendUnavailableError, RunError, TraceError
 from anomalyagent.graph.files import link_or_copy, write_atomically
+from anomalyagent.graph.trace import Trajectory
 from anomalyagent.training.rows.atif import to_atif
 from anomalyagent.training.rows.card import write_card
 from anomalyagent.training.rows.make import Row, grpo_rows, image_name, preference_rows, sft_rows
@@ -23,8 +25,8 @@ from anomalyagent.training.rows.select import Chosen, Filters, Picked, pick
 
 __all__ = ["FORMATS", "Exported", "Format", "export_traces"]
 
-Format = Literal["sft", "grpo", "preference", "atif"]
-FORMATS: tuple[Format, ...] = ("sft", "grpo", "preference", "atif")
+Format = Literal["sft", "grpo", "preference", "atif", "otel"]
+FORMATS: tuple[Format, ...] = ("sft", "grpo", "preference", "atif", "otel")
 CARD = "README.md"
 
 
@@ -61,6 +63,8 @@ def export_traces(
 
     if form == "atif":
         rows = _write_atif(picked, out, redactor_of)
+    elif form == "otel":
+        rows = _write_spans(picked, out, redactor_of)
     else:
         rows = _write_tables(picked, form, out, redactor_of, system=system, images=images)
     redacted = sum(one.replaced for one in redactors.values())
@@ -102,6 +106,26 @@ def _rows(
     if form == "grpo":
         return grpo_rows(chosen, redactor, system=system, images=images)
     return preference_rows(chosen, redactor, system=system, images=images)
+
+
+def _write_spans(picked: Picked, out: Path, redactor: Callable[[Chosen], Redactor]) -> dict[str, int]:
+    try:
+        from anomalyagent.graph.otel import write_otlp_json
+    except ModuleNotFoundError as error:
+        raise BackendUnavailableError(
+            f"spans need the Python module {error.name!r}, which is not installed. Run: pip install 'anomalyagent[otel]'"
+        ) from error
+    groups: dict[tuple[str, str], list[Chosen]] = {}
+    for one in picked.chosen:
+        groups.setdefault((one.split, one.trajectory.run_id), []).append(one)
+    counts: dict[str, int] = {}
+    for (split, run_id), ones in groups.items():
+        clean = (Trajectory.model_validate(redactor(one).value(one.trajectory.model_dump(mode="json"))) for one in ones)
+        written = io.StringIO()
+        write_otlp_json(clean, ones[0].run_dir, written)
+        write_atomically(out / "otel" / split / f"{run_id}.jsonl", written.getvalue().encode("utf-8"))
+        counts[split] = counts.get(split, 0) + len(ones)
+    return counts
 
 
 def _write_atif(picked: Picked, out: Path, redactor: Callable[[Chosen], Redactor]) -> dict[str, int]:

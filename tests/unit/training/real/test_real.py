@@ -30,7 +30,7 @@ def nothing(_: object) -> None: ...
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_mvtec(tmp_path_factory.mktemp("data") / "machined_part", {"hole": 3, "stain": 3}, train=8, good=0)
+    return make_mvtec(tmp_path_factory.mktemp("data") / "machined_part", {"dark_stain": 3, "stain": 3}, train=8, good=0)
 
 
 @pytest.fixture(scope="module")
@@ -94,14 +94,14 @@ def test_the_run_folder_is_one_like_any_other(run_dir: Path) -> None:
     assert (run_dir / "report.html").is_file()
     lines = (run_dir / "dataset" / "machined_part" / "manifest.jsonl").read_text("utf-8").splitlines()
     assert len(lines) == file.summary.accepted
-    assert json.loads(lines[0])["source"].startswith("test/hole/00")
-    sheet = cv2.imread(str(run_dir / "twins-hole.jpg"))
+    assert json.loads(lines[0])["source"].startswith("test/dark_stain/00")
+    sheet = cv2.imread(str(run_dir / "twins-dark_stain.jpg"))
     assert sheet is not None
     assert sheet.shape[1] > 1000
 
 
 def test_the_same_command_again_makes_nothing_twice_and_another_one_is_refused(run_dir: Path, data: Path) -> None:
-    path = run_dir / "trajectories" / "hole-00000.json"
+    path = run_dir / "trajectories" / "stain-00000.json"
     before = path.stat().st_mtime_ns
     events: list[object] = []
     summary = retrace_real(request(data, run_dir), SETTINGS, events.append)
@@ -118,15 +118,15 @@ def test_a_run_of_real_defects_can_be_exported(run_dir: Path, tmp_path: Path) ->
 
 
 def test_a_defect_with_a_mask_that_misses_it_is_rejected(data: Path, tmp_path: Path) -> None:
-    broken = make_mvtec(tmp_path / "machined_part", {"hole": 1}, train=8, good=0)
-    mask = broken / "ground_truth" / "hole" / "000_mask.png"
+    broken = make_mvtec(tmp_path / "machined_part", {"stain": 1}, train=8, good=0)
+    mask = broken / "ground_truth" / "stain" / "000_mask.png"
     truth = read_mask(mask).astype(np.uint8) * 255
     x, y, w, h = cv2.boundingRect(truth)
     truth[:, x + w // 3 :] = 0
     cv2.imwrite(str(mask), truth)
-    image = read_photo(broken / "test" / "hole" / "000.png").native[..., ::-1].copy()
+    image = read_photo(broken / "test" / "stain" / "000.png").native[..., ::-1].copy()
     image[y : y + h, x + w // 3 : x + 4 * w] //= 3
-    cv2.imwrite(str(broken / "test" / "hole" / "000.png"), image)
+    cv2.imwrite(str(broken / "test" / "stain" / "000.png"), image)
     summary = retrace_real(request(broken, tmp_path / "out"), SETTINGS, nothing)
     assert summary.accepted == 0
     only = next(trajectories(tmp_path / "out"))

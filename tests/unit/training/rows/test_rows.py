@@ -57,6 +57,27 @@ def test_an_atif_document_looks_like_its_golden_file(run_dir: Path) -> None:
     same_as_golden("traces_atif.json", document)
 
 
+def test_spans_look_like_their_golden_file(run_dir: Path, tmp_path: Path) -> None:
+    export_traces([run_dir], "otel", tmp_path / "data", Filters())
+    lines = (tmp_path / "data" / "otel" / "train" / "run.jsonl").read_text("utf-8").splitlines()
+    spans = [
+        span
+        for line in lines
+        for each in json.loads(line)["resourceSpans"]
+        for scope in each["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    slim = [
+        {
+            "name": span["name"],
+            "attributes": sorted(each["key"] for each in span["attributes"]),
+            "parent": "parentSpanId" in span,
+        }
+        for span in spans
+    ]
+    same_as_golden("traces_otel.json", slim)
+
+
 def test_a_trajectory_comes_back_from_atif_as_it_was(run_dir: Path) -> None:
     talk = Conversation().prompt().failing(call_image()).image().judge(2.0)
     run = store_run(run_dir.parent / "other", [second_chance(), talk.act(answer("failure", 2, False), legal=False)])
@@ -103,7 +124,11 @@ def test_rows_for_another_program_are_refused(run_dir: Path, tmp_path: Path, col
     export_traces([run_dir], "grpo", tmp_path / "data", Filters(), images=False)
     path = tmp_path / "data" / "train.parquet"
     table = read_table(path)
-    changed = table.map(lambda _: {column: value}, load_from_cache_file=False, keep_in_memory=True)
+
+    def constant(_: Any) -> dict[str, Any]:
+        return {column: value}
+
+    changed = table.map(constant, load_from_cache_file=False, keep_in_memory=True)
     changed.to_parquet(str(tmp_path / "changed.parquet"))
     with pytest.raises(TraceError, match=said):
         read_table(tmp_path / "changed.parquet")
