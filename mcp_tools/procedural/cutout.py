@@ -180,4 +180,22 @@ def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
     if np.count_nonzero(plain & ~hole) < 0.1 * hole.size:
         return fill_from_surroundings(rgb, hole, rng)
     filled = fill_from_surroundings(rgb, hole | ~plain, rng)
-    return np.where(hole[..., None], filled, rgb).astype(np.float32)
+    filled = np.where(hole[..., None], filled, rgb).astype(np.float32)
+    body = _body(hole, plain)
+    if body is None:
+        return filled
+    # where the part sat in a body (a pin in its housing), the body goes on, not the ground
+    to_body = cv2.distanceTransform((~body).astype(np.uint8), cv2.DIST_L2, 3)
+    to_plain = cv2.distanceTransform((~(plain & ~hole)).astype(np.uint8), cv2.DIST_L2, 3)
+    share = smooth_step((0.5 + 0.5 * (to_plain - to_body)).astype(np.float32)) * hole
+    return (filled + share[..., None] * (continue_smoothly(rgb, body) - filled)).astype(np.float32)
+
+
+def _body(hole: Mask, plain: Mask) -> Mask | None:
+    """What stands out from the ground, touches the hole and is larger than it; None when there is no such thing."""
+    other = cv2.morphologyEx((~plain & ~hole).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(other, connectivity=4)
+    near = cv2.dilate(hole.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    large = [one for one in range(1, count) if stats[one, cv2.CC_STAT_AREA] > 0.4 * np.count_nonzero(hole)]
+    touching = [one for one in large if (near & (labels == one)).any()]
+    return np.isin(labels, touching) if touching else None

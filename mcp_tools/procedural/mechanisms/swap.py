@@ -168,7 +168,10 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
         chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(12.0, 40.0), 50.0))
         shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
         shift[0] *= 1.0 if rng.random() < 0.4 else 0.2
-    lab = lab + shift * lifted.matte[..., None]
+    # what the matte holds of the neighbours (another lightness, another hue) keeps its colour
+    away = np.hypot(np.linalg.norm(lab[..., 1:] - typical[1:], axis=2), 0.6 * (lab[..., 0] - typical[0]))
+    dyed = lifted.matte * np.clip(1.8 - away / 18.0, 0.0, 1.0)
+    lab = lab + shift * dyed[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
     return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
 

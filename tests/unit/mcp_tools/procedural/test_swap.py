@@ -6,6 +6,7 @@ from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.components import find_components
+from anomalyagent.mcp_tools.procedural.cutout import fill_behind
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
 
 SPEC = DefectSpec(mechanism="swap", severity=8.0)
@@ -55,3 +56,15 @@ def test_a_sheet_that_looks_the_same_everywhere_cannot_be_swapped() -> None:
 def test_a_brushed_sheet_shows_a_turned_piece() -> None:
     site = site_on(plain_sheet(grain=14.0), (64, 64), 700)
     assert any(swap.render(site, SPEC, np.random.default_rng(seed)) is not None for seed in range(4))
+
+
+def test_where_a_part_sat_in_a_body_the_body_goes_on_behind_it() -> None:
+    rgb = np.full((60, 60, 3), 0.6, np.float32)
+    rgb[:20] = 0.15  # a dark housing
+    hole = np.zeros((60, 60), bool)
+    hole[14:50, 28:33] = True  # a pin that reaches into it
+    rgb[hole] = (0.8, 0.6, 0.2)
+    filled = fill_behind(rgb, hole, np.random.default_rng(0))
+    assert filled[15:18, 28:33].mean() < 0.25
+    assert filled[26:48, 28:33].mean() > 0.5
+    assert np.array_equal(filled[~hole], rgb[~hole])
