@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help gallery demo test node lint bench bench-kill bench-acceptance bench-ablation bench-masks bench-forks bench-phoenix pictures clean
+.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-forks bench-phoenix pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -18,6 +18,7 @@ help:
 	@echo "make node      Node 22, the MCP conformance suite and other MCP clients, for the tests (needs npm)"
 	@echo "make lint      style, types, layers"
 	@echo "make bench     measured times and memory beside their budgets"
+	@echo "make bench-chat  50 tasks driven by a tiny random chat model on a local server"
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
 	@echo "make bench-acceptance REAL=DIR ITEM=NAME   acceptance on real photos, and both promises checked"
 	@echo "make bench-ablation REAL=DIR ITEM=NAME   each part of the engine switched off once, and what a detector then learns"
@@ -61,6 +62,9 @@ lint: $(VENV)/.all
 
 bench: $(VENV)/.all
 	$(BIN)/python tests/bench/budgets.py
+
+bench-chat: $(VENV)/.all
+	$(BIN)/python tests/bench/chat_server.py
 
 bench-kill: $(VENV)/.all
 	$(BIN)/python tests/bench/kill.py

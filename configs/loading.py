@@ -157,7 +157,7 @@ def _refuse_unknown(tree: Tree, layer: str) -> None:
     model_keys = list(_model_keys(Settings))
     for key in _leaves(tree):
         known = any(key == k or k.startswith(f"{key}.") for k in model_keys)
-        inside_free_dict = any(key.startswith(f"{k}.") for k in model_keys if k.endswith((".options", "prices")))
+        inside_free_dict = any(key.startswith(f"{k}.") for k in model_keys if k.endswith((".options", ".arguments", "prices")))
         if not known and not inside_free_dict:
             raise ConfigError(f"unknown setting '{key}' ({layer}). {_nearest(key, model_keys)}")
 

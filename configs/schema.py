@@ -7,7 +7,7 @@ Layers, later wins: the defaults below (the EMBEDDED configuration) < a YAML fil
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
     "DatasetSettings",
@@ -20,6 +20,7 @@ __all__ = [
     "Settings",
     "ToolSettings",
     "ToolsSettings",
+    "WebSearchSettings",
 ]
 
 
@@ -91,6 +92,25 @@ class ToolsSettings(_Section):
     mask_gen: ToolSettings = ToolSettings(backend="change")
 
 
+class WebSearchSettings(_Section):
+    """A web-search tool of another MCP server. It leaves the machine: item, anomaly type and question, never a photo."""
+
+    server: str | list[str] = Field(description="An http(s) URL, or a command as a list [program, arg, ...].")
+    tool: str = Field(description="Name of its tool.")
+    query_argument: str = Field(default="query", description="Argument of that tool that takes the question.")
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any], description="More arguments of that tool.")
+    results: Annotated[int, Field(ge=1, le=20)] = Field(default=3, description="Most results that the agent reads.")
+    timeout_s: Annotated[float, Field(gt=0)] = Field(default=20.0, description="One attempt, its server's start included.")
+    token_file: Path | None = Field(default=None, description="File with the bearer token of a URL.")
+
+    @field_validator("server")
+    @classmethod
+    def _place(cls, value: str | list[str]) -> str | list[str]:
+        if not value or (isinstance(value, str) and not value.startswith(("http://", "https://"))):
+            raise ValueError("give an http(s) URL, or a command as a list [program, arg, ...]")
+        return value
+
+
 class KnowledgeSettings(_Section):
     """Where knowledge cards come from and where their index lives."""
 
@@ -99,6 +119,9 @@ class KnowledgeSettings(_Section):
     )
     cache_dir: Path | None = Field(default=None, description="Folder for the built index; unset: the user's cache folder.")
     top_k: Annotated[int, Field(ge=1, le=50)] = Field(default=5, description="Cards returned by knowledge_retrieval.")
+    web_search: WebSearchSettings | None = Field(
+        default=None, description="knowledge_retrieval also asks a web-search tool of another MCP server; unset: it does not."
+    )
 
 
 class ModelPrice(_Section):

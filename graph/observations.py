@@ -105,6 +105,7 @@ def _describe_knowledge(result: KnowledgeResult) -> str:
         lines.extend(f"  drawn as {_variant(variant)}" for variant in card.variants)
     if not result.cards:
         lines.append("no card was found.")
+    lines += [f"from the web, unverified: {text}" for text in result.web]
     return "\n".join(lines)
 
 

@@ -119,6 +119,7 @@ class KnowledgeResult(ToolResult):
     )
     cards: list[CardHit] = Field(description="Most relevant first.")
     note: str = Field(default="", description="Says so when item or type are unknown, and what was used instead.")
+    web: list[str] = Field(default_factory=list[str], description="Found in the web, where a search is configured; unverified.")
 
 
 class MaskResult(ToolResult):

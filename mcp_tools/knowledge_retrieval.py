@@ -20,6 +20,8 @@ __all__ = ["create_tool"]
 def create_tool(toolbox: Toolbox) -> ContractTool:
     """knowledge_retrieval on the backend of `toolbox`."""
 
+    search = toolbox.settings.knowledge.web_search
+
     def knowledge_retrieval(
         item_name: ItemName,
         anomaly_type: AnomalyType,
@@ -28,12 +30,20 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         """How a defect looks on an item, where it sits, ranges for the spec. For when quality_eval did not pass."""
         backend: KnowledgeRetrievalBackend = toolbox.backend("knowledge_retrieval")
         result = _held_by_one_answer(backend.retrieve(item_name, anomaly_type, query, toolbox.settings.knowledge.top_k))
+        if search is not None:
+            # Loaded on the first search, so that a server without one starts as fast as before.
+            from anomalyagent.mcp_tools.web_search import search_web
+
+            found = search_web(search, item_name, anomaly_type, query)
+            told = f" The web search failed: {found.problem}." if found.problem else ""
+            result = result.model_copy(update={"web": found.texts, "note": f"{result.note}{told}".strip()})
         lines = [f"{len(result.cards)} cards, match: {result.match}. {result.note}".rstrip()]
         for card in result.cards:
             lines.append(f"- {card.id} ({card.item}, {card.anomaly_type}; relevance {card.relevance:.2f}): {card.text}")
+        lines += [f"- from the web, unverified: {text}" for text in result.web]
         return answer(result, "\n".join(lines))
 
-    local = is_embedded("knowledge_retrieval", toolbox.settings.tools.knowledge_retrieval.backend)
+    local = search is None and is_embedded("knowledge_retrieval", toolbox.settings.tools.knowledge_retrieval.backend)
     hints = ToolAnnotations(read_only_hint=True, open_world_hint=not local)
     return make_tool(toolbox, knowledge_retrieval, title="Look up a defect", annotations=hints)
 

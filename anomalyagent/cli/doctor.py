@@ -32,10 +32,12 @@ def command(config: ConfigOption = None, sets: SetOption = None, as_json: JsonOp
 
 
 def examine(settings: Any) -> dict[str, Any]:
-    """The same as plain data: python, packages, backends, knowledge, problems, ready."""
+    """The same as plain data: python, packages, backends, policy, keys (set or not, never what they are), problems, ready."""
     from anomalyagent.errors import AnomalyAgentError
+    from anomalyagent.graph.policies import make_policy
     from anomalyagent.mcp_tools.contracts import TOOL_NAMES
     from anomalyagent.mcp_tools.registry import create_backend, describe_backends
+    from anomalyagent.mcp_tools.remote.options import key_names
 
     packages = {"core": _packages(None)} | {extra: _packages(extra) for extra in _extras()}
     chosen = {tool: getattr(settings.tools, tool) for tool in type(settings.tools).model_fields}
@@ -56,6 +58,10 @@ def examine(settings: Any) -> dict[str, Any]:
                 create_backend(tool, settings)  # also finds a missing model, checkpoint or GPU, and a wrong option
             except AnomalyAgentError as error:
                 problems.append(str(error))
+    try:
+        make_policy(settings.policy, settings.prices)
+    except AnomalyAgentError as error:
+        problems.append(str(error))
     return {
         "anomalyagent": metadata.version("anomalyagent"),
         "python": platform.python_version(),
@@ -64,6 +70,8 @@ def examine(settings: Any) -> dict[str, Any]:
         "executable": sys.executable,
         "packages": packages,
         "backends": backends,
+        "policy": settings.policy.name,
+        "keys": {name: bool(os.environ.get(name)) for name in key_names()},
         "servers": {tool: one.server for tool, one in chosen.items() if one.server is not None},
         "problems": problems,
         "ready": not problems,
@@ -110,6 +118,8 @@ def _print(report: dict[str, Any]) -> None:
     for tool, server in report["servers"].items():
         table.add_row(tool, "other MCP server (chosen)", "", server if isinstance(server, str) else " ".join(server))
     console.print(table)
+    keys = ", ".join(name for name, found in report["keys"].items() if found) or "none"
+    console.print(f"Policy: {report['policy']}. Keys of hosted models in the environment: {keys}.", highlight=False)
     for problem in report["problems"]:
         console.print(f"problem: {problem}", style="red", highlight=False)
     if report["ready"]:

@@ -59,6 +59,7 @@ def command(
     """
     from anomalyagent.cli.approval import ask_or_interrupt
     from anomalyagent.configs.loading import load_settings
+    from anomalyagent.graph.policies import make_policy
     from anomalyagent.graph.run import Request, synthesize
     from anomalyagent.mcp_tools.contracts import TOOL_NAMES
     from anomalyagent.mcp_tools.registry import create_backend
@@ -70,6 +71,7 @@ def command(
     for tool in TOOL_NAMES:
         if getattr(settings.tools, tool).server is None:
             create_backend(tool, settings)  # a missing one is told before anything is made
+    make_policy(settings.policy, settings.prices)
     request = Request(
         normals=normals,
         item=item,

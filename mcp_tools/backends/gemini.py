@@ -17,6 +17,7 @@ from anomalyagent.mcp_tools.backends.options import missing_modules, read_option
 from anomalyagent.mcp_tools.backends.whole_frame import nearest_shape, spread
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.remote.costs import Usage
+from anomalyagent.mcp_tools.remote.options import KEY_NAMES
 from anomalyagent.mcp_tools.remote.pictures import png_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["GeminiImageGen", "GeminiOptions"]
 
 BACKEND = "image_gen backend 'gemini'"
-KEY_NAMES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 RATIOS = ((1, 1), (2, 3), (3, 2), (3, 4), (4, 3), (4, 5), (5, 4), (9, 16), (16, 9), (21, 9))
 SIDE_PX = {"512": 512, "1K": 1024, "2K": 2048, "4K": 4096}
 _LATER = frozenset(
@@ -59,7 +59,7 @@ class GeminiImageGen:
             BackendUnavailableError: there is no key, or no price for the model.
         """
         self.options = read_options(GeminiOptions, BACKEND, options)
-        self._editor = HostedEditor(self.options, BACKEND, KEY_NAMES, prices)
+        self._editor = HostedEditor(self.options, BACKEND, KEY_NAMES["google_genai"], prices)
         self._lock = threading.Lock()
         self._made: Client | None = None
 

@@ -24,6 +24,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, encode_png
 from anomalyagent.mcp_tools.imaging.scene import scene_of
 from anomalyagent.mcp_tools.remote.costs import Usage
+from anomalyagent.mcp_tools.remote.options import KEY_NAMES
 from anomalyagent.mcp_tools.remote.pictures import png_of
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["OpenAIImageGen", "OpenAIOptions"]
 
 BACKEND = "image_gen backend 'openai'"
-KEY_NAMES = ("OPENAI_API_KEY",)
 SEEDLESS = "the service takes no seed: the same call draws another defect"
 
 
@@ -71,7 +71,7 @@ class OpenAIImageGen:
             BackendUnavailableError: there is no key, or no price for the model.
         """
         self.options = read_options(OpenAIOptions, BACKEND, options)
-        self._editor = HostedEditor(self.options, BACKEND, KEY_NAMES, prices)
+        self._editor = HostedEditor(self.options, BACKEND, KEY_NAMES["openai"], prices)
         self._lock = threading.Lock()
         self._made: OpenAI | None = None
 

@@ -20,7 +20,7 @@ from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import BackendError, BackendUnavailableError
 from anomalyagent.mcp_tools.remote.costs import FREE, Usage, cost_of, find_price
 from anomalyagent.mcp_tools.remote.failures import BrokenAnswerError, Remote
-from anomalyagent.mcp_tools.remote.options import RemoteOptions, read_key, refuse_secrets
+from anomalyagent.mcp_tools.remote.options import KEY_NAMES, RemoteOptions, read_key, refuse_secrets
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -28,20 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Answered", "ChatModel", "ChatOptions", "Spoken", "schema_text", "text_of", "thoughts_of"]
 
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    "openai": ("OPENAI_API_KEY",),
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "google_genai": ("GOOGLE_API_KEY", "GEMINI_API_KEY"),
-    "mistralai": ("MISTRAL_API_KEY",),
-    "groq": ("GROQ_API_KEY",),
-    "xai": ("XAI_API_KEY",),
-    "deepseek": ("DEEPSEEK_API_KEY",),
-    "openrouter": ("OPENROUTER_API_KEY",),
-    "together": ("TOGETHER_API_KEY",),
-    "fireworks": ("FIREWORKS_API_KEY",),
-    "nvidia": ("NVIDIA_API_KEY",),
-}
-"""Providers that take a key, and the variables in which it is looked for; others find theirs in their own ways."""
 _LOCAL = frozenset({"ollama", "huggingface"})
 _SHAPED = frozenset({"openai", "anthropic", "google_genai", "azure_openai", "xai"})
 """Providers whose own servers keep to a JSON schema."""
@@ -108,7 +94,7 @@ class ChatModel:
         self._who = who
         local = options.provider in _LOCAL and options.base_url is None
         self._price = FREE if local else find_price(prices, options.model, options.base_url, who)
-        names = _KEYS.get(options.provider, ())
+        names = KEY_NAMES.get(options.provider, ())
         self._key = read_key(options, names, who) if names or options.api_key_env else ""
         self._remote = Remote(options, who, self._key, names)
         self._lock = threading.Lock()

@@ -103,6 +103,8 @@ class Remote:
     def __init__(self, options: RemoteOptions, who: str, key: str, key_names: tuple[str, ...]) -> None:
         self._options, self._who, self._key = options, who, key
         self._key_names = (options.api_key_env,) if options.api_key_env else key_names
+        if options.base_url and not options.api_key_env:
+            self._key_names = ("that option api_key_env names",)
         self._lock = threading.Lock()
         self._next_at = 0.0
 

@@ -68,7 +68,7 @@ def test_a_file_that_is_not_a_tree_of_keys_is_refused(tmp_path: Path, text: str)
 
 
 def test_a_missing_file_names_the_shipped_ones() -> None:
-    with pytest.raises(ConfigError, match="shipped: default"):
+    with pytest.raises(ConfigError, match="shipped: api, default, gpu, paper"):
         load_settings(Path("nowhere"), env={})
 
 

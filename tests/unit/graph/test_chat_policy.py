@@ -42,7 +42,13 @@ def seen(talk: Conversation, folder: Path) -> View:
 
 async def decide(view: View, script: list[Script], **options: Any) -> tuple[Decision, Service]:
     with Service(script) as service:
-        given = {"model": "openai:some-model", "base_url": f"{service.url}/v1", "pause_s": 0, **options}
+        given = {
+            "model": "openai:some-model",
+            "base_url": f"{service.url}/v1",
+            "api_key_env": "OPENAI_API_KEY",
+            "pause_s": 0,
+            **options,
+        }
         policy = make_policy(PolicySettings(name="chat", options=given), PRICES)
         return await policy.decide(view), service
 

@@ -11,10 +11,12 @@ import pytest
 from helpers.photos import make_photo
 from helpers.services import Reply, Script, Service, chat_reply, openai_error
 
+from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError, RemoteOutageError
+from anomalyagent.graph.policies import make_policy
 from anomalyagent.mcp_tools.backends.base import PromptGenBackend, QualityEvalBackend
-from anomalyagent.mcp_tools.contracts import QualityResult
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, QualityResult
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
 from anomalyagent.mcp_tools.registry import create_backend
 
@@ -38,12 +40,12 @@ def settings(tool: str, backend: str, options: dict[str, Any]) -> Settings:
 
 
 def judge_at(url: str, **options: Any) -> QualityEvalBackend:
-    given = {"model": "openai:some-model", "base_url": f"{url}/v1", "pause_s": 0, **options}
+    given = {"model": "openai:some-model", "base_url": f"{url}/v1", "api_key_env": "OPENAI_API_KEY", "pause_s": 0, **options}
     return create_backend("quality_eval", settings("quality_eval", "vlm", given))
 
 
 def writer_at(url: str, **options: Any) -> PromptGenBackend:
-    given = {"model": "openai:some-model", "base_url": f"{url}/v1", "pause_s": 0, **options}
+    given = {"model": "openai:some-model", "base_url": f"{url}/v1", "api_key_env": "OPENAI_API_KEY", "pause_s": 0, **options}
     return create_backend("prompt_gen", settings("prompt_gen", "chat", given))
 
 
@@ -287,6 +289,20 @@ def test_without_a_key_a_price_or_a_module_one_line_says_what_to_do(monkeypatch:
         make(model="some-model").judge(*pair(), "ring", "stain", 5.0)
 
 
+@pytest.mark.parametrize("name", ["api", "paper"])
+def test_the_shipped_configurations_need_nothing_but_a_key(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("GEMINI_API_KEY", "GOOGLE_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    loaded = load_settings(Path(name), env={})
+    for tool in ("prompt_gen", "image_gen", "quality_eval"):
+        with pytest.raises(BackendUnavailableError, match="Run: export GEMINI_API_KEY="):
+            create_backend(tool, loaded)
+    monkeypatch.setenv("GEMINI_API_KEY", "k" * 12)
+    for tool in TOOL_NAMES:
+        assert create_backend(tool, loaded).name == getattr(loaded.tools, tool).backend
+    assert make_policy(loaded.policy, loaded.prices).name == loaded.policy.name
+
+
 def test_a_missing_extra_is_named_with_the_command_that_installs_it() -> None:
     import subprocess
     import sys
@@ -294,6 +310,7 @@ def test_a_missing_extra_is_named_with_the_command_that_installs_it() -> None:
     script = """
 import sys
 sys.modules["langchain"] = sys.modules["openai"] = sys.modules["google.genai"] = None
+from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
 from anomalyagent.mcp_tools.registry import describe_backends
 for status in describe_backends():

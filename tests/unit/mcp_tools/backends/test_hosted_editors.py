@@ -42,6 +42,7 @@ PAID = {  # by hand: what one answered request with a picture costs
 }
 PICTURE: dict[str, Callable[[bytes], Reply]] = {"openai": openai_picture, "gemini": gemini_picture}
 EDITORS = ["openai", "gemini"]
+KEYS = {"openai": "OPENAI_API_KEY", "gemini": "GEMINI_API_KEY"}
 both = pytest.mark.parametrize("name", EDITORS)
 
 
@@ -54,7 +55,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def editor(name: str, url: str | None, **options: Any) -> ImageGenBackend:
     model = "gpt-image-test" if name == "openai" else "gemini-image-test"
-    address = {} if url is None else {"base_url": f"{url}/v1" if name == "openai" else url}
+    address = {} if url is None else {"base_url": f"{url}/v1" if name == "openai" else url, "api_key_env": KEYS[name]}
     small: dict[str, Any] = {"sizes": ["192x192", "288x192", "192x288"]} if name == "openai" else {"image_size": "512"}
     given = {"model": model, "pause_s": 0, **address, **small, **options}
     tools = {"image_gen": {"backend": name, "options": given}}
@@ -309,7 +310,7 @@ def test_words_in_place_of_a_picture_are_tried_again_and_then_told_with_their_co
             "gemini",
             gemini_error(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
             BackendUnavailableError,
-            "key was refused.*GEMINI_API_KEY or GOOGLE_API_KEY",
+            "key was refused.*GEMINI_API_KEY",
         ),
         (
             "openai",
@@ -361,7 +362,13 @@ def test_without_a_key_one_line_says_which_variable(name: str, monkeypatch: pyte
         editor(name, None)
     with pytest.raises(BackendUnavailableError, match=r"export MY_KEY="):
         editor(name, "http://127.0.0.1:1", api_key_env="MY_KEY")
-    assert editor(name, "http://127.0.0.1:1").name == name  # a server of one's own may want none
+    assert editor(name, "http://127.0.0.1:1", api_key_env=None).name == name  # a server of one's own may want none
+
+
+@both
+def test_the_usual_key_is_not_sent_to_another_server(name: str) -> None:
+    _, service = edit(name, paints(name), api_key_env=None)
+    assert KEY not in json.dumps(service.asked[0].headers)
 
 
 @both
