@@ -108,7 +108,7 @@ def _material_of(traits: Traits) -> tuple[str, str] | None:
         return "textile", "a regular weave fills the frame"
     if traits.surface and traits.directional > 0.4 and brown:
         return "wood", "brown with a grain that runs one way"
-    if traits.directional > 0.4 and traits.chroma < 10.0:
+    if traits.directional > (0.4 if traits.surface else 0.6) and traits.chroma < 10.0:  # one edge of a part is no grain
         return "metal", "colourless with fine lines that run one way"
     if traits.gloss > 35.0 and traits.chroma < 10.0:
         return "metal", "colourless with strong highlights"
