@@ -1,6 +1,7 @@
 """Text to vector without a model: hashed TF-IDF of word stems, concepts and character 4-grams. Needs numpy alone."""
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 from zlib import crc32
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 
 from anomalyagent.knowledge.text import stems_of, terms_of
 
-__all__ = ["DIMENSIONS", "EMBEDDING_NAME", "HashTfidf"]
+__all__ = ["DIMENSIONS", "EMBEDDING_NAME", "Embedder", "HashTfidf", "Vector"]
 
 EMBEDDING_NAME = "anomalyagent_hash_tfidf_v1"
 DIMENSIONS = 1024
@@ -17,6 +18,30 @@ GRAM_WEIGHT = 0.35
 CONCEPT_WEIGHT = 1.3
 
 Vector = npt.NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Texts to vectors of length 1.
+
+    Attributes:
+        name: of the embedding and all that its vectors depend on; an index of another name is never opened.
+        vector_share: share of the vectors in the score of a search; None: the share of the built-in embedding.
+    """
+
+    name: str
+    vector_share: float | None
+
+    def embed(self, text: str) -> Vector:
+        """(dimensions,) float32 of length 1."""
+        ...
+
+    def embed_all(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(texts, dimensions) float32, rows of length 1."""
+        ...
+
+    def config(self) -> dict[str, object]:
+        """What Chroma keeps with a collection."""
+        ...
 
 
 def _features(text: str) -> Iterable[tuple[str, float]]:
@@ -30,6 +55,9 @@ def _features(text: str) -> Iterable[tuple[str, float]]:
 
 class HashTfidf:
     """Embeds texts; `idf` is a weight for each of the `len(idf)` hash buckets."""
+
+    name = EMBEDDING_NAME
+    vector_share: float | None = None
 
     def __init__(self, idf: Vector) -> None:
         self.idf = idf
@@ -54,3 +82,11 @@ class HashTfidf:
         if length == 0.0:
             return np.full(len(self.idf), len(self.idf) ** -0.5, dtype=np.float32)
         return (vector / length).astype(np.float32)
+
+    def embed_all(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(texts, dimensions) float32, rows of length 1."""
+        return np.stack([self.embed(text) for text in texts])
+
+    def config(self) -> dict[str, object]:
+        """The weights, as Chroma keeps them."""
+        return {"idf": [round(float(weight), 4) for weight in self.idf]}

@@ -11,8 +11,9 @@ from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge.cache import write_whole
 from anomalyagent.knowledge.card_files import load_cards, read_card_file, user_card_folder
 from anomalyagent.knowledge.card_models import Card
+from anomalyagent.knowledge.embedding import Embedder
 from anomalyagent.knowledge.lookup import match_item
-from anomalyagent.knowledge.search import Hit, KnowledgeSearch
+from anomalyagent.knowledge.search import Hit, KnowledgeSearch, Weights
 from anomalyagent.knowledge.store import inspect_index, open_store
 
 __all__ = [
@@ -56,16 +57,18 @@ class CheckReport(NamedTuple):
     problems: list[str]
 
 
-def open_knowledge(settings: KnowledgeSettings, url: str | None = None) -> KnowledgeSearch:
+def open_knowledge(settings: KnowledgeSettings, url: str | None = None, embedder: Embedder | None = None) -> KnowledgeSearch:
     """Search over all cards of these settings; builds the index if needed. Loads chromadb (about 1 s).
 
     Args:
         url: of a Chroma server to use instead of the cache folder.
+        embedder: of texts; None: the built-in one.
     Raises:
         KnowledgeError: a card is invalid, or the server cannot be reached.
     """
     cards = load_cards(settings.folders, cache_dir=settings.cache_dir)
-    return KnowledgeSearch(cards, open_store(cards, cache_dir=settings.cache_dir, url=url))
+    weights = Weights() if embedder is None or embedder.vector_share is None else Weights(vectors=embedder.vector_share)
+    return KnowledgeSearch(cards, open_store(cards, cache_dir=settings.cache_dir, url=url, embedder=embedder), weights)
 
 
 def list_items(settings: KnowledgeSettings) -> list[ItemSummary]:

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge.cache import cache_folder
 from anomalyagent.knowledge.card_models import Card
-from anomalyagent.knowledge.embedding import DIMENSIONS, EMBEDDING_NAME, HashTfidf
+from anomalyagent.knowledge.embedding import Embedder, HashTfidf
 from anomalyagent.knowledge.search import card_text
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class VectorStore:
         notices: what a user should know, e.g. that the index could not be kept on disk.
     """
 
-    def __init__(self, client: "ClientAPI", collection: "Collection", embedder: HashTfidf, where: str) -> None:
+    def __init__(self, client: "ClientAPI", collection: "Collection", embedder: Embedder, where: str) -> None:
         self.client = client
         self.where = where
         self.notices: list[str] = []
@@ -86,49 +86,54 @@ class VectorStore:
         _close(self.client)
 
 
-def open_store(cards: Sequence[Card], *, cache_dir: Path | None = None, url: str | None = None) -> VectorStore:
+def open_store(
+    cards: Sequence[Card], *, cache_dir: Path | None = None, url: str | None = None, embedder: Embedder | None = None
+) -> VectorStore:
     """Vectors of these cards: from the cache if it is sound, else built; in memory when nothing can be written.
 
     Args:
         cards: unique by id.
         cache_dir: folder of the built indexes; None: the user's cache folder.
         url: http(s) URL of a Chroma server to use instead of a folder.
+        embedder: of texts; None: the built-in one, fitted to the cards.
     Raises:
         KnowledgeError: the server cannot be reached, or chromadb fails.
     """
+    embedder = embedder or _fit(cards)
     if url is not None:
-        return _open_server(cards, url)
+        return _open_server(cards, url, embedder)
     root = cache_folder(cache_dir)
-    folder = root / f"index-{_key(cards)}"
+    folder = root / f"index-{_key(cards, embedder)}"
     try:
         if not _problems_outside(folder):
             with suppress(KnowledgeError):
-                return _open_folder(folder, cards)
-        return _build_folder(folder, cards)
+                return _open_folder(folder, cards, embedder)
+        return _build_folder(folder, cards, embedder)
     except (OSError, Timeout, KnowledgeError) as error:
         notice = f"the knowledge index is kept in memory, because {root} cannot be used: {error}"
         log.warning(notice)
-        store = _build_memory(cards)
+        store = _build_memory(cards, embedder)
         store.notices.append(notice)
         return store
 
 
 def inspect_index(cards: Sequence[Card], cache_dir: Path | None = None) -> IndexState:
     """Checks the built index of these cards, thoroughly, without changing or building anything."""
-    folder = cache_folder(cache_dir) / f"index-{_key(cards)}"
+    embedder = _fit(cards)
+    folder = cache_folder(cache_dir) / f"index-{_key(cards, embedder)}"
     problems = _problems_outside(folder)
     if not problems:
         try:
-            _open_folder(folder, cards, probes=len(cards)).close()
+            _open_folder(folder, cards, embedder, probes=len(cards)).close()
         except KnowledgeError as error:
             problems = [str(error)]
     return IndexState(folder, problems)
 
 
-def _key(cards: Sequence[Card]) -> str:
+def _key(cards: Sequence[Card], embedder: Embedder) -> str:
     from importlib.metadata import version
 
-    digest = sha256(f"{LAYOUT} {version('chromadb')} {EMBEDDING_NAME} {DIMENSIONS}".encode())
+    digest = sha256(f"{LAYOUT} {version('chromadb')} {embedder.name}".encode())
     for card in sorted(cards, key=lambda card: card.id):
         digest.update(f"\0{card.id}\0{card_text(card)}".encode())
     return digest.hexdigest()[:24]
@@ -158,10 +163,9 @@ def _file_hash(path: Path) -> str:
     return sha256(path.read_bytes()).hexdigest()
 
 
-def _open_folder(folder: Path, cards: Sequence[Card], probes: int = PROBES) -> VectorStore:
+def _open_folder(folder: Path, cards: Sequence[Card], embedder: Embedder, probes: int = PROBES) -> VectorStore:
     client = _client(folder / "chroma")
     try:
-        embedder = _fit(cards)
         collection = client.get_collection(COLLECTION, embedding_function=_embedding_function(embedder))
         store = VectorStore(client, collection, embedder, "disk")
         _probe(store, cards, probes)
@@ -187,18 +191,18 @@ def _probe(store: VectorStore, cards: Sequence[Card], probes: int) -> None:
             raise KnowledgeError(f"card {card.id} does not find itself: vectors are lost")
 
 
-def _build_folder(folder: Path, cards: Sequence[Card]) -> VectorStore:
+def _build_folder(folder: Path, cards: Sequence[Card], embedder: Embedder) -> VectorStore:
     """Builds beside the folder, checks, then renames: other processes see a whole index or none."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "build.lock", timeout=LOCK_TIMEOUT_S):
         if not _problems_outside(folder):  # another process was faster
             with suppress(KnowledgeError):
-                return _open_folder(folder, cards)
+                return _open_folder(folder, cards, embedder)
         building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
         try:
             client = _client(building / "chroma")
-            _fill(client, cards).close()
-            _write_manifest(building)
+            _fill(client, cards, embedder).close()
+            _write_manifest(building, embedder)
             if folder.exists():
                 # Renamed first, so that no reader meets a half deleted folder.
                 doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
@@ -209,10 +213,10 @@ def _build_folder(folder: Path, cards: Sequence[Card]) -> VectorStore:
             shutil.rmtree(building, ignore_errors=True)
             raise
         _remove_others(folder)
-    return _open_folder(folder, cards)
+    return _open_folder(folder, cards, embedder)
 
 
-def _write_manifest(building: Path) -> None:
+def _write_manifest(building: Path, embedder: Embedder) -> None:
     from importlib.metadata import version
 
     root = building / "chroma"
@@ -220,7 +224,7 @@ def _write_manifest(building: Path) -> None:
     manifest = {
         "layout": LAYOUT,
         "chromadb": version("chromadb"),
-        "embedding": EMBEDDING_NAME,
+        "embedding": embedder.name,
         "files": {path.relative_to(root).as_posix(): _file_hash(path) for path in files},
     }
     (building / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -235,15 +239,16 @@ def _remove_others(folder: Path, keep: int = 4) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _build_memory(cards: Sequence[Card]) -> VectorStore:
+def _build_memory(cards: Sequence[Card], embedder: Embedder) -> VectorStore:
     import chromadb
 
     client = chromadb.EphemeralClient(settings=_settings())
-    return _fill(client, cards, name=f"{COLLECTION}-{_key(cards)}")
+    return _fill(client, cards, embedder, name=f"{COLLECTION}-{_key(cards, embedder)}")
 
 
-def _fill(client: "ClientAPI", cards: Sequence[Card], name: str = COLLECTION, where: str = "memory") -> VectorStore:
-    embedder = _fit(cards)
+def _fill(
+    client: "ClientAPI", cards: Sequence[Card], embedder: Embedder, name: str = COLLECTION, where: str = "memory"
+) -> VectorStore:
     # One flush at the end: all vectors in the index files, whose hashes then never change. One thread and a search as
     # wide as the index: the same cards give the same neighbours in the same order, whoever built it.
     size = max(len(cards), 2)
@@ -255,32 +260,31 @@ def _fill(client: "ClientAPI", cards: Sequence[Card], name: str = COLLECTION, wh
     )
     texts = [card_text(card) for card in cards]
     metadatas: Any = [{"item": card.item, "anomaly_type": card.anomaly_type} for card in cards]
-    vectors = np.stack([embedder.embed(text) for text in texts])
+    vectors = embedder.embed_all(texts)
     collection.upsert(ids=[card.id for card in cards], embeddings=vectors, documents=texts, metadatas=metadatas)
     store = VectorStore(client, collection, embedder, where)
     _probe(store, cards, PROBES)
     return store
 
 
-def _open_server(cards: Sequence[Card], url: str) -> VectorStore:
+def _open_server(cards: Sequence[Card], url: str, embedder: Embedder) -> VectorStore:
     import chromadb
 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
         raise KnowledgeError(f"'{url}' is no URL of a Chroma server. Give one like http://localhost:8000.")
     secure = parts.scheme == "https"
-    name = f"{COLLECTION}-{_key(cards)}"
+    name = f"{COLLECTION}-{_key(cards, embedder)}"
     try:
         client = chromadb.HttpClient(
             host=parts.hostname, port=parts.port or (443 if secure else 8000), ssl=secure, settings=_settings()
         )
-        embedder = _fit(cards)
         with suppress(Exception):  # not there yet, or not sound: filled below
             collection = client.get_collection(name, embedding_function=_embedding_function(embedder))
             store = VectorStore(client, collection, embedder, url)
             _probe(store, cards, PROBES)
             return store
-        return _fill(client, cards, name, url)
+        return _fill(client, cards, embedder, name, url)
     except KnowledgeError:
         raise
     except Exception as error:
@@ -315,24 +319,26 @@ def _fit(cards: Sequence[Card]) -> HashTfidf:
     return HashTfidf.fit([card_text(card) for card in cards])
 
 
-def _embedding_function(embedder: HashTfidf) -> Any:
+def _embedding_function(embedder: Embedder) -> Any:
     """Our embedding as Chroma knows it, by name: without one, Chroma would attach a model that it downloads."""
     from chromadb.api.types import Documents, EmbeddingFunction, Embeddings
     from chromadb.utils.embedding_functions import known_embedding_functions, register_embedding_function
 
-    known: Any = known_embedding_functions.get(EMBEDDING_NAME)
+    known: Any = known_embedding_functions.get(embedder.name)
     if known is None:
 
-        class ChromaHashTfidf(EmbeddingFunction[Documents]):
-            def __init__(self, idf: list[float]) -> None:
-                self._embedder = HashTfidf(np.array(idf, dtype=np.float32))
+        class ChromaEmbedder(EmbeddingFunction[Documents]):
+            def __init__(self, made: Embedder | None, config: dict[str, Any]) -> None:
+                self._made, self._config = made, config
 
             def __call__(self, input: Documents) -> Embeddings:
-                return [self._embedder.embed(text) for text in input]
+                if self._made is None:  # built by Chroma from its config: another program reads our collection
+                    raise KnowledgeError(f"the embedding {embedder.name} is made by anomalyagent; pass vectors to Chroma.")
+                return list(self._made.embed_all(input))
 
             @staticmethod
             def name() -> str:
-                return EMBEDDING_NAME
+                return embedder.name
 
             def default_space(self) -> Any:
                 return "cosine"
@@ -341,11 +347,12 @@ def _embedding_function(embedder: HashTfidf) -> Any:
                 return ["cosine"]
 
             @staticmethod
-            def build_from_config(config: dict[str, Any]) -> "ChromaHashTfidf":
-                return ChromaHashTfidf(config["idf"])
+            def build_from_config(config: dict[str, Any]) -> "ChromaEmbedder":
+                own = HashTfidf(np.array(config["idf"], dtype=np.float32)) if "idf" in config else None
+                return ChromaEmbedder(own, config)
 
             def get_config(self) -> dict[str, Any]:
-                return {"idf": [round(float(weight), 4) for weight in self._embedder.idf]}
+                return self._config
 
-        known = register_embedding_function(ChromaHashTfidf)
-    return known([float(weight) for weight in embedder.idf])
+        known = register_embedding_function(ChromaEmbedder)
+    return known(embedder, embedder.config())

@@ -61,7 +61,10 @@ BACKENDS: Mapping[ToolName, Mapping[str, BackendEntry]] = {
         "vlm": BackendEntry(f"{_HERE}.vlm:ModelJudge", extra="chat"),
         "ensemble": BackendEntry(f"{_HERE}.ensemble:EnsembleJudge"),
     },
-    "knowledge_retrieval": {"chroma": BackendEntry(f"{_HERE}.chroma:ChromaKnowledge", embedded=True)},
+    "knowledge_retrieval": {
+        "chroma": BackendEntry(f"{_HERE}.chroma:ChromaKnowledge", embedded=True),
+        "semantic": BackendEntry(f"{_HERE}.semantic:SemanticKnowledge", extra="semantic"),
+    },
     "mask_gen": {
         "change": BackendEntry(f"{_HERE}.change:ChangeMask", embedded=True),
         "sam": BackendEntry(f"{_HERE}.sam:SamMask", extra="sam"),

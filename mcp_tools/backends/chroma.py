@@ -6,9 +6,9 @@ from typing import Any
 
 from anomalyagent.configs.schema import KnowledgeSettings
 from anomalyagent.errors import ConfigError
-from anomalyagent.knowledge.card_models import Card
 from anomalyagent.knowledge.search import KnowledgeSearch
-from anomalyagent.mcp_tools.contracts import CardHit, KnowledgeResult
+from anomalyagent.mcp_tools.backends.cards import as_result
+from anomalyagent.mcp_tools.contracts import KnowledgeResult
 
 __all__ = ["ChromaKnowledge"]
 
@@ -37,9 +37,7 @@ class ChromaKnowledge:
         Raises:
             KnowledgeError: a card is invalid, or the index cannot be read.
         """
-        found = self._opened().retrieve(item_name, anomaly_type, query, top_k)
-        cards = [_describe(hit.card, hit.relevance) for hit in found.hits]
-        return KnowledgeResult(backend=self.name, match=found.match, cards=cards, note=found.note)
+        return as_result(self.name, self._opened().retrieve(item_name, anomaly_type, query, top_k))
 
     def _opened(self) -> KnowledgeSearch:
         with self._lock:
@@ -49,16 +47,3 @@ class ChromaKnowledge:
 
                 self._search = open_knowledge(self._settings, self._url)
             return self._search
-
-
-def _describe(card: Card, relevance: float) -> CardHit:
-    text = f"{card.appearance} Cause: {card.cause} Location: {card.location} Inspection: {card.inspection}"
-    return CardHit(
-        id=card.id,
-        item=card.item,
-        anomaly_type=card.anomaly_type,
-        text=text,
-        variants=list(card.variants),
-        relevance=relevance,
-        source=card.source,
-    )

@@ -15,7 +15,7 @@ from anomalyagent.mcp_tools.backends.sam_checkpoint import Architecture, build_s
 diffusers: Any = import_module("diffusers")
 transformers: Any = import_module("transformers")
 
-__all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam", "save_sam2", "save_sam3"]
+__all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam", "save_sam2", "save_sam3", "save_sentence_model"]
 
 _KINDS: dict[str, tuple[str, int]] = {  # channels that the U-Net takes: latents, and mask and masked picture, or the picture
     "inpaint": ("StableDiffusionInpaintPipeline", 9),
@@ -182,3 +182,29 @@ def _sam_heads(side_px: int, patch_px: int) -> tuple[dict[str, int], dict[str, i
     """Sizes of the prompt encoder and the mask decoder, width 32."""
     prompts = {"hidden_size": 32, "image_size": side_px, "patch_size": patch_px, "mask_input_channels": 8}
     return prompts, {"hidden_size": 32, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
+
+
+def save_sentence_model(folder: Path) -> Path:
+    """Write a small random model of sentence-transformers that knows letters only, and return its folder."""
+    library: Any = import_module("sentence_transformers")
+    parts: Any = import_module("sentence_transformers.models")
+    torch.manual_seed(0)
+    letters = [*"abcdefghijklmnopqrstuvwxyz0123456789"]
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters)]
+    bert = folder / "bert"
+    bert.mkdir(parents=True)
+    (bert / "vocab.txt").write_text("\n".join(vocabulary), "utf-8")
+    transformers.BertTokenizer(str(bert / "vocab.txt"), model_max_length=128).save_pretrained(bert)
+    config = transformers.BertConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    transformers.BertModel(config).save_pretrained(bert)
+    words = parts.Transformer(str(bert), max_seq_length=128)
+    model = library.SentenceTransformer(modules=[words, parts.Pooling(32)], device="cpu")
+    model.save(str(folder / "model"))
+    return folder / "model"
