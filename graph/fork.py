@@ -265,6 +265,8 @@ class Forker:
         asked: list[str] = []
         if ours.policy.name == theirs.policy.name not in _HARMLESS_POLICIES:
             asked.append(f"the policy {ours.policy.name}")
+        if ours.knowledge.cache_dir is not None and ours.knowledge.cache_dir == theirs.knowledge.cache_dir:
+            asked.append(f"the folder {ours.knowledge.cache_dir} to write its index to")
         for tool in TOOL_NAMES:
             used, named = getattr(ours.tools, tool), getattr(theirs.tools, tool)
             if used.server is not None and used.server == named.server:

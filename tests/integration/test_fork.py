@@ -333,8 +333,9 @@ async def test_what_only_the_folder_asks_for_is_not_started_without_trust(run_di
         tree["settings"]["tools"] = Settings().tools.model_dump(mode="json")
         tree["settings"]["tools"]["mask_gen"]["server"] = evil
         tree["settings"]["policy"]["name"] = "chat"
+        tree["settings"]["knowledge"]["cache_dir"] = f"{tmp_path}/elsewhere"
         (run_dir / "run.json").write_text(json.dumps(tree))
-        with pytest.raises(ForkError, match=r"the policy chat; the server .*/bin/sh"):
+        with pytest.raises(ForkError, match=r"the policy chat; the folder .*elsewhere.*; the server .*/bin/sh"):
             await careful.fork(ROUNDS, 0)
         limits = Settings.model_validate({**tree["settings"], "limits": {"rounds": 1}})
         with pytest.raises(ForkError, match="the policy chat"):
