@@ -48,7 +48,10 @@ _MIN_AREA_PX = 14.0
 def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
     """Chips sit at rims: places at the rim of a hollow are preferred. Those at the outline are placed by the zone."""
     hollow = None if spec.zone == "edge" else find_hollow(scene)
-    return None if hollow is None else hollow.nearness
+    if hollow is not None:
+        return hollow.nearness
+    bulk = _bulk(scene, np.sqrt(spec.area_fraction * scene.object_area_px / spec.count))
+    return None if bulk is None else lambda x, y: float(bulk[min(round(y), len(bulk) - 1), min(round(x), bulk.shape[1] - 1)])
 
 
 class _Gloss(NamedTuple):
@@ -88,6 +91,10 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
         cover *= 1.0 - seat.hollow.cover(site.window)
+    bulk = None if seat.hollow is not None else _bulk(site.scene, np.sqrt(site.area_px))
+    slender = None if bulk is None or not bulk[site.window.slices].any() else solid & ~bulk[site.window.slices]
+    if slender is not None:
+        cover = np.where(slender, 0.0, cover).astype(np.float32)
     if not (cover > 0.3).any():
         return None
     near = measure_surroundings(site, inside=cover > 0.3)
@@ -107,10 +114,26 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         # beside the object the opening goes on as far as the soft outline of the piece reached
         wide = cv2.dilate(opening, np.ones((2 * round(_outline_reach(site.scene)) + 1,) * 2, np.uint8))
         through = np.where(solid, opening, wide).astype(np.float32) * beyond
+        if slender is not None:  # what stands beside the break stays, with its soft outline
+            around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+            through = np.where(around, 0.0, through).astype(np.float32)
         backdrop = _backdrop(site, beyond > 0, behind)
         paint = (paint + through[..., None] * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
     return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched)
+
+
+def _bulk(scene: Scene, size_px: float) -> Mask | None:
+    """(H, W) bool: the object without what is too slender for a chip of this size (pins, wires); None where nothing is."""
+    if scene.fills_frame:
+        return None
+    radius = float(np.clip(0.3 * size_px, 2.0, 0.25 * float(scene.depth_px.max())))
+    core = scene.depth_px > radius
+    if not core.any():
+        return None
+    away = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 3)
+    bulk = scene.foreground & (away <= 1.5 * radius + 1.0)
+    return None if np.count_nonzero(bulk) > 0.97 * scene.object_area_px else bulk
 
 
 def _angular(site: Site, elongation: float, rng: np.random.Generator) -> Field:

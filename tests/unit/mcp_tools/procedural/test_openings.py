@@ -90,3 +90,16 @@ def test_where_a_piece_broke_out_of_a_soft_outline_no_line_of_it_is_left() -> No
         ray = after[(120 + radii * np.sin(turn)).round().astype(int), (120 + radii * np.cos(turn)).round().astype(int)]
         assert ray.min() > 0.84
     assert notches >= 2
+
+
+def test_a_chip_sits_in_the_body_of_a_part_and_not_in_its_pins() -> None:
+    photo = np.full((160, 160, 3), 200, np.uint8)
+    photo[30:90, 20:140] = 60
+    for x in range(30, 140, 22):
+        photo[90:140, x : x + 5] = 90
+    scene = Scene(photo_from_array(photo))
+    pins = np.zeros((160, 160), bool)
+    pins[98:140] = True
+    for seed in range(6):
+        made = render_defect(scene, DefectSpec(mechanism="chip", zone="edge", area_fraction=0.04, severity=14.0, seed=seed))
+        assert (made.mask & pins).sum() < 0.15 * made.mask.sum()
