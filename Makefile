@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-forks bench-phoenix pictures clean
+.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-gpu bench-forks bench-phoenix pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-kill  a run killed at 20 random moments and resumed gives the same bytes"
 	@echo "make bench-acceptance REAL=DIR ITEM=NAME   acceptance on real photos, and both promises checked"
 	@echo "make bench-ablation REAL=DIR ITEM=NAME   each part of the engine switched off once, and what a detector then learns"
+	@echo "make bench-gpu [MODEL=folder or id]   images/s of a diffusion model through us and bare, 512 and 1024 px"
 	@echo "make bench-masks [SAM=FILE] [SAM2=MODEL]    overlap of each mask_gen backend with what the generator changed"
 	@echo "make bench-forks    a fork from every checkpoint of 50 trajectories, each checked"
 	@echo "make bench-phoenix  traces load into Phoenix, which is installed into .venv-phoenix"
@@ -74,6 +75,9 @@ bench-acceptance: $(VENV)/.all
 
 bench-ablation: $(VENV)/.all
 	$(BIN)/anomalyagent evaluate ablation --real "$(REAL)" --item "$(ITEM)" --out ablation/table.md
+
+bench-gpu: $(VENV)/.all
+	$(BIN)/python tests/bench/gpu.py $(if $(MODEL),--model "$(MODEL)")
 
 bench-masks: $(VENV)/.all
 	$(BIN)/python tests/bench/masks.py $(if $(REAL),--normals "$(REAL)") $(if $(SAM),--sam "$(SAM)") $(if $(SAM2),--sam2 "$(SAM2)")

@@ -15,7 +15,16 @@ from anomalyagent.mcp_tools.backends.sam_checkpoint import Architecture, build_s
 diffusers: Any = import_module("diffusers")
 transformers: Any = import_module("transformers")
 
-__all__ = ["TINY_SAM", "save_lora", "save_pipeline", "save_sam", "save_sam2", "save_sam3", "save_sentence_model"]
+__all__ = [
+    "TINY_SAM",
+    "save_inpainting_sd15",
+    "save_lora",
+    "save_pipeline",
+    "save_sam",
+    "save_sam2",
+    "save_sam3",
+    "save_sentence_model",
+]
 
 _KINDS: dict[str, tuple[str, int]] = {  # channels that the U-Net takes: latents, and mask and masked picture, or the picture
     "inpaint": ("StableDiffusionInpaintPipeline", 9),
@@ -208,3 +217,34 @@ def save_sentence_model(folder: Path) -> Path:
     model = library.SentenceTransformer(modules=[words, parts.Pooling(32)], device="cpu")
     model.save(str(folder / "model"))
     return folder / "model"
+
+
+def save_inpainting_sd15(folder: Path) -> Path:
+    """Write an inpainting pipeline of the size of Stable Diffusion 1.5 with random weights (4 GB), and return its folder."""
+    torch.manual_seed(0)
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=64, in_channels=9, out_channels=4, cross_attention_dim=768, attention_head_dim=8
+    )
+    vae = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 512, 512),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        layers_per_block=2,
+        latent_channels=4,
+        sample_size=512,
+    )
+    words = transformers.CLIPTextConfig(vocab_size=300, hidden_size=768, intermediate_size=3072, num_attention_heads=12)
+    words.bos_token_id, words.eos_token_id, words.pad_token_id = 0, 1, 1
+    diffusers.StableDiffusionInpaintPipeline(
+        vae=vae,
+        text_encoder=transformers.CLIPTextModel(words),
+        tokenizer=_letters(),
+        unet=unet,
+        scheduler=diffusers.DDIMScheduler(
+            beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder
