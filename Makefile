@@ -27,6 +27,9 @@ help:
 	@echo "make bench-forks    a fork from every checkpoint of 50 trajectories, each checked"
 	@echo "make bench-phoenix  traces load into Phoenix, which is installed into .venv-phoenix"
 	@echo "make gallery   every mechanism on three materials, the pictures of docs/gallery.md"
+	@echo "make bench-mcp   size of the tool list, start and overhead of the MCP servers"
+	@echo "make bench-fuzz  10,000 malformed calls; make bench-clients  8 clients at once, one killed every second"
+	@echo "make bundle    wheel, .mcpb, server.json and client snippets in dist/, built and checked"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -91,6 +94,20 @@ bench-phoenix: $(VENV)/.all
 
 gallery: $(VENV)/.core
 	$(BIN)/python examples/gallery.py --out docs/pictures/gallery
+
+.PHONY: bench-fuzz bench-clients bench-mcp bundle
+bench-fuzz: $(VENV)/.all
+	$(BIN)/python tests/bench/fuzz.py
+
+bench-clients: $(VENV)/.all
+	$(BIN)/python tests/bench/clients.py
+
+bench-mcp: $(VENV)/.all
+	$(BIN)/python tests/bench/mcp_overhead.py
+
+# Everything that MCP hosts and the MCP registry need, in dist/, and all of it checked (needs Node programs and uv).
+bundle: node
+	$(BIN)/python bundles/build.py --out dist
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

@@ -8,14 +8,23 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
-from mcp.types import Completion, CompletionArgument, CompletionContext, PromptReference, ResourceTemplateReference
-from pydantic import Field
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    PromptReference,
+    ResourceTemplateReference,
+)
+from pydantic import Field, ValidationError
 from rapidfuzz import fuzz
 
 from anomalyagent.mcp_tools.resources import Cards, Shelf
 from anomalyagent.mcp_tools.workspace import Workspace
 
-__all__ = ["add_prompts"]
+__all__ = ["add_prompts", "explain_wrong_prompts"]
 
 MOST_VALUES = 100
 """Values in one completion, as the protocol has it."""
@@ -87,6 +96,19 @@ def add_prompts(server: MCPServer[Any], cards: Cards, workspace: Workspace, shel
         if argument == "anomaly_type":
             return _types_of(cards, given.get("item_name", ""))
         return workspace.images() if argument in ("image", "normal_image", "path") else []
+
+
+async def explain_wrong_prompts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    """Middleware: an unknown prompt, or wrong arguments for one, is the client's mistake and told as such."""
+    try:
+        return await call_next(ctx)
+    except ValidationError:
+        raise
+    except ValueError as error:  # all that the SDK raises here
+        if ctx.method != "prompts/get":
+            raise
+        named = "Unknown prompt, or arguments that do not fit. prompts/list names both; all arguments are texts."
+        raise MCPError(code=INVALID_PARAMS, message=named) from error
 
 
 def _items(cards: Cards) -> list[str]:

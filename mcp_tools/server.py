@@ -23,7 +23,7 @@ from anomalyagent.errors import AnomalyAgentError
 from anomalyagent.mcp_tools.answer_limits import keep_answers_small
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.logs import log_to_stderr
-from anomalyagent.mcp_tools.prompts import add_prompts
+from anomalyagent.mcp_tools.prompts import add_prompts, explain_wrong_prompts
 from anomalyagent.mcp_tools.resources import Cards, ShelvedServer, add_resources
 from anomalyagent.mcp_tools.toolbox import ContractTool, Extension, Toolbox
 from anomalyagent.mcp_tools.transport import read_token, serve_http, serve_stdio
@@ -63,7 +63,7 @@ def build_server(
             version=anomalyagent.__version__,
             instructions=_INSTRUCTIONS,
             tools=[*create_tools(tools, toolbox), *(extension.tools if extension else ())],
-            middleware=[keep_answers_small],
+            middleware=[keep_answers_small, explain_wrong_prompts],
             lifespan=extension.lifespan if extension else None,
             log_level="WARNING",
         )

@@ -8,7 +8,8 @@ from helpers.tiny_backends import tiny_settings
 from helpers.workspaces import make_workspace
 from mcp import Client
 from mcp.server import MCPServer
-from mcp.types import PromptReference, ResourceTemplateReference, TextContent
+from mcp.shared.exceptions import MCPError
+from mcp.types import INVALID_PARAMS, PromptReference, ResourceTemplateReference, TextContent
 
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 from anomalyagent.mcp_tools.server import build_server
@@ -76,3 +77,11 @@ async def test_arguments_without_known_values_complete_to_nothing(server: MCPSer
 async def test_a_server_of_one_tool_has_no_prompts(tmp_path: Path) -> None:
     async with Client(build_server(("mask_gen",), tiny_settings(), make_workspace(tmp_path))) as client:
         assert (await client.list_prompts()).prompts == []
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("none", {}), ("make_data_set", {"item_name": "nut"})])
+async def test_a_wrong_prompt_is_the_clients_mistake_and_told_so(tmp_path: Path, name: str, arguments: dict[str, str]) -> None:
+    async with Client(build_server(TOOL_NAMES, tiny_settings(), make_workspace(tmp_path))) as client:
+        with pytest.raises(MCPError, match="prompts/list names") as caught:
+            await client.get_prompt(name, arguments)
+    assert caught.value.error.code == INVALID_PARAMS
