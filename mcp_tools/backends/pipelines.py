@@ -23,7 +23,7 @@ __all__ = ["DiffusersOptions", "Family", "Lora", "Pipeline", "find_model", "load
 
 BACKEND = "image_gen backend 'diffusers'"
 Family = Literal["inpaint", "edit"]
-_OURS = ("prompt", "image", "mask_image", "generator", "output_type", "height", "width", "num_images_per_prompt")
+_OURS = ("prompt", "image", "mask_image", "generator", "output_type", "height", "width", "num_images_per_prompt", "max_area")
 
 
 class Lora(BackendOptions):
@@ -132,6 +132,9 @@ class Pipeline(NamedTuple):
         if mask is not None:
             given["mask_image"] = Image.fromarray(mask.astype(np.uint8) * np.uint8(255))
         given |= {name: side for name, side in zip(("height", "width"), rgb.shape, strict=False) if name in accepted}
+        if "max_area" in accepted:  # FLUX Kontext takes the area, and its own sizes near 1 megapixel unless told otherwise
+            area_px = rgb.shape[0] * rgb.shape[1]
+            given |= {"max_area": area_px, "_auto_resize": abs(area_px / 2**20 - 1.0) < 0.1}
         # Generators on the CPU draw the same numbers whatever device the model runs on.
         generators = [torch.Generator("cpu").manual_seed((seed + number) % 2**63) for number in range(self.batch)]
         if self.batch > 1:

@@ -17,6 +17,7 @@ transformers: Any = import_module("transformers")
 
 __all__ = [
     "TINY_SAM",
+    "letters",
     "save_inpainting_sd15",
     "save_lora",
     "save_pipeline",
@@ -86,7 +87,7 @@ def save_pipeline(folder: Path, kind: str) -> Path:
     getattr(diffusers, pipeline)(
         vae=vae,
         text_encoder=transformers.CLIPTextModel(words),
-        tokenizer=_letters(),
+        tokenizer=letters(),
         unet=unet,
         scheduler=diffusers.DDIMScheduler(
             beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1
@@ -119,7 +120,7 @@ def save_sam(path: Path) -> Path:
     return path
 
 
-def _letters() -> Any:
+def letters() -> Any:
     """A tokenizer that spells: one token for each byte."""
     symbols = [chr(code) for code in range(33, 127)]
     tokens = ["<|startoftext|>", "<|endoftext|>", *symbols, *(f"{symbol}</w>" for symbol in symbols)]
@@ -238,7 +239,7 @@ def save_inpainting_sd15(folder: Path) -> Path:
     diffusers.StableDiffusionInpaintPipeline(
         vae=vae,
         text_encoder=transformers.CLIPTextModel(words),
-        tokenizer=_letters(),
+        tokenizer=letters(),
         unet=unet,
         scheduler=diffusers.DDIMScheduler(
             beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1

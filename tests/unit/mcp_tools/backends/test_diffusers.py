@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from helpers.photos import make_photo
 from helpers.tiny_models import save_lora
+from helpers.tiny_pipelines import save_large_family
 from PIL import Image
 
 from anomalyagent.errors import BackendError
@@ -18,6 +19,7 @@ from anomalyagent.mcp_tools.backends import diffusers as module
 from anomalyagent.mcp_tools.backends.diffusers import DiffusersImageGen
 from anomalyagent.mcp_tools.backends.pipelines import DiffusersOptions, Family, Pipeline, load_pipeline
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import scene_of
 
 SPEC = DefectSpec(mechanism="stain", center=(0.25, 0.5), area_fraction=0.02, severity=9.0)
 
@@ -142,3 +144,45 @@ def test_the_model_is_told_the_prompt_in_the_users_words_at_its_own_size(models:
     assert asked["mask"].size == asked["size"]
     assert set(np.unique(np.asarray(asked["mask"]))) == {0, 255}
     assert edited.spec == SPEC.model_copy(update={"seed": 4})
+
+
+@pytest.mark.parametrize(
+    ("name", "family", "batch"),
+    [("sdxl-inpaint", "inpaint", 2), ("flux-fill", "inpaint", 2), ("flux-kontext", "edit", 2), ("qwen-image-edit", "edit", 1)],
+)
+def test_the_large_families_are_found_and_called_at_the_size_that_is_asked_for(
+    name: str, family: str, batch: int, tmp_path: Path
+) -> None:
+    folder = save_large_family(tmp_path / name, name)
+    options = {"steps": 2 if family == "inpaint" else 1, "size_px": 64, "most_changed": 1.0, "batch": batch}
+    pipeline = load_pipeline(DiffusersOptions.model_validate({"model": str(folder), **options}))
+    assert (pipeline.family, pipeline.native_px) == (family, 64)
+    mask = np.ones((64, 64), bool) if family == "inpaint" else None
+    pictures = pipeline.paint("a dark stain", part(64).rgb, mask, 5)
+    assert [picture.shape for picture in pictures] == [(64, 64, 3)] * batch
+    assert all(np.isfinite(picture).all() for picture in pictures)
+    assert batch == 1 or not np.array_equal(pictures[0], pictures[1])
+
+
+def test_of_a_batch_the_edit_of_the_wanted_size_is_taken(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = iter((4, 26, 14))
+
+    class Batch(Painter):
+        def __call__(self, *args: Any, num_images_per_prompt: int = 1, **given: Any) -> SimpleNamespace:
+            image = np.asarray(given["image"], np.float32) / 255.0
+            made = [np.array(image) for _ in range(num_images_per_prompt)]
+            for one, side in zip(made, sides, strict=True):
+                one[40 : 40 + side, 30 : 30 + side] *= 0.3
+            assert len(given["generator"]) == num_images_per_prompt
+            return SimpleNamespace(images=np.stack(made))
+
+    pipeline = Pipeline(Batch(lambda rgb: rgb), "edit", 128, 8, {}, batch=3)
+
+    def load(_: DiffusersOptions) -> Pipeline:
+        return pipeline
+
+    monkeypatch.setattr(module, "load_pipeline", load)
+    photo = part()
+    wanted = SPEC.model_copy(update={"area_fraction": 14 * 14 / scene_of(photo).object_area_px})
+    edited = DiffusersImageGen({"model": str(models / "inpaint"), "batch": 3}).edit(photo, "a stain", wanted, 4)
+    assert abs(edited.changed.sum() - 14 * 14) < 60
