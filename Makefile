@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-gpu bench-forks bench-phoenix pictures clean
+.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-gpu bench-forks bench-phoenix bench-viewer pictures-viewer pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -30,6 +30,8 @@ help:
 	@echo "make bench-mcp   size of the tool list, start and overhead of the MCP servers"
 	@echo "make bench-fuzz  10,000 malformed calls; make bench-clients  8 clients at once, one killed every second"
 	@echo "make bundle    wheel, .mcpb, server.json and client snippets in dist/, built and checked"
+	@echo "make bench-viewer  first paint of the viewer at 10,000 trajectories, in a real Chromium"
+	@echo "make pictures-viewer  the pictures of docs/debugging.md"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -111,6 +113,12 @@ bundle: node
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures
+
+pictures-viewer: $(VENV)/.all
+	$(BIN)/python examples/viewer_pictures.py --out docs/pictures
+
+bench-viewer: $(VENV)/.all
+	$(BIN)/python tests/bench/viewer.py
 
 clean:
 	rm -rf $(DEMO) build dist *.egg-info .pytest_cache .ruff_cache

@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -30,6 +31,10 @@ MOST_BYTES = 512 * 2**20
 """Larger trajectory files are not read."""
 _SAVE_EVERY = 2000
 """Entries read anew after which the cache is stored, so that a killed first look is not lost."""
+
+_SCAN_EVERY_S = 20.0
+_GIVE_WAY_S = 0.005
+_FRESH_NS = 2_000_000_000
 
 EntryOutcome = Literal["accepted", "rejected", "failed", "unreadable"]
 
@@ -94,6 +99,9 @@ class RunIndex:
         self._sorted: tuple[Entry, ...] = ()
         self._version = 0
         self._loaded = False
+        self._waiting = 0
+        self._settled_ns: int | None = None
+        self._scanned_s = 0.0
         self.total = 0
 
     @property
@@ -111,6 +119,15 @@ class RunIndex:
         found = self._known.get(name)
         return found[1] if found else None
 
+    @contextlib.contextmanager
+    def first(self) -> Generator[None]:
+        """While somebody works with what there is, a `refresh` in another thread gives way."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
     def refresh(self, progress: Callable[[int, int], None] | None = None) -> tuple[Entry, ...]:
         """Read what is new or changed, forget what is gone.
 
@@ -123,6 +140,8 @@ class RunIndex:
             if not self._loaded:
                 self._known = self._load()
                 self._loaded = True
+            if self._is_as_it_was():
+                return self._sorted
             present = dict(_files(self.run_dir / "trajectories"))
             self.total = len(present)
             known = self._known
@@ -133,6 +152,8 @@ class RunIndex:
             if wanted or gone or len(self._sorted) != len(known):
                 self._publish()
             for number, name in enumerate(wanted, 1):
+                if self._waiting:
+                    time.sleep(_GIVE_WAY_S)
                 known[name] = present[name], self._read(name, present[name])
                 if number % 250 == 0:
                     self._publish()
@@ -144,6 +165,23 @@ class RunIndex:
                 self._publish()
                 self._save()
             return self._sorted
+
+    def _is_as_it_was(self) -> bool:
+        """No file came, went or was replaced since the last scan, as far as the folder's own time says.
+
+        Trajectories are written under another name and renamed, which changes that time. A time that was too fresh to be
+        told from a later one does not count; files that were edited in place are found by the scan made now and then.
+        """
+        try:
+            changed_ns = (self.run_dir / "trajectories").stat().st_mtime_ns
+        except OSError:
+            return False
+        now_s = time.monotonic()
+        if changed_ns == self._settled_ns and now_s - self._scanned_s < _SCAN_EVERY_S:
+            return True
+        self._settled_ns = changed_ns if time.time_ns() - changed_ns > _FRESH_NS else None
+        self._scanned_s = now_s
+        return False
 
     def _publish(self) -> None:
         self._sorted = tuple(entry for _, (_, entry) in sorted(self._known.items()))

@@ -122,6 +122,10 @@ class _Viewer:
         entries = run.look()
         if request.query_params.get("since") == run.version:
             return Response(status_code=204)
+        with run.index.first():
+            return self._run_page(request, run, query, entries)
+
+    def _run_page(self, request: Request, run: OpenRun, query: Query, entries: Sequence[Entry]) -> Response:
         listing = list_entries(entries, query, run.reviews)
         links = ServerLinks(run, query)
         response = page(

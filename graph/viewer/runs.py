@@ -78,7 +78,7 @@ class OpenRun:
         """The first look at the trajectories is still going on."""
         return self._scan is not None and self._scan.is_alive()
 
-    def look(self, wait_s: float = 0.35) -> tuple[Entry, ...]:
+    def look(self, wait_s: float = 0.25) -> tuple[Entry, ...]:
         """Bring the index up to date, for at most `wait_s` seconds; what takes longer goes on in the background."""
         with self._lock:
             if self._scan is None or not self._scan.is_alive():

@@ -32,6 +32,8 @@ __all__ = [
 PARTS = ("thought", "action", "observation", "result")
 """Texts of a turn that can be had whole."""
 
+_PRETTY_DEPTH = 12
+
 Role = Literal["normal", "anomaly", "mask"]
 
 
@@ -199,14 +201,20 @@ def whole_text(turn: Turn, part: str) -> str:
     return turn.observation.text
 
 
-def pretty(value: Any) -> str:
-    """JSON to be read: one key a line, lists of plain values on one line."""
-    if isinstance(value, dict) and value:
-        lines = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(one)}" for key, one in cast("dict[str, Any]", value).items()]
+def pretty(value: Any, depth: int = 0) -> str:
+    """JSON to be read: one key a line, lists of plain values and what lies deep on one line."""
+    if depth < _PRETTY_DEPTH and isinstance(value, dict) and value:
+        items = cast("dict[str, Any]", value).items()
+        lines = [f"{json.dumps(key, ensure_ascii=False)}: {pretty(one, depth + 1)}" for key, one in items]
         return "{\n" + textwrap.indent(",\n".join(lines), "  ") + "\n}"
-    if isinstance(value, list) and any(isinstance(one, dict | list) for one in cast("list[Any]", value)):
-        return "[\n" + textwrap.indent(",\n".join(pretty(one) for one in cast("list[Any]", value)), "  ") + "\n]"
-    return json.dumps(value, ensure_ascii=False)
+    if depth < _PRETTY_DEPTH and isinstance(value, list):
+        ones = cast("list[Any]", value)
+        if any(isinstance(one, dict | list) for one in ones):
+            return "[\n" + textwrap.indent(",\n".join(pretty(one, depth + 1) for one in ones), "  ") + "\n]"
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
 
 
 def _action_text(turn: Turn) -> str:

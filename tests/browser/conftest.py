@@ -1,0 +1,73 @@
+"""A real run on bundled photos, a viewer of it, and pages of a real Chromium.
+
+Chromium is Debian's own (`apt-get install chromium`); where there is none these tests are skipped, and say so.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from helpers.viewer import NORMALS, find_chromium, serving
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from anomalyagent.configs.schema import Settings
+from anomalyagent.graph.run import Request, synthesize
+from anomalyagent.graph.viewer.app import Options
+
+
+@pytest.fixture(scope="module")  # not longer: while it lives, this thread has a running event loop
+def browser() -> Generator[Browser]:
+    path = find_chromium()
+    arguments = ["--no-sandbox"] if os.name == "posix" and os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Generator[Page]:
+    """A page that fails the test when its script or its security policy complains."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    opened = context.new_page()
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error" and "status of 422" not in message.text:  # a form that says what to mend is no fault
+            complaints.append(message.text)
+
+    opened.on("console", hear)
+    opened.set_default_timeout(20_000)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on tablets with a judge that is hard to please, so that some are rejected."""
+    out = tmp_path_factory.mktemp("made") / "tablets"
+    settings = Settings.model_validate(
+        {"limits": {"rounds": 2, "attempts_per_sample": 3}, "tools": {"quality_eval": {"threshold": 7.6}}}
+    )
+    request = Request([NORMALS / "tablet"], "white tablet", ["hair", "crack"], 3, out)
+    with ThreadPoolExecutor(1) as thread:  # the browser's event loop runs in this one
+        thread.submit(synthesize, request, settings).result()
+    return out
+
+
+@pytest.fixture
+def run(made_run: Path, tmp_path: Path) -> Path:
+    """A copy of the run that a test may change."""
+    return Path(shutil.copytree(made_run, tmp_path / "tablets"))
+
+
+@pytest.fixture
+def viewer(run: Path, tmp_path: Path) -> Generator[str]:
+    """Address of the run's page, where everything is allowed."""
+    with serving([run], tmp_path / "cache", Options(allow_fork=True)) as address:
+        yield f"{address}/r/tablets"
