@@ -100,6 +100,45 @@ def rebuild(config: ConfigOption = None, sets: SetOption = None, as_json: JsonOp
     _report(rebuild_index(_settings(config, sets)), as_json)
 
 
+@app.command()
+def similar(
+    image: Annotated[Path, typer.Argument(help="Photo of a defect.")],
+    references: Annotated[
+        list[Path], typer.Option("--reference", help="Real defects with masks, e.g. MVTec layout; repeatable.")
+    ],
+    mask: Annotated[Path | None, typer.Option(help="Where the defect is; unset: the whole picture is compared.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Vision model of transformers (folder or Hugging Face id); unset: built in, no model.")
+    ] = None,
+    url: Annotated[str | None, typer.Option(help="Chroma server that keeps the vectors; unset: made anew each time.")] = None,
+    top_k: Annotated[int, typer.Option(min=1, max=100, help="References shown.")] = 5,
+    as_json: JsonOption = False,
+) -> None:
+    """Reference defects that look most like the one in a photo."""
+    from anomalyagent.cli.options import needing
+    from anomalyagent.training.datasets.layouts import find_categories, read_category
+    from anomalyagent.training.datasets.similar import BuiltInEmbedder, ModelEmbedder, find_similar
+
+    known = [one for folder in references for path in find_categories(folder) for one in read_category(path).anomalies]
+    with needing("semantic"):
+        embedder = BuiltInEmbedder() if model is None else ModelEmbedder(model)
+    found = find_similar(image, mask, known, embedder, top_k, url)
+    records = [
+        {
+            "similarity": round(one.similarity, 4),
+            "anomaly_type": one.reference.anomaly_type,
+            "image": str(one.reference.image),
+            "mask": str(one.reference.mask),
+        }
+        for one in found
+    ]
+    if as_json:
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=2))
+        return
+    for record in records:
+        typer.echo(f"{record['similarity']:.3f}  {record['anomaly_type']}  {record['image']}")
+
+
 def _settings(config: Path | None, sets: list[str] | None) -> Any:
     from anomalyagent.configs.loading import load_settings
 
