@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-gpu bench-forks bench-phoenix bench-viewer pictures-viewer pictures clean
+.PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-gpu bench-forks bench-phoenix bench-viewer pictures-viewer train-tiny pictures clean
 
 help:
 	@echo "make demo      make a small defect data set from the bundled good parts, and say where to look"
@@ -32,6 +32,7 @@ help:
 	@echo "make bundle    wheel, .mcpb, server.json and client snippets in dist/, built and checked"
 	@echo "make bench-viewer  first paint of the viewer at 10,000 trajectories, in a real Chromium"
 	@echo "make pictures-viewer  the pictures of docs/debugging.md"
+	@echo "make train-tiny  the shipped policy again from nothing: imitation, then rewards (CPU, resumable)"
 	@echo "make pictures  the pictures of README.md, from what the demo made"
 
 $(BIN)/python:
@@ -110,6 +111,8 @@ bench-mcp: $(VENV)/.all
 # Everything that MCP hosts and the MCP registry need, in dist/, and all of it checked (needs Node programs and uv).
 bundle: node
 	$(BIN)/python bundles/build.py --out dist
+train-tiny: $(VENV)/.all
+	$(BIN)/anomalyagent train grpo --config tiny --out runs/tiny
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

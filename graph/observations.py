@@ -23,7 +23,7 @@ from anomalyagent.mcp_tools.contracts import (
 __all__ = ["describe_failure", "describe_illegal", "describe_rejection", "describe_result", "describe_task"]
 
 MOST_CARDS = 3
-MOST_BOXES = 8
+MOST_BOXES = 3
 
 
 def describe_task(task: Task, max_rounds: int) -> str:
@@ -50,7 +50,7 @@ def describe_result(result: ToolResult, made: Sequence[ImageEntry], arguments: d
         notes = "".join(f"\nnote: {note}" for note in result.notes)
         return (
             f"Image {made[0].number} is the anomaly image. {_percent(result.changed_fraction)} of its pixels changed visibly, "
-            f"the others are identical to image 1.\nseed: {result.seed}{drawn}{notes}"
+            f"the others are identical to image 1.{drawn}{notes}"
         )
     if isinstance(result, QualityResult):
         return _describe_quality(result, arguments)

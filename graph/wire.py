@@ -125,8 +125,12 @@ ANSWER: dict[str, Any] = {
 
 
 def tools_digest() -> str:
-    """Fingerprint of the tools' schemas and of their wording: a model trained for other ones must not be used."""
-    return hashlib.sha256(json.dumps([TOOLS, system_text()], sort_keys=True).encode()).hexdigest()[:16]
+    """Fingerprint of what a call looks like: tools, arguments, fields of a spec. A model trained for other ones is not used.
+
+    Descriptions and the list of mechanisms are left out: with others, the calls that a model has learned still fit.
+    """
+    looks = {tool: {name: [each.kind, each.required] for name, each in TOOL_ARGUMENTS[tool].items()} for tool in TOOL_NAMES}
+    return hashlib.sha256(json.dumps([looks, list(DefectSpec.model_fields)]).encode()).hexdigest()[:16]
 
 
 def system_text(*, native: bool = False) -> str:

@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from anomalyagent.cli import config, dataset, doctor, evaluate_tables, knowledge, mcp, synthesize, trace, traces
+from anomalyagent.cli import config, dataset, doctor, evaluate_policy, knowledge, mcp, synthesize, trace, traces, train
 from anomalyagent.errors import AnomalyAgentError
 
 __all__ = ["app", "main"]
@@ -23,8 +23,9 @@ app = typer.Typer(
 )
 app.command("synthesize")(synthesize.command)
 app.command("doctor")(doctor.command)
-app.add_typer(evaluate_tables.app, name="evaluate")  # evaluate.app with all of its commands
+app.add_typer(evaluate_policy.app, name="evaluate")  # evaluate.app with all of its commands
 app.add_typer(dataset.app, name="dataset")
+app.add_typer(train.app, name="train")
 app.add_typer(config.app, name="config")
 app.add_typer(knowledge.app, name="knowledge")
 app.add_typer(mcp.app, name="mcp")

@@ -16,6 +16,7 @@ __all__ = ["POLICIES", "Decision", "Policy", "make_policy"]
 POLICIES = {
     "expert": "anomalyagent.graph.policies.expert:ExpertPolicy",
     "chat": "anomalyagent.graph.policies.chat:ChatPolicy",
+    "local": "anomalyagent.graph.policies.local:LocalPolicy",
     "scripted": "anomalyagent.graph.policies.scripted:ScriptedPolicy",
 }
 """Name -> `module:Class`."""

@@ -11,7 +11,6 @@ EXPECTED = [
     '"zone": "any"}\n'
     "from knowledge card: nut/scratch",
     "Image 2 is the anomaly image. 1.00 % of its pixels changed visibly, the others are identical to image 1.\n"
-    "seed: 1\n"
     'spec as drawn: {"area_fraction": 0.01, "count": 1, "elongation": 12.0, "mechanism": "scratch", '
     '"severity": 6.0, "zone": "any"}',
     "Image 2: location 1.50 of 5, quality 1.50 of 5, score 3.00 of 10, not passed (more than 5.00 is needed).\n"

@@ -1,0 +1,209 @@
+"""`local`: a model on this machine, in the paper's text format: the shipped tiny one, or one of your own training.
+
+    policy:
+      name: local
+      options:
+        model: PATH_OR_ID      unset: the tiny policy that ships with the project
+        engine: auto           numpy (tiny models, no library needed) | transformers | auto: numpy where it fits
+        temperature: 0.5       0: always the likeliest token; what is drawn follows from the task's seed and the turn
+        constrained: true      numpy engine: write only turns that can be read and that the rules allow
+
+A folder that `anomalyagent train` wrote holds `policy.json`: how its conversations begin, and the tools and trace version
+that it was trained for. A model for other ones is refused. Anything else is a Hugging Face model and gets the full system
+message.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from anomalyagent.errors import PolicyError
+from anomalyagent.graph.policies.base import Decision
+from anomalyagent.graph.policies.local_grammar import turn_grammar
+from anomalyagent.graph.policies.local_network import Network
+from anomalyagent.graph.progress import View
+from anomalyagent.graph.tasks import derive_seed
+from anomalyagent.graph.trace import SCHEMA_VERSION
+from anomalyagent.graph.wire import converse, read_turn, render, tools_digest
+
+__all__ = ["LocalPolicy", "ModelCard", "read_model_card", "shipped_model", "token_bytes"]
+
+END_OF_TURN = "<|im_end|>"
+
+
+class ModelCard(BaseModel):
+    """`policy.json`: what a model was trained for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["tiny", "chat"] = Field(description="tiny: begins without a system message, numpy can run it.")
+    tools_sha256: str = Field(description="`graph.wire.tools_digest()` when it was trained.")
+    trace_version: int
+    stage: str = Field(description="sft or grpo.")
+    trained: dict[str, Any] = Field(default_factory=dict, description="Command, seed, steps, versions: for the reader.")
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = None
+    engine: Literal["auto", "numpy", "transformers"] = "auto"
+    temperature: float = Field(default=0.5, ge=0, le=5)
+    constrained: bool = True
+    max_new_tokens: int = Field(default=1024, ge=16)
+
+
+class Engine(Protocol):
+    """Writes one turn."""
+
+    def write(self, view: View, text: str, seed: int) -> str: ...
+
+
+def shipped_model() -> Path:
+    """Folder of the tiny policy that ships with the project."""
+    return Path(str(resources.files("anomalyagent.graph.policies") / "weights" / "grpo"))
+
+
+def read_model_card(folder: Path) -> ModelCard | None:
+    """`policy.json` of a model's folder; None when it has none.
+
+    Raises:
+        PolicyError: it is damaged, or the model was trained for other tools or another trace version.
+    """
+    path = folder / "policy.json"
+    if not path.is_file():
+        return None
+    try:
+        card = ModelCard.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValidationError) as error:
+        raise PolicyError(f"{path} cannot be used: {error}. Train or fetch the model anew.") from error
+    if card.trace_version != SCHEMA_VERSION:
+        raise PolicyError(
+            f"the model in {folder} was trained on traces of version {card.trace_version}; this program has version "
+            f"{SCHEMA_VERSION}. Train it anew, or use the anomalyagent version that trained it."
+        )
+    if card.tools_sha256 != tools_digest():
+        raise PolicyError(
+            f"the model in {folder} was trained for other tools (schema {card.tools_sha256}; now {tools_digest()}): its calls "
+            "would not fit. Train it anew, or use the anomalyagent version that trained it."
+        )
+    return card
+
+
+class LocalPolicy:
+    """See module docstring.
+
+    Raises:
+        PolicyError: unknown options, or a model that cannot be used.
+    """
+
+    name = "local"
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        try:
+            self._options = _Options.model_validate(options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"])
+            raise PolicyError(
+                f"policy.options.{where} of the local policy: {first['msg']}. Known: {', '.join(_Options.model_fields)}."
+            ) from error
+        named = self._options.model
+        folder = shipped_model() if named is None else Path(named).expanduser()
+        card = read_model_card(folder) if folder.is_dir() else None
+        if named is not None and not folder.is_dir() and named.startswith((".", "/", "~")):
+            raise PolicyError(f"policy.options.model {named!r} is not a folder. Name the folder of a trained model, or an id.")
+        self._system = card is None or card.kind != "tiny"
+        tiny = card is not None and card.kind == "tiny"
+        engine = self._options.engine if self._options.engine != "auto" else ("numpy" if tiny else "transformers")
+        if engine == "numpy":
+            self._engine: Engine = _NumpyEngine(folder, self._options)
+        else:
+            from anomalyagent.graph.policies.local_transformers import TransformersEngine
+
+            self._engine = TransformersEngine(
+                str(folder) if folder.is_dir() else str(named), self._options.temperature, self._options.max_new_tokens
+            )
+
+    async def decide(self, view: View) -> Decision:
+        """The next turn; an unconstrained model's unreadable text is a `Malformed` action.
+
+        Raises:
+            PolicyError: the model cannot go on.
+        """
+        text = render(converse(view, system=self._system), start_turn=True)
+        said = read_turn(self._engine.write(view, text, derive_seed(view.task.seed, "policy", len(view.turns))))
+        return Decision(said.thought, said.action)
+
+
+class _NumpyEngine:
+    def __init__(self, folder: Path, options: _Options) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises plain Exceptions
+            raise PolicyError(f"{folder / 'tokenizer.json'} cannot be read: {error}. Train or fetch the model anew.") from error
+        self._network = Network(folder)
+        self._options = options
+        self._bytes = token_bytes(self._tokenizer)
+        mark = END_OF_TURN.encode()
+        self._ends = {token for token, data in enumerate(self._bytes) if data.startswith(mark)}
+
+    def write(self, view: View, text: str, seed: int) -> str:
+        grammar = turn_grammar(view) if self._options.constrained else None
+        states = grammar.start() if grammar else frozenset()
+        rng = np.random.default_rng(seed)
+        tokens: list[int] = list(self._tokenizer.encode(text).ids)
+        written = b""
+        limit = min(len(tokens) + self._options.max_new_tokens, self._network.longest)
+        while len(tokens) < limit:
+            forced = grammar.forced(states) if grammar else b""
+            if forced:  # no choice, so no question to the model; in the tokens that it was trained on
+                tokens += self._tokenizer.encode(forced.decode("utf-8", "surrogateescape")).ids
+                states = grammar.advance(states, forced) if grammar else states
+                written += forced
+                continue
+            for token in self._order(self._network.logits(tokens), rng):
+                if token in self._ends:
+                    if grammar is None or grammar.complete(states):
+                        return written.decode("utf-8", "replace")
+                    continue
+                if grammar is None:
+                    break
+                after = grammar.advance(states, self._bytes[token])
+                if after and self._bytes[token]:
+                    states = after
+                    break
+            else:
+                raise PolicyError(f"no token of the model's vocabulary goes on after {written[-40:]!r}. Train it anew.")
+            tokens.append(int(token))
+            written += self._bytes[token]
+        raise PolicyError(
+            f"the conversation has {len(tokens)} tokens and its next turn did not end; the model reads {self._network.longest}."
+        )
+
+    def _order(self, logits: Any, rng: np.random.Generator) -> Any:
+        """Tokens in the order in which they are tried: drawn without replacement (Gumbel), or likeliest first."""
+        if self._options.temperature == 0:
+            return np.argsort(-logits, kind="stable")
+        noise = rng.gumbel(size=len(logits))
+        return np.argsort(-(logits / self._options.temperature + noise), kind="stable")
+
+
+def token_bytes(tokenizer: Any) -> list[bytes]:
+    """What each token of a byte-level tokenizer stands for; of an added token its text."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    letters = dict(zip(map(chr, printable), printable, strict=True))
+    letters |= {chr(256 + n): byte for n, byte in enumerate(byte for byte in range(256) if byte not in printable)}
+    added = {number: token.content for number, token in tokenizer.get_added_tokens_decoder().items()}
+    found: list[bytes] = []
+    for number in range(tokenizer.get_vocab_size()):
+        if number in added:
+            found.append(added[number].encode())
+        else:
+            found.append(bytes(letters[letter] for letter in tokenizer.id_to_token(number)))
+    return found

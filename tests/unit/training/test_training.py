@@ -1,0 +1,182 @@
+"""A whole training of a very small policy: it resumes on the same curve, and refuses what is damaged or belongs to another."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.photos import make_photos
+
+from anomalyagent.errors import ConfigError, RunError, TraceError
+from anomalyagent.graph.policies.local import LocalPolicy, read_model_card
+from anomalyagent.training.log import read_log
+from anomalyagent.training.settings import TrainSettings, load_train_settings, shipped_trainings
+from anomalyagent.training.tiny.collect import collect
+from anomalyagent.training.tiny.grpo import advantages, run_grpo
+from anomalyagent.training.tiny.train import run_sft
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
+    photos = make_photos(tmp_path_factory.mktemp("photos"), "part", count=2, size=64)
+    return TrainSettings.model_validate(
+        {
+            "settings": {"limits.turns": 8, "tools.quality_eval.threshold": 8.0},
+            "practice": {"sources": [{"folder": str(photos), "item": "nut", "types": ["scratch", "dent"]}], "sizes_px": [64]},
+            "model": {"vocabulary": 520, "width": 48, "layers": 1, "heads": 2, "inner": 48},
+            "sft": {"trajectories": 10, "openings": 400, "epochs": 30, "batch": 5, "save_every": 20, "learning_rate": 0.01},
+            "grpo": {"steps": 3, "tasks": 2, "rollouts": 3, "save_every": 1, "turn_tokens": 24, "replay": 4},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(settings: TrainSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that was never disturbed."""
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("whole")
+    run_sft(settings, out, _quiet)
+    run_grpo(settings, out, _quiet)
+    return out
+
+
+def _quiet(line: str) -> None:
+    del line
+
+
+def _curve(folder: Path) -> list[dict[str, Any]]:
+    return [{key: value for key, value in step.items() if "seconds" not in key} for step in read_log(folder / "log.jsonl")]
+
+
+def test_both_stages_leave_a_policy_curves_and_a_log(whole: Path) -> None:
+    for stage in ("sft", "grpo"):
+        card = read_model_card(whole / stage / "model")
+        assert card is not None
+        assert card.stage == stage
+        assert (whole / stage / "curves.png").read_bytes().startswith(b"\x89PNG")
+        assert list((whole / stage / "tensorboard").iterdir())
+        LocalPolicy({"model": str(whole / stage / "model")})
+    losses = [step["loss"] for step in _curve(whole / "sft")]
+    assert np.mean(losses[-2:]) < losses[0]
+    assert {"reward", "reward_task", "kl", "legal", "readable", "dropped"} <= set(_curve(whole / "grpo")[0])
+
+
+def test_a_killed_training_resumes_on_the_same_curve(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
+    shutil.copy(whole / "practice.jsonl", tmp_path)
+    run_sft(settings, tmp_path, _quiet, stop_after=25)  # the last checkpoint is that of step 20
+    assert not (tmp_path / "sft" / "model").exists()
+    run_sft(settings, tmp_path, _quiet)
+    assert _curve(tmp_path / "sft") == _curve(whole / "sft")
+    run_grpo(settings, tmp_path, _quiet, stop_after=2)
+    run_grpo(settings, tmp_path, _quiet)
+    assert _curve(tmp_path / "grpo") == _curve(whole / "grpo")
+    for stage in ("sft", "grpo"):
+        again, first = (folder / stage / "model" / "model.safetensors" for folder in (tmp_path, whole))
+        assert again.read_bytes() == first.read_bytes()
+
+
+def test_a_damaged_checkpoint_and_one_of_another_training_are_refused(
+    settings: TrainSettings, whole: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    shutil.rmtree(out / "grpo" / "model")
+    other = settings.model_copy(update={"rewards": settings.rewards.model_copy(update={"beta": 0.0})})
+    with pytest.raises(RunError, match="belongs to another training"):
+        run_grpo(other, out, _quiet)
+    state = out / "grpo" / "checkpoints" / "step-00003" / "state.pt"
+    state.write_bytes(state.read_bytes()[:-7])
+    with pytest.raises(RunError, match=r"damaged: state\.pt"):
+        run_grpo(settings, out, _quiet)
+    with pytest.raises(RunError, match="another configuration"):
+        run_sft(settings.model_copy(update={"seed": 5}), out, _quiet)
+
+
+async def test_practice_of_another_trace_version_or_other_tools_is_refused(
+    settings: TrainSettings, whole: Path, tmp_path: Path
+) -> None:
+    head, *rows = (whole / "practice.jsonl").read_text("utf-8").splitlines()
+    for key, value in (("trace_version", 0), ("tools", "0" * 16)):
+        identity = json.loads(head)["identity"] | {key: value}
+        (tmp_path / "practice.jsonl").write_text("\n".join([json.dumps({"identity": identity}), *rows]))
+        with pytest.raises(TraceError, match=f"collected for another training: {key}"):
+            await collect(settings, tmp_path, _quiet)
+
+
+def test_equal_rewards_have_no_advantage_and_others_are_relative_to_their_group() -> None:
+    assert advantages([0.4, 0.4, 0.4]) == [0.0, 0.0, 0.0]
+    better, worse = advantages([1.0, 0.0])
+    assert better == pytest.approx(1.0, abs=1e-3)
+    assert worse == pytest.approx(-1.0, abs=1e-3)
+
+
+def test_shipped_trainings_are_valid_and_never_practise_what_is_measured() -> None:
+    from anomalyagent.knowledge.cards import load_cards
+    from anomalyagent.training.practice import Practice
+
+    assert {"tiny", "evaluation"} <= set(shipped_trainings())
+    trained, measured = (load_train_settings(name) for name in ("tiny", "evaluation"))
+    cards = load_cards(())
+    practised = {name for names in Practice(trained.practice, cards, Path(), 0).names for pair in names for name in pair}
+    held = {name for names in Practice(measured.practice, cards, Path(), 0).names for pair in names for name in pair}
+    assert not practised & held
+    with pytest.raises(ConfigError, match=r"grpo\.stepz"):
+        load_train_settings("tiny", ("grpo.stepz=3",))
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL asks transformers under a name that is going away
+def test_trl_trains_on_the_live_tools(
+    settings: TrainSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datasets import Dataset
+    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from anomalyagent.training.conversation import RESPONSE_TEMPLATE
+    from anomalyagent.training.grpo import ToolGRPOTrainer, ToolRoom, make_environments, prompt_rows, reward_of_rollout
+    from anomalyagent.training.tiny.collect import make_practice
+
+    folder = whole / "sft" / "model"
+    monkeypatch.setenv("TRL_EXPERIMENTAL_SILENCE", "1")
+    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    tokenizer.response_template = RESPONSE_TEMPLATE
+    config = GRPOConfig(
+        output_dir=str(tmp_path / "trl"),
+        max_steps=1,
+        num_generations=2,
+        per_device_train_batch_size=2,
+        max_completion_length=200,
+        max_tool_calling_iterations=3,
+        use_cpu=True,
+        bf16=False,
+        activation_checkpointing=False,
+        report_to=[],
+        disable_tqdm=True,
+        logging_steps=1,
+        save_strategy="no",
+    )
+    with ToolRoom(settings, make_practice(settings), tmp_path / "room") as room:
+        trainer = ToolGRPOTrainer(
+            model=LlamaForCausalLM.from_pretrained(str(folder), dtype=torch.float32),
+            args=config,
+            train_dataset=Dataset.from_list(prompt_rows(0, 2, system=False)),
+            processing_class=tokenizer,
+            reward_funcs=[reward_of_rollout(room)],
+            environment_factory=make_environments(room),
+        )
+        trainer.train()
+        factory = make_environments(room)
+        live = factory()
+        task = live.reset(number=0)
+        assert "item: nut" in task
+        assert live.prompt_gen(
+            image=1, item_name="nut", anomaly_type=task.split("anomaly type: ")[1].split("\n")[0]
+        ).startswith("prompt: ")
+        assert live.mask_gen(normal_image=1, anomaly_image=2).startswith("Not carried out.")
+        assert room.score(live._finish("no answer at all")).behaviour < 0
+    logged = trainer.state.log_history[0]
+    assert "reward" in logged
+    assert "dropped" in logged

@@ -1,0 +1,138 @@
+"""The teacher's practice trajectories, collected once and kept: one JSON line each, resumable.
+
+<out>/practice.jsonl     {"identity": ...} first, then {"index": i, "outcome": ..., "rounds": n, "messages": [...]}
+"""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from anomalyagent.errors import TraceError
+from anomalyagent.graph.policies.local_grammar import THOUGHTS
+from anomalyagent.graph.progress import View
+from anomalyagent.graph.tasks import derive_seed
+from anomalyagent.graph.trace import SCHEMA_VERSION, Task, ToolCall, Trajectory
+from anomalyagent.graph.wire import Message, converse, tools_digest, write_turn
+from anomalyagent.knowledge.cards import load_cards
+from anomalyagent.training.conversation import view_of
+from anomalyagent.training.environment import Environment, play
+from anomalyagent.training.practice import Practice
+from anomalyagent.training.settings import TrainSettings
+from anomalyagent.training.tiny.teacher import TeacherPolicy
+
+__all__ = ["collect", "make_practice", "openings", "read_rows"]
+
+BATCH = 25
+
+
+def make_practice(settings: TrainSettings) -> Practice:
+    """The tasks of a training; folders are relative to the working folder."""
+    cards = load_cards(settings.tools().knowledge.folders)
+    return Practice(settings.practice, cards, Path(), settings.seed)
+
+
+async def collect(settings: TrainSettings, out: Path, tell: Callable[[str], None]) -> Path:
+    """Let the teacher play until there are enough trajectories.
+
+    Raises:
+        TraceError: the file is of another training, other tools or another trace version.
+    """
+    path = out / "practice.jsonl"
+    practice = make_practice(settings)
+    identity = _identity(settings, practice)
+    out.mkdir(parents=True, exist_ok=True)
+    done = len(_checked(path, identity)) if path.is_file() else 0
+    if not path.is_file():
+        path.write_text(json.dumps({"identity": identity}) + "\n", "utf-8")
+    teacher = TeacherPolicy({"explore": settings.sft.explore})
+    async with Environment(settings.tools(), out / "room") as room:
+        while done < settings.sft.trajectories:
+            count = min(BATCH, settings.sft.trajectories - done)
+            played = await play(room, teacher, [practice.task(index, room) for index in range(done, done + count)])
+            with path.open("a", encoding="utf-8") as file:
+                for trajectory in played:
+                    file.write(json.dumps(_row(trajectory, settings), ensure_ascii=False) + "\n")
+            room.forget_images()
+            done += count
+            if done % 200 < BATCH:
+                tell(f"practice {done} of {settings.sft.trajectories}")
+    return path
+
+
+def read_rows(path: Path, settings: TrainSettings) -> list[list[Message]]:
+    """The conversations to imitate: those in which nothing failed.
+
+    Raises:
+        TraceError: see `collect`.
+    """
+    rows = _checked(path, _identity(settings, make_practice(settings)))[: settings.sft.trajectories]
+    return [
+        [Message(message["role"], message["text"]) for message in row["messages"]] for row in rows if row["outcome"] != "failed"
+    ]
+
+
+def openings(settings: TrainSettings) -> list[list[Message]]:
+    """Tasks with names drawn from the practice, and the call that answers each: short rows from which copying is learned."""
+    practice, rounds = make_practice(settings), settings.tools().limits.rounds
+    names = [pair for source in practice.names for pair in source]
+    rng = np.random.default_rng(derive_seed(settings.seed, "openings"))
+    rows: list[list[Message]] = []
+    for pick in rng.integers(len(names), size=settings.sft.openings):
+        item, anomaly_type = names[int(pick)]
+        task = Task(id="opening", index=0, normal_image="", normal_sha256="", item_name=item, anomaly_type=anomaly_type, seed=0)
+        view = View(task, [], [], rounds)
+        call = ToolCall(name="prompt_gen", arguments={"image": 1, "item_name": item, "anomaly_type": anomaly_type})
+        said = Message("assistant", write_turn(THOUGHTS["prompt_gen"][0], call))
+        rows.append([*converse(view, system=False), said])
+    return rows
+
+
+def _row(trajectory: Trajectory, settings: TrainSettings) -> dict[str, Any]:
+    view = view_of(trajectory, settings.tools().limits.rounds)
+    messages = [{"role": one.role, "text": one.text} for one in converse(view, system=False)]
+    return {
+        "index": trajectory.task.index,
+        "outcome": trajectory.outcome,
+        "rounds": trajectory.rounds,
+        "score": trajectory.score,
+        "messages": messages,
+    }
+
+
+def _identity(settings: TrainSettings, practice: Practice) -> dict[str, Any]:
+    return {
+        "trace_version": SCHEMA_VERSION,
+        "tools": tools_digest(),
+        "practice": practice.identity,
+        "seed": settings.seed,
+        "explore": settings.sft.explore,
+        "settings": settings.settings,
+    }
+
+
+def _checked(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of the file; what was cut off at its end is removed from it."""
+    lines = path.read_text("utf-8").splitlines()
+    rows: list[dict[str, Any]] = []
+    whole = 0
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+        whole += 1
+    if whole < len(lines):
+        path.write_text("".join(line + "\n" for line in lines[:whole]), "utf-8")
+    known = rows[0].get("identity") if rows else None
+    if not isinstance(known, dict):
+        raise TraceError(f"{path} does not begin with what it was collected for. Delete it; it is collected anew.")
+    for key, value in json.loads(json.dumps(identity)).items():
+        if known.get(key) != value:
+            raise TraceError(
+                f"{path} was collected for another training: {key} was {known.get(key)!r} and is {value!r} now. "
+                "Give another --out, or delete the file to collect it anew."
+            )
+    return rows[1:]

@@ -1,0 +1,129 @@
+"""The two trainings of the tiny policy.
+
+<out>/practice.jsonl            the teacher's trajectories                       (collect.py)
+      tokenizer/                                                                 (tokenizer.py)
+      sft/model, grpo/model      policies, ready for `--policy local --model DIR`
+      sft/, grpo/                checkpoints, log.jsonl, tensorboard/, curves.png
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from anomalyagent.errors import RunError
+from anomalyagent.graph.policies.local import ModelCard, read_model_card
+from anomalyagent.graph.trace import SCHEMA_VERSION
+from anomalyagent.graph.wire import render, tools_digest
+from anomalyagent.graph.worker import versions
+from anomalyagent.training.conversation import CHAT_TEMPLATE
+from anomalyagent.training.settings import TrainSettings
+from anomalyagent.training.sft import SFTRun, train_sft
+from anomalyagent.training.tiny.collect import collect, openings, read_rows
+from anomalyagent.training.tiny.model import make_model, parameters, save_policy
+from anomalyagent.training.tiny.rows import encode
+from anomalyagent.training.tiny.tokenizer import train_tokenizer, write_tokenizer
+
+__all__ = ["run_sft"]
+
+Tell = Callable[[str], None]
+_TOKENIZER_TEXTS = 1500
+
+
+def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | None = None) -> Path:
+    """Collect, train the tokenizer, train the policy; what is done already is not done again.
+
+    Returns:
+        Folder of the policy.
+    Raises:
+        RunError, TraceError: `out` holds another training, or a damaged checkpoint.
+    """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)  # two threads on a small shared machine are slower than one
+    target = out / "sft" / "model"
+    identity = sft_identity(settings)
+    if read_model_card(target) is not None and _belongs(target, identity):
+        tell(f"sft is done already: {target}")
+        return target
+    practice = asyncio.run(collect(settings, out, tell))
+    conversations = read_rows(practice, settings)
+    folder = out / "tokenizer"
+    if not (folder / "tokenizer.json").is_file():
+        texts = [render(messages) for messages in conversations[:_TOKENIZER_TEXTS]]
+        write_tokenizer(train_tokenizer(texts, settings.model.vocabulary), folder, CHAT_TEMPLATE)
+    tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows = [encode(tokenizer, messages) for messages in conversations]
+    fitting = [row for row in rows if len(row.ids) <= min(settings.sft.longest, settings.model.longest)]
+    mean = sum(len(row.ids) for row in fitting) / len(fitting)
+    own = sum(sum(row.own) for row in fitting) / len(fitting)
+    model = make_model(settings.model, settings.seed)
+    tell(f"sft: {len(fitting)} conversations, {mean:.0f} tokens each, {own:.0f} of them ours; {parameters(model):,} weights")
+    wrapped = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    run = SFTRun(
+        out=out / "sft",
+        identity=identity,
+        epochs=settings.sft.epochs,
+        batch=settings.sft.batch,
+        learning_rate=settings.sft.learning_rate,
+        warmup=settings.sft.warmup,
+        save_every=settings.sft.save_every,
+        seed=settings.seed,
+        stop_after=stop_after,
+    )
+    if settings.sft.openings:
+        first = replace(run, out=out / "sft" / "openings", epochs=1, batch=settings.sft.opening_batch, stop_after=None)
+        model = train_sft(model, wrapped, [encode(tokenizer, one) for one in openings(settings)], first)
+        tell(f"sft: {settings.sft.openings} openings are learned")
+    trained = train_sft(model, wrapped, fitting, run)
+    if stop_after is None:
+        save_policy(trained, folder, target, make_card(settings, "sft", identity))
+        tell(f"sft: {target}")
+    return target
+
+
+def sft_identity(settings: TrainSettings) -> dict[str, Any]:
+    """What makes an SFT training another one."""
+    kept = settings.model_dump(mode="json", exclude={"grpo", "judge", "rewards"})
+    return {
+        "trace_version": SCHEMA_VERSION,
+        "tools": tools_digest(),
+        "configuration": hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16],
+    }
+
+
+def make_card(settings: TrainSettings, stage: str, identity: dict[str, Any]) -> ModelCard:
+    """`policy.json` of a trained policy."""
+    return ModelCard(
+        kind="tiny",
+        tools_sha256=tools_digest(),
+        trace_version=SCHEMA_VERSION,
+        stage=stage,
+        trained={"seed": settings.seed, "identity": identity, "versions": versions() | {"torch": torch.__version__}},
+    )
+
+
+def load_policy(folder: Path) -> Any:
+    """The network of a policy's folder, ready for training.
+
+    Raises:
+        RunError: there is none.
+    """
+    if not (folder / "model.safetensors").is_file():
+        raise RunError(f"{folder} holds no trained policy. Run `anomalyagent train sft` with the same --out first.")
+    read_model_card(folder)
+    return LlamaForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+
+
+def _belongs(folder: Path, identity: dict[str, Any]) -> bool:
+    card = read_model_card(folder)
+    if card is not None and card.trained.get("identity") != identity:
+        raise RunError(f"{folder} was trained with another configuration. Give another --out, or delete it to train anew.")
+    return card is not None
