@@ -78,3 +78,30 @@ def test_matter_that_fills_a_cavity_ends_at_its_border() -> None:
         cover[edit.window.slices] = edit.opacity
         filled += bool(cover[~outside].mean() > 0.4 and cover[outside].max() < 0.05)
     assert filled >= 4
+
+
+@pytest.mark.parametrize("kind", ["film", "drop", "haze"])
+def test_the_surface_shows_through_thin_matter(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contamination, "_choose_kind", lambda *_: kind)
+    site = site_on(plain_sheet(grain=8.0), (64, 64), 1500)
+    translucent = 0
+    for seed in range(8):
+        edit = contamination.render(site, spec(), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.opacity is not None
+        assert not edit.strength_fixed
+        inside = edit.opacity > 0.1
+        assert inside.sum() > 0.3 * site.area_px
+        translucent += float(np.median(edit.opacity[inside])) < 0.9
+    assert translucent >= 5
+
+
+def test_a_cloud_in_a_hollow_is_left_out_where_it_would_look_like_a_reflection() -> None:
+    site = site_on(bore(), (64, 64), 300)
+    assert find_cavity(site) is not None
+    for seed in range(40):
+        edit = contamination.render(site, spec(severity=3.0), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.opacity is not None
+        steepest = max(float(np.abs(np.diff(edit.opacity, axis=axis)).max()) for axis in (0, 1))
+        assert steepest > 0.06

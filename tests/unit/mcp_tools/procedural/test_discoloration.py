@@ -1,8 +1,9 @@
 """Discoloration shifts the surface's own colour, softly; grey photos stay grey."""
 
+import cv2
 import numpy as np
 import pytest
-from helpers.sites import plain_sheet, site_on
+from helpers.sites import draw, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.mechanisms import discoloration
@@ -52,3 +53,26 @@ def test_the_background_keeps_its_colour() -> None:
     edit = discoloration.render(site, spec(), np.random.default_rng(1))
     assert edit is not None
     assert not (edit.support & ~site.scene.foreground[edit.window.slices]).any()
+
+
+def test_a_patch_has_a_clear_outline_and_weakens_the_texture_inside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discoloration, "_choose_kind", lambda *_: "patch")
+    site = site_on(plain_sheet(grain=10.0), (64, 64), 1600)
+    clear = 0
+    for seed in range(6):
+        edit = discoloration.render(site, spec(color_shift=(-12.0, 0.0, 0.0)), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.log_reflectance is not None
+        before = site.scene.photo.rgb[edit.window.slices]
+        after = draw(site, edit)[edit.window.slices]
+        inside = cv2.erode((edit.log_reflectance[..., 0] < -0.1).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        assert inside.any()
+
+        def texture(rgb: np.ndarray, where: np.ndarray = inside) -> float:
+            logs = np.log(rgb[..., 0] + 0.01)
+            return float((logs - cv2.blur(logs, (9, 9)))[where].std())
+
+        assert texture(after) < 0.9 * texture(before)
+        smooth = cv2.blur(edit.log_reflectance[..., 0], (3, 3))
+        clear += float(np.abs(np.diff(smooth, axis=0)).max()) > 0.03
+    assert clear >= 4

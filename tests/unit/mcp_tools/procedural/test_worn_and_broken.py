@@ -91,3 +91,15 @@ def test_chips_inside_an_object_sit_at_the_rim_of_its_hollow() -> None:
         made = draw("chip", scene, zone="interior", area_fraction=0.03, severity=15.0, seed=seed)
         assert abs(radius[made.mask].min() - 0.22) < 0.04
         assert radius[made.mask].max() < 0.44
+
+
+def test_a_crack_near_an_outline_starts_there_and_runs_inwards() -> None:
+    scene = Scene(photo_from_array(make_photo("surface", 2, 160)))
+    inwards = 0
+    for seed in range(10):
+        spec = DefectSpec(mechanism="crack", zone="edge", area_fraction=0.01, elongation=40.0, severity=12.0, seed=seed)
+        rows, columns = np.nonzero(render_defect(scene, spec).mask)
+        nearest = min(rows.min(), columns.min(), 159 - rows.max(), 159 - columns.max())
+        depth = np.minimum(np.minimum(rows, columns), np.minimum(159 - rows, 159 - columns))
+        inwards += nearest <= 6 and depth.max() > 25
+    assert inwards >= 6
