@@ -188,7 +188,7 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     grid_y = np.ascontiguousarray(np.broadcast_to(y, site.window.shape), np.float32)
     source = site.center_xy
     x0, y0, x1, y1 = scene.box_xyxy
-    for attempt in range(8):
+    for attempt in range(12):
         angle = float(rng.choice([0.5, 1.0, 1.5]) * np.pi)
         mirror = bool(rng.random() < 0.3)
         if attempt > 2 or rng.random() < 0.3:  # from elsewhere
@@ -215,7 +215,8 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         piece = sample(scene.photo.rgb, map_x, map_y)
         # it is shown in the light of its new place, else it looks pasted: what differs along the seam is taken out smoothly
         seam = continue_smoothly((scene.photo.rgb[site.window.slices] - piece).astype(np.float32), ~shown)
-        edit = edit_of(site.window, np.clip(piece + _SAME_LIGHT * seam, 0.0, 1.0).astype(np.float32), cover)
+        same_light = _SAME_LIGHT if attempt < 6 else 0.0  # where nothing else tells, another light does
+        edit = edit_of(site.window, np.clip(piece + same_light * seam, 0.0, 1.0).astype(np.float32), cover)
         if _visible(site, edit):
             return edit
     return None

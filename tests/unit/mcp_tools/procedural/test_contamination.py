@@ -82,7 +82,10 @@ def test_matter_that_fills_a_cavity_ends_at_its_border() -> None:
 
 @pytest.mark.parametrize("kind", ["film", "drop", "haze"])
 def test_the_surface_shows_through_thin_matter(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contamination, "_choose_kind", lambda *_: kind)
+    def chosen(*_: object) -> str:
+        return kind
+
+    monkeypatch.setattr(contamination, "_choose_kind", chosen)
     site = site_on(plain_sheet(grain=8.0), (64, 64), 1500)
     translucent = 0
     for seed in range(8):

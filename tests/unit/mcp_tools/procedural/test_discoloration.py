@@ -56,7 +56,10 @@ def test_the_background_keeps_its_colour() -> None:
 
 
 def test_a_patch_has_a_clear_outline_and_weakens_the_texture_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discoloration, "_choose_kind", lambda *_: "patch")
+    def chosen(*_: object) -> str:
+        return "patch"
+
+    monkeypatch.setattr(discoloration, "_choose_kind", chosen)
     site = site_on(plain_sheet(grain=10.0), (64, 64), 1600)
     clear = 0
     for seed in range(6):
