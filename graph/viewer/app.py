@@ -25,6 +25,7 @@ from starlette.types import ASGIApp
 
 from anomalyagent.errors import AnomalyAgentError, ImageError, TraceError, WorkspaceError
 from anomalyagent.graph.compare import compare_runs, compare_trajectories
+from anomalyagent.graph.fork import read_forks
 from anomalyagent.graph.locate import iterate_trajectories
 from anomalyagent.graph.review import VERDICTS, agreement, record_verdict
 from anomalyagent.graph.run_index import Entry
@@ -143,6 +144,7 @@ class _Viewer:
             reviews=run.reviews,
             agreement=_agreement(run, entries),
             may_review=self._options.may_review,
+            forks=read_forks(run.run_dir) if self._options.allow_fork else [],
         )
         if "hx-request" in request.headers:  # the address of the page without what is not set
             response.headers["HX-Replace-Url"] = links.query(listing.query.address(page=listing.query.page))

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from anomalyagent.errors import RunError, TraceError
+from anomalyagent.graph.fork import FORKS_FOLDER
 from anomalyagent.graph.locate import find_run
 from anomalyagent.graph.names import safe_name
 from anomalyagent.graph.review import REVIEWS_FILE, Review, read_reviews
@@ -91,7 +92,7 @@ class OpenRun:
     @property
     def version(self) -> str:
         """Changes whenever a page of this run would look different."""
-        stamps = [_stamp_of(self.run_dir / name) for name in (RUN_FILE, REVIEWS_FILE)]
+        stamps = [_stamp_of(self.run_dir / name) for name in (RUN_FILE, REVIEWS_FILE, FORKS_FOLDER)]
         parts = [self.index.version, *(stamp.mtime_ns if stamp else 0 for stamp in stamps), int(self.reading)]
         return "-".join(format(part, "x") for part in parts)
 

@@ -155,6 +155,10 @@ def test_a_replay_asks_before_each_drawing_and_takes_a_change_and_a_rejection(pa
     page.locator("input[name='approve:image_gen']").check()
     page.get_by_role("button", name="Replay").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("image_gen waits for you")
+    page.goto(viewer)
+    expect(page.get_by_text("1 waiting for you")).to_be_visible()
+    page.get_by_role("link", name="1 fork is under way").click()
+    page.get_by_role("link", name="image_gen waits for you").click()
     page.get_by_label("spec.severity").fill("5.25")
     page.get_by_role("button", name="Make the call").click()
     fork = f"{parent.id}-fork1"
