@@ -123,10 +123,11 @@ class LocalPolicy:
             self._engine: Engine = _NumpyEngine(folder, self._options)
         else:
             from anomalyagent.graph.policies.local_transformers import TransformersEngine
+            from anomalyagent.graph.policies.local_vision import SeeingEngine, is_seeing
 
-            self._engine = TransformersEngine(
-                str(folder) if folder.is_dir() else str(named), self._options.temperature, self._options.max_new_tokens
-            )
+            model = str(folder) if folder.is_dir() else str(named)
+            kind = SeeingEngine if is_seeing(model) else TransformersEngine
+            self._engine = kind(model, self._options.temperature, self._options.max_new_tokens)
 
     async def decide(self, view: View) -> Decision:
         """The next turn; an unconstrained model's unreadable text is a `Malformed` action.

@@ -12,10 +12,15 @@ import yaml
 from helpers.tiny_vision import make_tiny_qwen3vl
 from helpers.trace_runs import good_talk, second_chance, store_run
 
-from anomalyagent.errors import BackendUnavailableError, ConfigError, TraceError
-from anomalyagent.graph.trace import Answer, ToolCall
+from anomalyagent.errors import BackendUnavailableError, ConfigError, PolicyError, TraceError
+from anomalyagent.graph.policies.local import LocalPolicy
+from anomalyagent.graph.policies.local_vision import show_images
+from anomalyagent.graph.progress import View
+from anomalyagent.graph.trace import Answer, Malformed, ToolCall, read_trajectory
 from anomalyagent.graph.wire import read_turn, tools_digest, write_turn
+from anomalyagent.training.conversation import to_messages
 from anomalyagent.training.rows.export import export_traces
+from anomalyagent.training.rows.make import image_name
 from anomalyagent.training.rows.select import Filters
 from anomalyagent.training.rows.table import read_table
 from anomalyagent.training.vision.grpo import train_vision_grpo
@@ -161,6 +166,22 @@ def test_a_grpo_step_sees_the_images_that_the_live_tools_made(
     assert any("merger" in name for name in moved)
     assert not any(".visual." in name and "merger" not in name for name in moved)
     assert (tmp_path / "model" / "policy.json").is_file()
+
+
+async def test_the_local_policy_shows_a_model_its_images_as_it_was_trained(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    run = store_run(tmp_path / "run", [second_chance()])
+    trajectory = read_trajectory(run / "trajectories" / "scratch-00000.json")
+    view = View(trajectory.task, trajectory.turns[:3], trajectory.images[:2], 3, workspace=run)
+    processor = load_seeing(sft_settings(tiny, rows).model).processor
+    messages = to_messages(view, images=image_name)
+    assert show_images(view) == processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    policy = LocalPolicy({"model": str(tiny), "temperature": 0.0, "max_new_tokens": 16})
+    decision = await policy.decide(view)
+    assert isinstance(decision.action, Malformed), "a random model writes nothing that can be read"
+    assert (await policy.decide(view)) == decision
+    (run / trajectory.images[1].ref).unlink()
+    with pytest.raises(PolicyError, match="cannot be shown"):
+        await policy.decide(view)
 
 
 def shipped() -> Iterator[str]:
