@@ -109,7 +109,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
         notched = float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd
     if notched and behind is not None:
-        beyond = _with_outline(solid, site.scene)
+        beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
         opening = _opening(site, elongation, seat, rng)
         # beside the object the opening goes on as far as the soft outline of the piece reached
         wide = cv2.dilate(opening, np.ones((2 * round(_outline_reach(site.scene)) + 1,) * 2, np.uint8))
