@@ -52,6 +52,8 @@ class Toolbox:
         self._backends: dict[ToolName, Any] = {}
         self._locks = {tool: threading.Lock() for tool in TOOL_NAMES}
         self._limiter: anyio.CapacityLimiter | None = None
+        self._inside = 0
+        """Calls that run or wait."""
 
     def backend(self, tool: ToolName) -> Any:
         """The backend of `tool` that the settings name.
@@ -72,12 +74,16 @@ class Toolbox:
         """
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
-        waiting = self._limiter.statistics().tasks_waiting
+        waiting = self._inside - int(self._limiter.total_tokens)
         if self._most_waiting is not None and waiting >= self._most_waiting:
             raise ToolError(f"The server is busy: {waiting} calls wait already. Make the same call again in a few seconds.")
         limit_s = self.settings.limits.tool_timeout_s + GRACE_S
-        with anyio.move_on_after(limit_s):
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        self._inside += 1
+        try:
+            with anyio.move_on_after(limit_s):
+                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+        finally:
+            self._inside -= 1
         raise ToolError(
             f"The call was given up after {limit_s:g} s. Try a smaller image; if calls always take so long, the user can raise "
             "limits.tool_timeout_s in the configuration."

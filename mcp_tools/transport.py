@@ -20,7 +20,7 @@ from anomalyagent.configs.schema import ServerSettings
 from anomalyagent.errors import ConfigError
 from anomalyagent.mcp_tools.http_guards import LimitRequests, RequireToken
 
-__all__ = ["HTTP_PATH", "MAX_BODY_BYTES", "http_app", "read_token", "serve_http", "serve_stdio"]
+__all__ = ["HTTP_PATH", "MAX_BODY_BYTES", "http_app", "listening", "read_token", "serve_http", "serve_stdio"]
 
 HTTP_PATH = "/mcp"
 MAX_BODY_BYTES = 1 << 20
@@ -61,7 +61,7 @@ def serve_http(
         )
     limits = limits or ServerSettings()
     app = http_app(server, host=host, token=token, allowed_hosts=allowed_hosts, stateless=stateless, limits=limits)
-    with _listen(host, port) as listener:
+    with listening(host, port) as listener:
         name = f"[{host}]" if ":" in host else host
         sys.stderr.write(f"serving {server.name} at http://{name}:{listener.getsockname()[1]}{HTTP_PATH}\n")
         sys.stderr.flush()
@@ -140,9 +140,15 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens there.
+
+    Raises:
+        ConfigError: the address cannot be bound.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol named asyncio sets TCP_NODELAY on what it accepts; without, answers wait 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

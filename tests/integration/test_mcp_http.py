@@ -1,6 +1,7 @@
 """A real server process over streamable HTTP, spoken to by hand and by our client."""
 
 import secrets
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from anomalyagent.configs.schema import ToolSettings
 from anomalyagent.errors import ConfigError, ToolCallError
 from anomalyagent.mcp_tools.client import ToolClient
 from anomalyagent.mcp_tools.server import build_server
-from anomalyagent.mcp_tools.transport import MAX_BODY_BYTES, read_token, serve_http
+from anomalyagent.mcp_tools.transport import MAX_BODY_BYTES, listening, read_token, serve_http
 
 PAIR = {"normal_image": "part.png", "anomaly_image": "part.png"}
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
@@ -121,3 +122,9 @@ def test_a_token_file_must_hold_one_good_token(tmp_path: Path, content: str) -> 
     file.write_text(content)
     with pytest.raises(ConfigError, match="token file"):
         read_token(file)
+
+
+def test_answers_do_not_wait_for_an_acknowledgement() -> None:
+    """asyncio sets TCP_NODELAY on accepted connections only if the listening socket names its protocol."""
+    with listening("127.0.0.1", 0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP

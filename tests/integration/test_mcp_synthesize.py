@@ -111,6 +111,7 @@ async def test_more_syntheses_than_may_wait_are_told_to_come_back(tmp_path: Path
         assert "busy" in refused.content[0].text
         WaitingMask.go.set()
         assert [(await each).is_error for each in [*running, waiting]] == [False] * (at_once + 1)
+        assert WaitingMask.entered.acquire(timeout=5)
 
 
 async def test_a_photo_that_is_not_there_is_refused_before_anything_is_done(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
 
+from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.server import build_server
 
@@ -229,6 +231,36 @@ async def test_a_long_call_does_not_hold_up_another(served: Opener) -> None:
         assert not waiting.done()
         WaitingMask.go.set()
         assert not (await waiting).is_error
+
+
+async def test_more_calls_than_may_wait_are_told_to_come_back(tmp_path: Path) -> None:
+    WaitingMask.go.clear()
+    workspace = make_workspace(tmp_path)
+    async with Client(build_server(TOOL_NAMES, tiny_settings("WaitingMask"), workspace, most_waiting=1)) as client:
+        at_once = max(2, os.cpu_count() or 1)
+        running = [asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"])) for _ in range(at_once)]
+        for _ in range(at_once):
+            await asyncio.to_thread(WaitingMask.entered.acquire)
+        more = [asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"])) for _ in range(2)]
+        done, (waiting,) = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
+        refused = done.pop().result()
+        assert refused.is_error
+        assert "busy" in said(refused)
+        WaitingMask.go.set()
+        assert [(await each).is_error for each in [*running, waiting]] == [False] * (at_once + 1)
+        assert WaitingMask.entered.acquire(timeout=5)
+
+
+async def test_a_call_that_hangs_is_given_up_and_says_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anomalyagent.mcp_tools.toolbox.GRACE_S", 0.0)
+    WaitingMask.go.clear()
+    settings = tiny_settings("WaitingMask").model_copy(update={"limits": LimitSettings(tool_timeout_s=0.05)})
+    async with Client(build_server(TOOL_NAMES, settings, make_workspace(tmp_path))) as client:
+        answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
+        assert answer.is_error
+        assert "limits.tool_timeout_s" in said(answer)
+        await asyncio.to_thread(WaitingMask.entered.acquire)
+        WaitingMask.go.set()
 
 
 async def test_a_cancelled_call_leaves_the_server_able_to_answer(served: Opener) -> None:
