@@ -35,12 +35,19 @@ _THUMBS = 400
 
 
 def export_run(
-    run_dir: Path, out: Path, names: Sequence[str] | None = None, most: int = MOST_TOLD, rewards: Rewards | None = None
+    run_dir: Path,
+    out: Path,
+    names: Sequence[str] | None = None,
+    most: int = MOST_TOLD,
+    rewards: Rewards | None = None,
+    *,
+    whole_run: bool = True,
 ) -> list[str]:
     """Write the page.
 
     Args:
         names: trajectories to tell in full; None: all, or `most` of them, an equal share of each outcome.
+        whole_run: with the table of the run before the trajectories.
     Returns:
         The names of those that are told.
     Raises:
@@ -48,10 +55,13 @@ def export_run(
         RunError: the page cannot be written.
     """
     run = OpenRun(run_dir, "run")
-    entries = run.index.refresh()
+    entries = run.index.refresh() if whole_run else ()
     if names is None:
         names = _pick([entry for entry in entries if entry.outcome != "unreadable"], most)
-    text = export_page(run, names, rewards, whole_run=True)
+    else:
+        for name in names:
+            run.open(name)  # one that was asked for by name is not left out in silence
+    text = export_page(run, names, rewards, whole_run=whole_run)
     write_atomically(out.expanduser().absolute(), text.encode("utf-8", "replace"))
     return list(names)
 

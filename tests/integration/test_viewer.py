@@ -11,17 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.photos import make_photos
 from helpers.trajectories import make_trajectory, store
 from helpers.viewer import ask, serving
+from typer.testing import CliRunner
 
+from anomalyagent.cli import app
+from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError, TraceError
 from anomalyagent.graph.review import read_reviews
-from anomalyagent.graph.trace import Trajectory
+from anomalyagent.graph.run import Request, synthesize
+from anomalyagent.graph.trace import Trajectory, read_trajectory
 from anomalyagent.graph.viewer.app import Options
 from anomalyagent.graph.viewer.export import export_run
 from anomalyagent.graph.viewer.serving import serve
 from anomalyagent.graph.viewer.story import RewardTerm
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo, write_photo
+from anomalyagent.training.judging import JudgeSettings, make_judge
+from anomalyagent.training.rewards import RewardWeights, reward
 
 SCRIPT = "<script>document.title='hacked'</script>"
 
@@ -296,3 +303,22 @@ def test_terms_of_the_training_reward_stand_beside_their_turns(run: Path, tmp_pa
         page = ask(address, "/r/run/t/accepted-00000").text
     assert "0.625" in page
     assert "task +0.800" in page
+
+
+def test_the_export_command_tells_what_was_asked_for_with_the_terms_of_the_reward(tmp_path: Path) -> None:
+    out, page = tmp_path / "rings", tmp_path / "page.html"
+    photos = make_photos(tmp_path / "photos", "part", count=2, size=96)
+    synthesize(Request([photos], "metal ring", ["scratch", "dent"], 1, out), Settings())
+    first = next(iter(sorted((out / "trajectories").glob("*.json")))).stem
+    done = CliRunner().invoke(app, ["trace", "export", f"{out}/{first}", "--out", str(page), "--rewards"])
+    assert (done.exit_code, "1 trajectory told" in done.stdout) == (0, True)
+    trajectory = read_trajectory(out / "trajectories" / f"{first}.json")
+    judged = make_judge(JudgeSettings(), Settings()).scores(trajectory, out)
+    text = page.read_text()
+    assert f"{reward(trajectory, judged, RewardWeights()).total:.3f}" in text
+    assert text.count('<article class="story"') == 1
+    assert '<table class="rows"' not in text
+    with pytest.raises(TraceError, match="no trajectory 'nobody'"):
+        export_run(out, page, [first, "nobody"])
+    missing = CliRunner().invoke(app, ["trace", "export", f"{out}/nobody", "--out", str(page)])
+    assert "there is no trajectory 'nobody'" in str(missing.exception)

@@ -51,11 +51,13 @@ def export(
     from anomalyagent.graph.runfile import RUN_FILE
     from anomalyagent.graph.viewer.export import export_run
 
-    if not (run / RUN_FILE).is_file() and not (run / "trajectories").is_dir():
+    whole_run = (run / RUN_FILE).is_file() or (run / "trajectories").is_dir()
+    if not whole_run:
         found = find_trajectory(run)
         run, only = found.run_dir, [found.id]
-    told = export_run(find_run(run), out, only, most, _rewards([run]) if rewards else None)
-    typer.echo(f"{out}: {len(told)} trajectories told in full, {out.stat().st_size / 2**20:.1f} MB")
+    told = export_run(find_run(run), out, only, most, _rewards([run]) if rewards else None, whole_run=whole_run)
+    what = "1 trajectory" if len(told) == 1 else f"{len(told)} trajectories"
+    typer.echo(f"{out}: {what} told in full, {out.stat().st_size / 2**20:.1f} MB")
 
 
 def _rewards(runs: list[Path]) -> "Rewards":
