@@ -20,11 +20,13 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent, ToolAnnotations
 from pydantic import BaseModel
 
-from anomalyagent.configs.schema import Settings
+from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.graph.mcp_shelves import address_of, shelves_of
 from anomalyagent.graph.state import GraphState, initial_state
 from anomalyagent.graph.trace import Task, Trajectory, Turn, write_trajectory
 from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Preview, Seed, preview_of
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.toolbox import Extension, contract_tool
 from anomalyagent.mcp_tools.workspace import Workspace, uri_of
 
@@ -88,8 +90,10 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
         shown = await asyncio.to_thread(_preview, workspace, made) if preview else None
         return _answer(made, await asyncio.to_thread(loop.keep, made), shown)
 
-    local = all(getattr(settings.tools, name).server is None for name in type(settings.tools).model_fields)
-    hints = ToolAnnotations(destructive_hint=False, open_world_hint=not (local and settings.policy.name == "expert"))
+    chosen: list[tuple[ToolName, ToolSettings]] = [(name, getattr(settings.tools, name)) for name in TOOL_NAMES]
+    local = all(one.server is None and is_embedded(name, one.backend) for name, one in chosen)
+    local = local and settings.policy.name == "expert" and settings.knowledge.web_search is None
+    hints = ToolAnnotations(destructive_hint=False, open_world_hint=not local)
     tool = contract_tool(synthesize, title="Make a defect", annotations=hints)
     return Extension([tool], lifespan, shelves_of(workspace.root))
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.answers import ImageRef, Preview, answer, preview_of, spec_text
 from anomalyagent.mcp_tools.contracts import ImageResult
-from anomalyagent.mcp_tools.registry import is_embedded
+from anomalyagent.mcp_tools.registry import is_embedded, is_hosted
 from anomalyagent.mcp_tools.toolbox import ContractTool, Toolbox, make_tool
 
 if TYPE_CHECKING:  # loads the arrays and codecs
@@ -52,6 +52,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         shown = preview_of(edited.photo) if preview else None
         return answer(result, "\n".join(lines), ref=ref, title="Photo with the defect", preview=shown)
 
-    local = is_embedded("image_gen", toolbox.settings.tools.image_gen.backend)
-    hints = ToolAnnotations(destructive_hint=False, idempotent_hint=True, open_world_hint=not local)
+    name = toolbox.settings.tools.image_gen.backend
+    local, hosted = is_embedded("image_gen", name), is_hosted("image_gen", name)
+    hints = ToolAnnotations(destructive_hint=False, idempotent_hint=not hosted, open_world_hint=not local)
     return make_tool(toolbox, image_gen, title="Draw the defect", annotations=hints)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # these load the arrays and codecs
         QualityEvalBackend,
     )
 
-__all__ = ["BACKENDS", "BackendStatus", "create_backend", "describe_backends", "is_embedded", "known_backends"]
+__all__ = ["BACKENDS", "BackendStatus", "create_backend", "describe_backends", "is_embedded", "is_hosted", "known_backends"]
 
 ENTRY_POINT_GROUP = "anomalyagent.backends"
 
@@ -127,6 +127,12 @@ def is_embedded(tool: ToolName, name: str) -> bool:
     """True when the backend runs in this process and never leaves the machine."""
     entry = BACKENDS[tool].get(name)
     return entry is not None and entry.embedded
+
+
+def is_hosted(tool: ToolName, name: str) -> bool:
+    """True when the backend asks a service: calls cost money, and the same call need not give the same answer."""
+    entry = BACKENDS[tool].get(name)
+    return entry is not None and entry.extra in ("api", "chat")
 
 
 def describe_backends() -> list[BackendStatus]:

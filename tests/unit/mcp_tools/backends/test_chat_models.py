@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.photos import make_photo
-from helpers.services import Reply, Script, Service, chat_reply, openai_error
+from helpers.services import Reply, Script, Service, chat_reply, gemini_error, openai_error
 
 from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
@@ -156,6 +156,25 @@ def test_structured_output_of_the_provider_is_asked_for_when_it_is_wanted() -> N
     assert form["type"] == "json_schema"
     assert form["json_schema"]["strict"] is True
     assert result.score == 7.5
+
+
+def test_googles_models_answer_in_the_schema_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "AIza-test-test-test-test-test")
+    answer = {"content": {"parts": [{"text": GOOD}], "role": "model"}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 900, "candidatesTokenCount": 40, "thoughtsTokenCount": 20, "totalTokenCount": 960}
+    body = {"candidates": [answer], "usageMetadata": usage}
+    script: list[Script] = [gemini_error(429, "RESOURCE_EXHAUSTED", "Quota.", "0s"), Reply(json.dumps(body).encode())]
+    with Service(script) as service:
+        options = {"model": "google_genai:some-model", "base_url": service.url, "api_key_env": "GEMINI_API_KEY", "pause_s": 0}
+        judge = create_backend("quality_eval", settings("quality_eval", "vlm", {**options, "structured": "schema"}))
+        result = judge.judge(*pair(), "metal ring", "oil stain", 5.0)
+    assert (result.score, result.tokens) == (7.5, 960)
+    assert result.cost_usd == pytest.approx(ONE_CALL, abs=1e-12)
+    asked = service.asked[-1]
+    assert len(service.asked) == 2
+    assert asked.headers["x-goog-api-key"] == "AIza-test-test-test-test-test"
+    assert asked.fields["generationConfig"]["responseMimeType"] == "application/json"
+    assert sum("inlineData" in one for one in asked.fields["contents"][0]["parts"]) == 4
 
 
 def test_schema_answers_that_do_not_fit_are_asked_again_too() -> None:
