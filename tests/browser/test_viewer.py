@@ -142,6 +142,7 @@ def test_a_fork_from_the_page_changes_the_severity_and_leaves_its_parent_alone(p
     assert (made.parent_id, made.forked_at, action.arguments["spec"]["severity"]) == (parent.id, 1, 3.5)
     assert made.turns[0] == parent.turns[0]
     assert (run / "trajectories" / f"{parent.id}.json").read_bytes() == before
+    expect(page.locator(".edits tr", has_text="spec.severity")).to_contain_text("3.5")
     page.get_by_role("link", name="Compare with its parent").click()
     expect(page.get_by_text("They part at turn 1")).to_be_visible()
     expect(page.locator(".changes", has_text="spec.severity").first).to_contain_text("3.5")
