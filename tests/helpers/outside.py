@@ -1,7 +1,7 @@
 """Other people's programs that the tests run: Node with the packages of tests/node, and Pythons with other libraries.
 
 They come from package registries (`make node`, uv). Where they cannot be had the tests that need them are skipped and say
-so; with ANOMALYAGENT_TEST_EVERYTHING=1, as in .ci/run, they fail instead.
+so; with TEST_EVERYTHING=1, as in .ci/run, they fail instead.
 """
 
 import os
@@ -32,8 +32,8 @@ class Said(NamedTuple):
 
 def unavailable(why: str) -> NoReturn:
     """Skip the running test, or fail it where everything must run."""
-    if os.environ.get("ANOMALYAGENT_TEST_EVERYTHING") == "1":
-        pytest.fail(f"{why} (ANOMALYAGENT_TEST_EVERYTHING=1)")
+    if os.environ.get("TEST_EVERYTHING") == "1":
+        pytest.fail(f"{why} (TEST_EVERYTHING=1)")
     pytest.skip(why)
 
 
