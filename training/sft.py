@@ -107,7 +107,6 @@ def train_sft(model: Any, tokenizer: Any, rows: Sequence[tuple[list[int], list[b
         disable_tqdm=True,
         dataset_kwargs={"skip_prepare_dataset": True},
         remove_unused_columns=False,
-        train_sampling_strategy="group_by_length",
     )
     trainer = _OwnTokens(
         model=model,

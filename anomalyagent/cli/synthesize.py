@@ -47,6 +47,10 @@ def command(
         ),
     ] = None,
     keep_rejected: Annotated[bool, typer.Option(help="Also keep the best image of each rejected task, in rejected/.")] = False,
+    policy: Annotated[str | None, typer.Option(help="Who decides: expert, local, chat, ... (policy.name).")] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_ID", help="Model of that policy (policy.options.model).")
+    ] = None,
     approve: ApproveOption = None,
     config: ConfigOption = None,
     sets: SetOption = None,
@@ -66,7 +70,8 @@ def command(
 
     if "auto" in anomaly_type and len(anomaly_type) > 1:
         raise typer.BadParameter("'auto' chooses the types; do not name others beside it.", param_hint="--anomaly-type")
-    settings = load_settings(config, [*(sets or ()), *([f"seed={seed}"] if seed is not None else [])])
+    named = {"seed": seed, "policy.name": policy, "policy.options.model": json.dumps(model) if model is not None else None}
+    settings = load_settings(config, [*(sets or ()), *(f"{key}={value}" for key, value in named.items() if value is not None)])
     settings = _with_files(settings, zone_mask, reference)
     for tool in TOOL_NAMES:
         if getattr(settings.tools, tool).server is None:

@@ -99,10 +99,17 @@ class Grammar:
 
     def allowed(self, states: frozenset[State], vocabulary: "Vocabulary") -> list[int]:
         """The tokens that may be written next, the end of the turn not counted."""
+        # Past its opening, every turn of several pieces goes on in the same pieces, so what may follow is looked up once.
+        key = frozenset((len(self._patterns[number]) - piece, written) for number, piece, written in states)
+        inside = all(piece > 0 for _, piece, _ in states)
+        if inside and key in vocabulary.known:
+            return list(vocabulary.known[key])
         found: list[int] = []
         for first, tokens in vocabulary.by_first_byte.items():
             if self.advance(states, bytes([first])):
                 found += [token for token in tokens if self.advance(states, vocabulary.data[token])]
+        if inside:
+            vocabulary.known[key] = tuple(found)
         return found
 
     def _enter(self, number: int, piece: int) -> list[State]:
@@ -136,6 +143,7 @@ class Vocabulary:
     def __init__(self, data: Sequence[bytes]) -> None:
         self.data = data
         self.by_first_byte: dict[int, list[int]] = {}
+        self.known: dict[frozenset[tuple[int, str]], tuple[int, ...]] = {}
         for token, part in enumerate(data):
             if part:
                 self.by_first_byte.setdefault(part[0], []).append(token)

@@ -27,7 +27,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
             "settings": {"limits.turns": 8, "tools.quality_eval.threshold": 8.0},
             "practice": {"sources": [{"folder": str(photos), "item": "nut", "types": ["scratch", "dent"]}], "sizes_px": [64]},
             "model": {"vocabulary": 520, "width": 48, "layers": 1, "heads": 2, "inner": 48},
-            "sft": {"trajectories": 10, "openings": 400, "epochs": 30, "batch": 5, "save_every": 20, "learning_rate": 0.01},
+            "sft": {"trajectories": 10, "openings": 160, "epochs": 24, "batch": 5, "save_every": 16, "learning_rate": 0.01},
             "grpo": {"steps": 3, "tasks": 2, "rollouts": 3, "save_every": 1, "turn_tokens": 24, "replay": 4},
         }
     )
@@ -66,7 +66,7 @@ def test_both_stages_leave_a_policy_curves_and_a_log(whole: Path) -> None:
 
 def test_a_killed_training_resumes_on_the_same_curve(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
     shutil.copy(whole / "practice.jsonl", tmp_path)
-    run_sft(settings, tmp_path, _quiet, stop_after=25)  # the last checkpoint is that of step 20
+    run_sft(settings, tmp_path, _quiet, stop_after=20)  # the last checkpoint is that of step 16
     assert not (tmp_path / "sft" / "model").exists()
     run_sft(settings, tmp_path, _quiet)
     assert _curve(tmp_path / "sft") == _curve(whole / "sft")
