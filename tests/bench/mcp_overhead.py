@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import cv2
 from helpers.raw_mcp import StdioByHand, http_server
 from helpers.workspaces import make_workspace
 from mcp import Client, StdioServerParameters
@@ -56,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=400)
     calls = parser.parse_args().calls
+    cv2.setNumThreads(1)
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_workspace(Path(folder), size=256)
         rows = asyncio.run(measure_calls(workspace, calls))
