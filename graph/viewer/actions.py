@@ -29,10 +29,10 @@ __all__ = ["Actions"]
 class Actions:
     """The routes, and the forks that they began."""
 
-    def __init__(self, runs: OpenRuns, *, allowed: bool) -> None:
+    def __init__(self, runs: OpenRuns, *, allowed: bool, trust: bool = False) -> None:
         self._runs = runs
         self._allowed = allowed
-        self._jobs = Jobs()
+        self._jobs = Jobs(trust=trust)
 
     def routes(self) -> list[Route]:
         """For the application."""

@@ -51,6 +51,7 @@ class Options:
     Attributes:
         allow_review: verdicts may be given.
         allow_fork: trajectories may be forked, replayed and approved; implies `allow_review`.
+        trust: forks may use the servers, models and backends that a run's own settings name (see `graph.fork.Forker`).
         rewards: terms of the training reward of a trajectory; None: no such column.
         port: the port it is served at, which the Host of every request must name; None: any.
         cache_dir: where summaries are kept; None: the user's cache folder.
@@ -58,6 +59,7 @@ class Options:
 
     allow_review: bool = False
     allow_fork: bool = False
+    trust: bool = False
     rewards: Rewards | None = None
     port: int | None = None
     cache_dir: Path | None = None
@@ -87,7 +89,7 @@ class _Viewer:
         self._runs = runs
         self._options = options
         self._images = {run.key: Images(run.workspace) for run in runs}
-        self._actions = Actions(runs, allowed=options.allow_fork)
+        self._actions = Actions(runs, allowed=options.allow_fork, trust=options.trust)
         self._static = {path.name: path.read_bytes() for path in STATIC.iterdir()}
 
     def routes(self) -> list[Route]:

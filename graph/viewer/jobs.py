@@ -50,7 +50,8 @@ class Job:
 class Jobs:
     """Works in a thread of its own, one fork after another in each run."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, trust: bool = False) -> None:
+        self._trust = trust
         self._jobs: dict[int, Job] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -87,7 +88,7 @@ class Jobs:
         self, job: Job, run_dir: Path, work: Callable[[Forker], Coroutine[Any, Any, Trajectory | Pause | None]]
     ) -> None:
         try:
-            async with Forker(run_dir, job.turns.append) as forker:
+            async with Forker(run_dir, job.turns.append, trust=self._trust) as forker:
                 made = await work(forker)
         except AnomalyAgentError as error:
             job.problem, job.state = str(error), "failed"

@@ -26,6 +26,8 @@ Kind = Literal["single", "dual", "triple"]
 KINDS: tuple[Kind, ...] = ("single", "dual", "triple")
 """By the number of rounds; more than three count as triple. Source: the paper, section on trajectories."""
 Split = Literal["train", "test"]
+_ANSWERED = frozenset({"score", "location_score", "quality_score", "passed", "review", "findings", "finding", "result"})
+"""What a tool answered. A fork in which a person changed that (see `graph.edits`) shows answers that no tool gives."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ def _judge(trajectory: Trajectory, filters: Filters) -> tuple[str | None, Kind, 
         earned = own_reward(trajectory)
     except (TraceError, ValidationError):
         return "damaged, or of another trace version", kind, 0.0
+    if any(edit.path.partition(".")[0] in _ANSWERED for edit in trajectory.edits):
+        return "a person changed a score or a finding", kind, earned
     if filters.accepted_only and trajectory.outcome != "accepted":
         return "not accepted", kind, earned
     if kind not in filters.kinds:

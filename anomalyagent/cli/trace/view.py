@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anomalyagent.cli.trace.options import TrustOption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,13 +29,15 @@ def view(
     allow_fork: Annotated[
         bool, typer.Option("--allow-fork", help="Trajectories may be forked, replayed and approved; verdicts, too.")
     ] = False,
+    trust: TrustOption = False,
     rewards: RewardsOption = False,
 ) -> None:
     """Look at runs in the browser. Reads only, unless told otherwise; nobody outside this machine can reach it."""
     from anomalyagent.graph.viewer.app import Options
     from anomalyagent.graph.viewer.serving import serve
 
-    options = Options(allow_review=allow_review, allow_fork=allow_fork, rewards=_rewards(runs) if rewards else None)
+    terms = _rewards(runs) if rewards else None
+    options = Options(allow_review=allow_review, allow_fork=allow_fork, trust=trust, rewards=terms)
     serve(runs, options, port=port, open_browser=browser)
 
 

@@ -10,7 +10,7 @@ from helpers.conversations import Conversation, answer, call_image
 from helpers.trace_runs import good_talk, second_chance, store_run
 
 from anomalyagent.errors import ConfigError, RunError, TraceError
-from anomalyagent.graph.trace import read_trajectory
+from anomalyagent.graph.trace import Edit, read_trajectory, write_trajectory
 from anomalyagent.graph.wire import converse, render
 from anomalyagent.training.conversation import view_of
 from anomalyagent.training.rows.atif import from_atif, to_atif
@@ -147,6 +147,18 @@ def test_export_keeps_accepted_ones_of_the_kinds_and_rewards_that_are_asked_for(
     assert [one.reward for one in pick([run], Filters(least_reward=rewards[1])).chosen] == [rewards[1]]
     with pytest.raises(TraceError, match=r"a reward below 5 x2"):
         pick([run], Filters(least_reward=5.0))
+
+
+def test_a_fork_whose_score_a_person_changed_is_left_out(tmp_path: Path) -> None:
+    run = store_run(tmp_path / "run", [good_talk(), second_chance()])
+    changed, kept = sorted((run / "trajectories").glob("*.json"))
+    for path, name in ((changed, "score"), (kept, "thought")):
+        trajectory = read_trajectory(path)
+        edits = [Edit(turn=2, path=name, before=1.0, after=9.0)]
+        write_trajectory(trajectory.model_copy(update={"edits": edits}), path)
+    picked = pick([run], Filters())
+    assert [one.trajectory.id for one in picked.chosen] == [kept.stem]
+    assert picked.left_out == {"a person changed a score or a finding": 1}
 
 
 def test_equal_trajectories_are_exported_once(tmp_path: Path) -> None:
