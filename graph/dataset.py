@@ -23,12 +23,17 @@ from anomalyagent.graph.tasks import Ledger, Slot, TypePlan
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 
-__all__ = ["DatasetWriter", "manifest_line", "normals_folder", "task_id"]
+__all__ = ["DatasetWriter", "manifest_line", "normals_folder", "sample_stem", "task_id"]
 
 
 def normals_folder(item_folder: str) -> str:
     """Where the normal images of a run lie, relative to it."""
     return f"dataset/{item_folder}/train/good"
+
+
+def sample_stem(number: int, most: int) -> str:
+    """File name of a sample without its suffix, wide enough that `most` of them sort by number: readers pair sorted lists."""
+    return f"{number:0{max(3, len(str(most - 1)))}d}"
 
 
 def task_id(plan: TypePlan, index: int) -> str:
@@ -107,8 +112,9 @@ class DatasetWriter:
         trajectory, plan = self._read(slot), self._plans[slot.kind]
         number = self._numbers[slot.kind]
         self._numbers[slot.kind] += 1
-        image = f"test/{plan.folder}/{number:03d}.png"
-        mask = f"ground_truth/{plan.folder}/{number:03d}_mask.png"
+        stem = sample_stem(number, plan.count)
+        image = f"test/{plan.folder}/{stem}.png"
+        mask = f"ground_truth/{plan.folder}/{stem}_mask.png"
         self._place(trajectory.final_image, self._folder / image)
         self._place(trajectory.mask, self._folder / mask)
         source = self._sources.get(trajectory.task.normal_image, "")

@@ -12,6 +12,7 @@ from pathlib import Path
 import jinja2
 import numpy as np
 
+from anomalyagent.graph.dataset import sample_stem
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.pictures import close_up, data_uri, outlined, small
 from anomalyagent.graph.progress import Round, read_progress
@@ -117,12 +118,12 @@ def _sample(run_dir: Path, run: RunFile, number: int, trajectory: Trajectory, so
     mask = read_mask(run_dir / str(trajectory.mask))
     progress = read_progress(trajectory.turns)
     final: Round = next(one for one in progress.rounds if one.result.image == trajectory.final_image)
-    folder = next(plan.folder for plan in run.plans if plan.anomaly_type == trajectory.task.anomaly_type)
+    plan = next(plan for plan in run.plans if plan.anomaly_type == trajectory.task.anomaly_type)
     height, width = mask.shape
     return _Sample(
         number=number,
         task=trajectory.id,
-        file=f"{run.summary.dataset if run.summary else ''}/test/{folder}/{number:03d}.png",
+        file=f"{run.summary.dataset if run.summary else ''}/test/{plan.folder}/{sample_stem(number, plan.count)}.png",
         normal=data_uri(small(normal.rgb, THUMB_PX)),
         anomaly=data_uri(small(anomaly, THUMB_PX)),
         close_up=data_uri(small(close_up(anomaly, mask), THUMB_PX)),

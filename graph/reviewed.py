@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anomalyagent.errors import RunError, TraceError, WorkspaceError
-from anomalyagent.graph.dataset import manifest_line
+from anomalyagent.graph.dataset import manifest_line, sample_stem
 from anomalyagent.graph.files import link_or_copy, write_atomically
 from anomalyagent.graph.locate import Damaged, find_run, iterate_trajectories, progress_of
 from anomalyagent.graph.names import choose_folders, safe_name
@@ -100,10 +100,12 @@ def _write(
         link_or_copy(normal, folder / "train" / "good" / normal.name, link=link)
     lines: list[str] = []
     numbers: Counter[str] = Counter()
+    most = Counter(task.anomaly_type for _, task in chosen)
     for name, task in sorted(chosen, key=lambda one: types.index(one[1].anomaly_type)):
         kind = task.anomaly_type
-        image = f"test/{folders[kind]}/{numbers[kind]:03d}.png"
-        mask = f"ground_truth/{folders[kind]}/{numbers[kind]:03d}_mask.png"
+        stem = sample_stem(numbers[kind], most[kind])
+        image = f"test/{folders[kind]}/{stem}.png"
+        mask = f"ground_truth/{folders[kind]}/{stem}_mask.png"
         try:
             one = read_trajectory(trajectory_path(run_dir, name))
             progress_of(one)
