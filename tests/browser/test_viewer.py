@@ -156,9 +156,11 @@ def test_a_replay_asks_before_each_drawing_and_takes_a_change_and_a_rejection(pa
     page.locator("input[name='approve:image_gen']").check()
     page.get_by_role("button", name="Replay").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("image_gen waits for you")
+    assert_no_serious_fault(page, "a call that waits")
     page.goto(viewer)
     expect(page.get_by_text("1 waiting for you")).to_be_visible()
     page.get_by_role("link", name="1 fork is under way").click()
+    assert_no_serious_fault(page, "forks under way")
     page.get_by_role("link", name="image_gen waits for you").click()
     page.get_by_label("spec.severity").fill("5.25")
     page.get_by_role("button", name="Make the call").click()
@@ -221,6 +223,7 @@ def test_two_runs_are_compared_task_by_task(page: Page, run: Path, made_run: Pat
         page.get_by_role("button", name="Compare").click()
         expect(page.locator("table.pairs tbody tr")).to_have_count(1)
         expect(page.locator("table.pairs")).to_contain_text("turn 1, thought")
+        assert_no_serious_fault(page, "two runs compared")
         page.get_by_role("link", name=changed.id).click()
         expect(page.get_by_text("They part at turn 1")).to_be_visible()
 
@@ -234,6 +237,7 @@ def test_one_exported_file_works_without_a_server_or_network(browser: Browser, r
     page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto((tmp_path / "page.html").as_uri())
+    assert_no_serious_fault(page, "an exported file")
     page.locator("#filter-rows").fill("rejected")
     rejected = sum(two.outcome == "rejected" for two in told(run))
     expect(page.locator("table.rows tbody tr:visible")).to_have_count(rejected)
@@ -278,6 +282,16 @@ def test_hostile_texts_and_names_run_nothing_in_the_browser(page: Page, run: Pat
         assert page.evaluate("window.hacked") is None
 
 
+def assert_no_serious_fault(page: Page, what: str) -> None:
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    serious = [
+        (one["id"], one["nodes"][0]["html"][:200], one["nodes"][0].get("failureSummary", "")[:200])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == [], (what, json.dumps(serious, indent=1))
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_no_serious_accessibility_fault_is_found_at_any_width_or_scheme(
@@ -300,12 +314,6 @@ def test_no_serious_accessibility_fault_is_found_at_any_width_or_scheme(
     for path in paths if (width, scheme) in ((1280, "light"), (390, "dark")) else paths[:2]:
         page.goto(f"{viewer}{path}")
         page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-        found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-        serious = [
-            (one["id"], one["nodes"][0]["html"][:200], one["nodes"][0].get("failureSummary", "")[:200])
-            for one in found
-            if one["impact"] in ("serious", "critical")
-        ]
-        assert serious == [], (path, json.dumps(serious, indent=1))
+        assert_no_serious_fault(page, path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
     context.close()
