@@ -4,6 +4,7 @@ The photo goes as PNG, mirrored outwards to one of the aspect ratios that the mo
 """
 
 import threading
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,6 +118,7 @@ class GeminiImageGen:
                         retry_options=types.HttpRetryOptions(attempts=1),  # `Remote` does it, for all services alike
                     ),
                 )
+                weakref.finalize(self, self._made.close)  # unlike OpenAI's, it leaves its connections open when it is collected
             return self._made
 
 
