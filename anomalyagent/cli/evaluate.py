@@ -1,11 +1,14 @@
 """`anomalyagent evaluate`: does what was made train a detector that finds real defects?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anomalyagent.cli.options import needing, read_named
+
+if TYPE_CHECKING:
+    from anomalyagent.training.evaluation.compare import Comparison
 
 __all__ = ["app"]
 
@@ -93,25 +96,10 @@ def usefulness(
     ] = None,
 ) -> None:
     """Does the judge's score tell what trains a detector? Correlates both over generator settings, good and bad."""
-    from dataclasses import replace
-
     with needing("eval"):
-        from anomalyagent.training.evaluation.compare import Comparison
-        from anomalyagent.training.evaluation.localize import FAST
         from anomalyagent.training.evaluation.usefulness import SETTINGS, measure_usefulness
 
-    comparison = Comparison(
-        real=real,
-        synthetic={},
-        peers=[],
-        oracle=False,
-        seeds=seeds,
-        count=count,
-        preset=replace(FAST, steps=steps),
-        out=out,
-        work=work or out.parent / ".work",
-        skip_types=skip_type or [],
-    )
+    comparison = _without_contenders(real, out, work, seeds, count, steps, skip_type)
     measure_usefulness(comparison, item, typer.echo, setting or list(SETTINGS))
     typer.echo(f"\n{out.read_text('utf-8')}")
     typer.echo(f"table  {out}")
@@ -132,14 +120,25 @@ def ablation(
     ] = None,
 ) -> None:
     """What is each part of the engine worth? Switches renderers, placement, masks, judge and rounds off, one at a time."""
-    from dataclasses import replace
-
     with needing("eval"):
         from anomalyagent.training.evaluation.ablation import VARIANTS, ablate
-        from anomalyagent.training.evaluation.compare import Comparison
-        from anomalyagent.training.evaluation.localize import FAST
 
-    comparison = Comparison(
+    comparison = _without_contenders(real, out, work, seeds, count, steps, skip_type)
+    ablate(comparison, item, [real], variant or VARIANTS, typer.echo)
+    typer.echo(f"\n{out.read_text('utf-8')}")
+    typer.echo(f"table  {out}")
+
+
+def _without_contenders(
+    real: Path, out: Path, work: Path | None, seeds: int, count: int, steps: int, skip_type: list[str] | None
+) -> "Comparison":
+    """A fast comparison whose contenders are made by what runs it."""
+    from dataclasses import replace
+
+    from anomalyagent.training.evaluation.compare import Comparison
+    from anomalyagent.training.evaluation.localize import FAST
+
+    return Comparison(
         real=real,
         synthetic={},
         peers=[],
@@ -151,6 +150,3 @@ def ablation(
         work=work or out.parent / ".work",
         skip_types=skip_type or [],
     )
-    ablate(comparison, item, [real], variant or VARIANTS, typer.echo)
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")

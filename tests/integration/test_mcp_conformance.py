@@ -3,7 +3,6 @@
 Both are Node programs, pinned in tests/node and installed by `make node`.
 """
 
-import re
 import sys
 from pathlib import Path
 
@@ -32,11 +31,10 @@ def test_the_whole_suite_passes_on_our_factory_and_transport(tmp_path: Path) -> 
     with http_process([sys.executable, "-m", "helpers.conformance_server", str(root)]) as url:
         active = node("conformance", "server", "--url", url)
         schema = node("conformance", "server", "--url", url, "--scenario", "json-schema-2020-12")
-        # On a loaded machine the suite's own client has missed an answer once in many runs: what fails must pass alone, thrice.
-        fallen = re.findall(r"✗ ([\w-]+):", active.text)
-        again = [node("conformance", "server", "--url", url, "--scenario", name) for name in fallen for _ in range(3)]
-    assert re.search(r"Total: (40 passed, 0|39 passed, 1) failed", active.text), active.text
-    assert [one.text for one in again if one.code != 0] == []
+        if active.code != 0:  # on a loaded machine the suite's own client has missed an answer, once in many runs
+            active = node("conformance", "server", "--url", url)
+    assert active.code == 0, active.text
+    assert "Total: 40 passed, 0 failed" in active.text
     assert schema.code == 0, schema.text
 
 
