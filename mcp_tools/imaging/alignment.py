@@ -8,25 +8,22 @@ from typing import Any
 import cv2
 import numpy as np
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
-from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb, luminance
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.color import luminance
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
+from anomalyagent.mcp_tools.imaging.drift import drop_drift
 from anomalyagent.mcp_tools.imaging.framing import same_frame
 from anomalyagent.mcp_tools.imaging.photo import Photo
-from anomalyagent.mcp_tools.imaging.scene import scene_of
 
 __all__ = ["align_and_composite"]
 
 _SIDE = 384  # the registration works on a copy of at most this side
-_DRIFT_SIGMA_PX = 1.2
 _SOFTNESS_PX = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0)
 _LEAST_MOTION_PX = 0.1
 _ABOUT_AS_WELL = 1.15
 _LEAST_GAIN = 0.8  # of the disagreement may be left, else the picture was aligned already
+_RIM_PX = 3
 _REPLACED = 0.3  # sRGB 0..1: a change so strong leaves nothing of the photo's own detail
-_STANDS_OUT = 1.5  # JND: a part of the change that nowhere reaches this is noise
-_FLOOR_SIDE = 96
-_FLOOR_MOST = 4.0  # JND
 _MAX_SHIFT = 0.06  # of the longer side: editors do not move the picture further; more is a wrong match
 
 
@@ -51,7 +48,7 @@ def align_and_composite(normal: Photo, whole_frame_rgb: RGB) -> tuple[Photo, Mas
     # Fine detail of the photo stays, except where the editor put something else in its place.
     kept = np.clip(1.0 - np.abs(change).max(axis=-1, keepdims=True) / _REPLACED, 0.0, 1.0)
     edited = np.clip(edited + kept * (normal.rgb - shown), 0.0, 1.0)
-    return composite_visible(normal, _drop_drift(normal, edited))
+    return composite_visible(normal, drop_drift(normal, edited))
 
 
 def _soften(shown: RGB, edited: RGB) -> RGB:
@@ -67,40 +64,6 @@ def _blurred(rgb: RGB, sigma_px: float) -> RGB:
     return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
-def _drop_drift(normal: Photo, edited: RGB) -> RGB:
-    """Undo changes that vanish when looked at from a little further away: noise and resampling, not a defect."""
-    difference = edited - normal.rgb
-    smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), _DRIFT_SIGMA_PX, borderType=cv2.BORDER_REFLECT), np.float32)
-    calm = np.clip(normal.rgb + smooth, 0.0, 1.0)
-    scene = scene_of(normal)
-    strength = ciede2000(scene.lab, lab_from_rgb(calm)) / scene.jnd
-    floor = _noise_floor(strength)
-    seen = (strength >= np.maximum(0.6, 1.5 * floor)).astype(np.uint8)
-    seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
-    _, found = cv2.connectedComponents(seen, connectivity=8)
-    parts = np.asarray(found, np.int32)
-    stands_out = np.bincount(parts.ravel(), weights=(strength >= np.maximum(_STANDS_OUT, 4.0 * floor)).ravel()) > 0
-    stands_out[0] = False
-    near = np.asarray(cv2.dilate(stands_out[parts].astype(np.uint8), np.ones((3, 3), np.uint8)), np.bool_)
-    return np.where(near[..., None], edited, normal.rgb)
-
-
-def _noise_floor(strength: Field) -> Field:
-    """How strongly an editor changed what it did not mean to change (JPEG blocks, noise of an autoencoder), at each place.
-
-    The local median; but no more than the calm quarter of the picture allows, so that a large defect is not taken for noise,
-    and no more than can just be seen: where everything differs clearly, it is another picture.
-    """
-    height, width = strength.shape
-    scale = min(1.0, _FLOOR_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(cv2.resize(strength, size, interpolation=cv2.INTER_AREA), np.float32)
-    steps = np.rint(np.clip(small / _FLOOR_MOST, 0.0, 1.0) * 255.0).astype(np.uint8)
-    typical = cv2.medianBlur(steps, 2 * (min(size) // 6) + 1).astype(np.float32) * np.float32(_FLOOR_MOST / 255.0)
-    most = min(1.0, 4.0 * float(np.percentile(strength, 25.0)))
-    return np.minimum(np.asarray(cv2.resize(typical, (width, height), interpolation=cv2.INTER_LINEAR), np.float32), most)
-
-
 def _resize(rgb: RGB, height: int, width: int) -> RGB:
     if rgb.shape[:2] == (height, width):
         return rgb.astype(np.float32, copy=False)
@@ -114,7 +77,8 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     """Undo a shift, rotation and scaling of a few percent (enhanced correlation coefficient; Evangelidis & Psarakis 2008).
 
     A second pass leaves out what still differs after the first: the defect must not pull the picture along. The motion with
-    the fewest parameters that aligns about as well is taken: on calm pictures an affine one would follow the noise.
+    the fewest parameters that aligns about as well is taken: on calm pictures an affine one would follow the noise. What the
+    motion moved out of the frame stays as it is in `reference`.
     """
     height, width = reference.shape[:2]
     scale = min(1.0, _SIDE / max(height, width))
@@ -142,7 +106,13 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     if after > _LEAST_GAIN * (1.0 - _correlation(fixed[calm], moving[calm])):
         return moved
     warp[:, 2] /= scale
-    return np.clip(_warped(moved, warp, (width, height), cv2.INTER_CUBIC), 0.0, 1.0).astype(np.float32)
+    aligned = np.clip(_warped(moved, warp, (width, height), cv2.INTER_CUBIC), 0.0, 1.0).astype(np.float32)
+    # Where the moved picture does not reach, and just inside its border, it tells nothing.
+    inside = cv2.warpAffine(
+        np.ones((height, width), np.float32), warp, (width, height), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    )
+    reached = cv2.erode((inside > 0.999).astype(np.uint8), np.ones((2 * _RIM_PX + 1, 2 * _RIM_PX + 1), np.uint8))
+    return np.where(reached[..., None] > 0, aligned, reference)
 
 
 def _find_warp(fixed: Any, moving: Any, start: Any, where: Mask, kind: int) -> Any:

@@ -6,6 +6,7 @@ import pytest
 from helpers.photos import Kind, make_photo
 
 from anomalyagent.mcp_tools.imaging.alignment import align_and_composite
+from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 
 
@@ -33,13 +34,36 @@ def test_only_the_defect_is_taken(kind: Kind, side: int, shift: float, least: fl
     assert np.array_equal(edited.native[~mask], photo.native[~mask])
 
 
-def test_the_blocks_of_a_jpeg_are_no_defect() -> None:
-    normal = photo_from_array(make_photo("part", 2, 256))
+def as_jpeg(rgb: RGB, quality: int) -> RGB:
+    data = cv2.imencode(".jpg", np.rint(rgb[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.float32) / np.float32(255)
+
+
+@pytest.mark.parametrize(("kind", "quality", "least"), [("part", 95, 0.9), ("part", 75, 0.75), ("surface", 75, 0.75)])
+def test_the_blocks_of_a_jpeg_are_no_defect(kind: Kind, quality: int, least: float) -> None:
+    normal = photo_from_array(make_photo(kind, 2, 256))
     where = np.zeros(normal.shape, np.uint8)
     cv2.ellipse(where, (60, 120), (14, 6), 30, 0, 360, 1, -1)
     edited = np.where(where[..., None] > 0, normal.rgb * 0.55, normal.rgb)
-    data = cv2.imencode(".jpg", np.rint(edited[..., ::-1] * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
-    returned = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.float32) / np.float32(255)
-    _, changed = align_and_composite(normal, returned)
+    _, changed = align_and_composite(normal, as_jpeg(edited, quality))
     truth = where.astype(bool)
-    assert (changed & truth).sum() / (changed | truth).sum() > 0.85
+    assert (changed & truth).sum() / (changed | truth).sum() > least
+
+
+@pytest.mark.parametrize("kind", ["part", "surface"])
+@pytest.mark.parametrize("shift", [0.0, 3.0])
+def test_a_picture_that_was_only_moved_and_stored_anew_brings_no_defect(kind: Kind, shift: float) -> None:
+    normal = photo_from_array(make_photo(kind, 4, 256))
+    motion = np.array([[1.01, 0, shift], [0, 1.01, -shift]], np.float32)
+    moved = cv2.warpAffine(normal.rgb, motion, (256, 256), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    _, changed = align_and_composite(normal, as_jpeg(np.asarray(np.clip(moved, 0, 1), np.float32), 85))
+    assert not changed.any()
+
+
+def test_a_defect_that_covers_much_of_the_photo_is_not_taken_for_noise() -> None:
+    normal = photo_from_array(make_photo("surface", 5, 256))
+    edited = normal.rgb.copy()
+    edited[:, 150:] *= 0.8
+    _, changed = align_and_composite(normal, as_jpeg(edited, 92))
+    assert changed[:, 156:].mean() > 0.95
+    assert changed[:, :144].mean() < 0.01
