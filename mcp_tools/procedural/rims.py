@@ -29,11 +29,24 @@ class Hollow(NamedTuple):
         inside: (h, w) bool.
         away: (h, w) pixels of the small copy to its rim, on either side.
         scale: small pixels per photo pixel.
+        wall_px: photo pixels from the rim to the outer edge of the wall around the hollow.
     """
 
     inside: Mask
     away: Field
     scale: float
+    wall_px: float
+
+    @property
+    def middle_xy(self) -> tuple[float, float]:
+        """Centre of the hollow in the photo."""
+        rows, columns = np.nonzero(self.inside)
+        return (float(columns.mean()) + 0.5) / self.scale, (float(rows.mean()) + 0.5) / self.scale
+
+    @property
+    def radius_px(self) -> float:
+        """Radius of the disc with the area of the hollow, photo pixels."""
+        return float(np.sqrt(np.count_nonzero(self.inside) / np.pi)) / self.scale
 
     def nearness(self, x: float, y: float) -> float:
         """0..1: how near a point of the photo lies to the rim, on its solid side."""
@@ -114,7 +127,24 @@ def find_hollow(scene: Scene) -> Hollow | None:
         return None
     outer = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
     inner = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
-    return Hollow(inside, np.maximum(outer, inner).astype(np.float32), size[0] / width)
+    away = np.maximum(outer, inner).astype(np.float32)
+    return Hollow(inside, away, size[0] / width, _wall(lightness.astype(np.float32), solid & ~inside, away) * width / size[0])
+
+
+def _wall(lightness: Field, around: Mask, away: Field) -> float:
+    """Small pixels from the rim to the outer edge of the wall: the most marked line that runs around the hollow.
+
+    Edges are averaged over all pixels equally far from the rim, so that only what follows the rim counts. The last quarter
+    before the outline is left out, since the outline is no edge of the wall.
+    """
+    slope_x, slope_y = cv2.Sobel(lightness, cv2.CV_32F, 1, 0, ksize=3), cv2.Sobel(lightness, cv2.CV_32F, 0, 1, ksize=3)
+    bins = np.rint(away[around]).astype(int)
+    counts = np.bincount(bins)
+    marked = np.bincount(bins, np.hypot(slope_x, slope_y)[around]) / np.maximum(counts, 1)
+    full = int(np.flatnonzero(counts > 0.25 * counts.max())[-1])
+    smooth = np.convolve(np.pad(marked[: full + 1], 1, mode="edge"), [0.25, 0.5, 0.25], "valid")
+    first = int(smooth[: max(full // 3, 2)].argmin())  # the rim's own edge ends there
+    return float(first + int(smooth[first : max(int(0.75 * full), first + 1)].argmax()) + 1)
 
 
 def find_seat(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Seat:

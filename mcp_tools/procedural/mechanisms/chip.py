@@ -1,11 +1,11 @@
 """A chip: a piece has broken out, at an edge or rim, or a shallow spall inside the surface.
 
 Physics: brittle material parts along conchoidal (shell-shaped) faces. The fracture is fresh: the texture, print and gloss
-of the old surface are gone, and a few facets with sharp ridges each reflect their own way: in glass and glaze every face
-mirrors or refracts another part of the surroundings, a few splinters around the point of impact flash; in stone, ferrite or
-plastic they are matt and granular, and inside a surface the outline of the spall is angular. Faint ripples run around the
-point of impact. The border is sharp, dark on one side and lit on the other. Where the piece went through the outline the
-background shows. Where the piece sat is found by `rims.py`.
+of the old surface are gone. In glass and glaze large dull faces lie beside a few heaps of flashing splinters (`glass.py`); in
+stone, ferrite or plastic a few facets with sharp ridges are matt and granular, faint ripples run around the point of impact,
+and inside a surface the outline of the spall is angular. The border is sharp, dark on one side and lit on the other. Where the
+piece went through the outline the background shows. Where the piece sat is found by `rims.py`; at the rim of a hollow it is
+a stretch of the wall (`wall_break.py`).
 """
 
 from collections.abc import Callable
@@ -23,24 +23,18 @@ from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
 from anomalyagent.mcp_tools.procedural.material import median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
-from anomalyagent.mcp_tools.procedural.shapes import (
-    Facets,
-    blob_distance,
-    facet_planes,
-    fractal_noise,
-    pixel_grid,
-    smooth_step,
-)
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, facet_planes, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
+from anomalyagent.mcp_tools.procedural.wall_break import break_wall
 
 __all__ = ["render", "suitability"]
 
 _NOTCH_CHANCE = 0.6
-_FLASH_CHANCE = 0.9
 _OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
 
@@ -68,25 +62,29 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     site = replace(site, area_px=max(site.area_px, _MIN_AREA_PX))
     seat = find_seat(site, spec, rng)
     elongation = min(max(spec.elongation, 1.1), 8.0)
-    at_edge = seat.hollow is not None or seat.on_outline
-    nominal = site.area_px * (1.8 if at_edge else 1.0)  # about half of it lies beyond the edge
+    nominal = site.area_px * (1.8 if seat.on_outline else 1.0)  # about half of it lies beyond the edge
     # The piece may have sat beside the site, at the edge: it gets a window of its own.
-    extent = extent_of(site.scene, nominal, elongation)
-    site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
-    if at_edge:
-        distance = blob_distance(
-            site.window,
-            seat.center_xy,
-            nominal,
-            rng,
-            elongation=elongation,
-            angle_rad=seat.angle_rad,
-            lobes=0.28,
-            roughness=float(rng.uniform(0.02, 0.09)),
-            across_px=_across(site, seat, extent.length_px),
-        )
+    width = float(np.sqrt(site.area_px / np.pi))
+    if seat.hollow is not None:
+        broken = break_wall(site, seat, seat.hollow, elongation, rng)
+        site, distance, width = replace(site, window=broken.window), broken.distance, broken.width_px
     else:
-        distance = _angular(replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad), elongation, rng)
+        extent = extent_of(site.scene, nominal, elongation)
+        site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
+        if seat.on_outline:
+            distance = blob_distance(
+                site.window,
+                seat.center_xy,
+                nominal,
+                rng,
+                elongation=elongation,
+                angle_rad=seat.angle_rad,
+                lobes=0.28,
+                roughness=float(rng.uniform(0.02, 0.09)),
+                across_px=_across(site, seat, extent.length_px),
+            )
+        else:
+            distance = _angular(replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad), elongation, rng)
     solid = site.scene.foreground[site.window.slices]
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
@@ -102,7 +100,12 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         sigma = float(rng.uniform(0.02, 0.06)) * float(np.sqrt(site.area_px)) + 0.3
         cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
         cover *= (1.0 - seat.hollow.cover(site.window)) * solid
-    paint = _fracture(site, spec, seat, near, distance, rng)
+    gloss = _gloss_of(site.scene)
+    glossy = rng.random() < gloss.chance
+    if glossy:
+        paint = _glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
+    else:
+        paint = _fracture(site, spec, seat, near, distance, rng)
     behind = median_background(site.scene)
     notched = False
     if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
@@ -120,7 +123,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         backdrop = _backdrop(site, beyond > 0, behind)
         paint = (paint + through[..., None] * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
-    return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched)
+    return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched or glossy)
 
 
 def _bulk(scene: Scene, size_px: float) -> Mask | None:
@@ -146,11 +149,9 @@ def _angular(site: Site, elongation: float, rng: np.random.Generator) -> Field:
     return (outline + float(rng.uniform(0.03, 0.07)) * radius / np.sqrt(elongation) * ragged).astype(np.float32)
 
 
-def _across(site: Site, seat: Seat, length_px: float) -> Field | None:
-    """Distance from the edge, so that a long break follows its curve; None inside a surface."""
-    if not seat.on_outline and seat.hollow is None:
-        return None
-    depth = site.scene.depth_px[site.window.slices] if seat.hollow is None else seat.hollow.depth(site.window)
+def _across(site: Site, seat: Seat, length_px: float) -> Field:
+    """Distance from the outline, so that a long break follows its curve."""
+    depth = site.scene.depth_px[site.window.slices]
     # The opposite side of a ring is as near to the edge: it is kept out by how far it lies behind the seat.
     x, y = pixel_grid(site.window)
     across = (y - seat.center_xy[1]) * np.cos(seat.angle_rad) - (x - seat.center_xy[0]) * np.sin(seat.angle_rad)
@@ -159,106 +160,116 @@ def _across(site: Site, seat: Seat, length_px: float) -> Field | None:
 
 
 def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator) -> RGB:
-    """(h, w, 3) sRGB of the fracture surface."""
+    """(h, w, 3) sRGB of a matt fracture surface."""
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
-    contrast = float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 26.0))
-    gloss = _gloss_of(site.scene)
-    glossy = rng.random() < gloss.chance
-    if glossy:  # many breaks of glass are of about the tone around them: what is missing there tells, and a few glints
-        contrast *= float(rng.choice([0.35, 0.6, 1.0]))
-    spall = not glossy and seat.hollow is None and not seat.on_outline
-    tilt = float(rng.uniform(0.25, 0.55)) if glossy or spall else float(rng.uniform(0.08, 0.28))
-    pieces = int(rng.integers(2, int(np.clip(4 + radius / 8, 5, 11)))) if glossy else int(rng.integers(3 if spall else 1, 6))
-    facets = facet_planes(site.window, seat.center_xy, radius, rng, count=pieces, slope=tilt, warp=0.2)
+    contrast = _contrast(spec, near, rng)
+    spall = seat.hollow is None and not seat.on_outline
+    tilt = float(rng.uniform(0.25, 0.55)) if spall else float(rng.uniform(0.08, 0.28))
+    facets = facet_planes(
+        site.window, seat.center_xy, radius, rng, count=int(rng.integers(3 if spall else 1, 6)), slope=tilt, warp=0.2
+    )
     x, y = pixel_grid(site.window)
     far = np.hypot(x - seat.impact_xy[0], y - seat.impact_xy[1]).astype(np.float32)
     wave = max(3.0, radius * float(rng.uniform(0.18, 0.4)))
     bend = 0.6 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2)
     ripples = (
-        float(rng.choice([0.007, 0.014, 0.02] if seat.on_outline and not glossy else [0.0, 0.005, 0.014]))
+        float(rng.choice([0.007, 0.014, 0.02] if seat.on_outline else [0.0, 0.005, 0.014]))
         * wave
         * np.sin(2.0 * np.pi * far / wave + 5.0 * bend)
         * smooth_step(0.8 + bend)
     )
-    # glass breaks smooth as a mirror; hackles are where the crack ran fast, not everywhere
-    hackle = float(rng.choice([0.15, 0.4, 1.0], p=[0.5, 0.3, 0.2])) if glossy else 1.0
-    grain = hackle * fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
-    relief = ripples + (0.12 if glossy else 0.05) * grain
+    grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
     azimuth = site.scene.light[0]
     facing = -(facets.slope[:, 0] * np.cos(azimuth) + facets.slope[:, 1] * np.sin(azimuth))
-    light = shade(relief.astype(np.float32), site.scene.light) + 0.7 * facing[facets.label] * (1.0 - 0.4 * facets.border)
-    # The old surface's slow shading stays, its texture is gone.
-    blur = 2 * int(max(0.5 * radius, 2.0)) + 1
-    patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
-    slow = cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
+    light = shade((ripples + 0.05 * grain).astype(np.float32), site.scene.light)
+    light = light + 0.7 * facing[facets.label] * (1.0 - 0.4 * facets.border)
+    patch, slow = _shading(site, radius)
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
-    fresh = float(rng.normal(0.05, 0.3) if glossy else rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
-    if spec.color_shift is not None:
-        lab[..., 1:] += np.array(spec.color_shift[1:], np.float32)
-        fresh = float(spec.color_shift[0])
-    fresh = max(fresh, -0.4 * float(near.lab[0]))
-    tone = contrast * 1.2 * (light - 1.0)
-    if glossy:
-        lab, tone = _glassy(lab, tone, patch, facets, contrast, radius, rng)
-    lab[..., 0] += fresh + tone + (0.09 if glossy else 0.05) * contrast * grain
+    fresh = float(rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
+    lab[..., 0] += _recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * grain)
     if spall:  # broken grains, each lit its own way
         crumbs = fractal_noise(shape, max(2.0, 0.1 * radius), rng, octaves=3, gain=0.9)
         lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
             shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
         )
-    # Border: the wall on the light's side lies in shadow, the one opposite is lit.
-    inward_y, inward_x = np.gradient(distance)
-    lit = np.clip(inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth), -0.7, 0.8)
-    lab[..., 0] += contrast * np.exp(-((distance / max(1.0, (0.16 if spall else 0.05) * radius)) ** 2)) * lit
+    lab[..., 0] += contrast * _walls(distance, max(1.0, (0.16 if spall else 0.05) * radius), azimuth)
     lab[..., 1:] *= float(rng.uniform(0.3, 0.9))
-    flash = None
-    if glossy and rng.random() < _FLASH_CHANCE:
-        flash = _flashes(site, seat, radius, grain, far / max(radius, 1.0), rng)[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
+    return rgb_of(_subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))
+
+
+def _glass(
+    site: Site,
+    spec: DefectSpec,
+    seat: Seat,
+    near: Surroundings,
+    distance: Field,
+    cover: Field,
+    size_px: float,
+    tint: tuple[float, float],
+    rng: np.random.Generator,
+) -> RGB:
+    """(h, w, 3) sRGB of a fracture in glass (see `glass.py`). `tint`: colour of the object's highlights."""
+    inside = cover > 0.3
+    contrast = _contrast(spec, near, rng)
+    patch, slow = _shading(site, size_px)
+    lab = (0.25 * slow + 0.75 * near.lab).astype(np.float32)
+    lab[..., 0] += _recolor(lab, spec, near, float(rng.normal(0.06, 0.25)) * contrast)
+    lab = paint_faces(lab, inside, size_px, contrast, rng)
+    lab[..., 0] += float(rng.uniform(0.3, 1.0)) * contrast * _walls(distance, max(1.0, 0.04 * size_px), site.scene.light[0])
+    lab[..., 1:] *= float(rng.uniform(0.5, 1.1))
+    lab = soften(lab, size_px, rng)
+    lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)
     lab = _subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
-    if flash is not None:  # a mirror shows the lamp, however faint the break is otherwise
-        strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.45, 1.0))
-        warmth = float(rng.uniform(0.2, 1.2))
-        tint = (warmth * gloss.tint[0], warmth * gloss.tint[1]) if not near.grey else (0.0, 0.0)
-        highlight = np.array([float(rng.uniform(80.0, 99.0)), *tint], np.float32)
-        lab += strength * flash * (highlight - lab)
+    if seat.hollow is not None:
+        away = np.maximum(-seat.hollow.depth(site.window), 0.0)
+    elif seat.on_outline:
+        away = site.scene.depth_px[site.window.slices]
+    else:
+        away = np.zeros(site.window.shape, np.float32)
+    rim = np.exp(-((away / (0.4 * size_px + 1.0)) ** 2)).astype(np.float32)
+    bright, dark = crush_glass(site.window, inside, rim, size_px, seat.impact_xy, rng)
+    # a mirror shows the lamp, however faint the break is otherwise
+    strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.45, 1.0))
+    warmth = float(rng.uniform(-0.2, 1.0)) + 0.4 * fractal_noise(site.window.shape, max(0.3 * size_px, 2.0), rng, octaves=2)
+    lamp = np.empty_like(lab)
+    lamp[..., 0] = float(rng.uniform(84.0, 99.0))
+    lamp[..., 1], lamp[..., 2] = warmth * tint[0], warmth * tint[1]
+    lab[..., 0] *= 1.0 - 0.6 * strength * dark
+    lab += strength * bright[..., None] * (lamp - lab)
+    if near.grey:
+        lab[..., 1:] = 0.0
     return rgb_of(lab)
 
 
-def _glassy(
-    lab: Lab, tone: Field, patch: Lab, facets: Facets, contrast: float, radius: float, rng: np.random.Generator
-) -> tuple[Lab, Field]:
-    """Colour and lightness of faces that are smooth as a mirror.
+def _contrast(spec: DefectSpec, near: Surroundings, rng: np.random.Generator) -> float:
+    return float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 26.0))
 
-    Each face shows another part of the surroundings, mirrored or refracted, and brightens towards one side, since it is
-    curved; some ridges gleam. The faces lie deeper or higher than the surface in focus: often they are blurred.
-    """
-    shape = tone.shape
-    count = len(facets.slope)
-    shifts = rng.normal(0.0, 0.6 * radius + 2.0, (count, 2)).astype(np.float32)
-    zoom = rng.uniform(0.6, 1.2, count).astype(np.float32) * rng.choice([-1.0, 1.0], count).astype(np.float32)
-    x, y = np.arange(shape[1], dtype=np.float32)[None, :], np.arange(shape[0], dtype=np.float32)[:, None]
-    middle_x, middle_y = 0.5 * shape[1], 0.5 * shape[0]
-    map_x = middle_x + shifts[facets.label, 0] + zoom[facets.label] * (x - middle_x)
-    map_y = middle_y + shifts[facets.label, 1] + zoom[facets.label] * (y - middle_y)
-    seen = cv2.remap(patch, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    soft = max(float(rng.choice([0.02, 0.08, 0.2])) * radius, 0.6)
-    seen = cv2.GaussianBlur(seen, (0, 0), soft, borderType=cv2.BORDER_REFLECT)
-    share = float(rng.choice([0.0, 0.35, 0.7], p=[0.3, 0.35, 0.35]))
-    lab = (lab + np.float32(share) * (seen - lab)).astype(np.float32)
-    lean = rng.normal(0.0, 0.8, (count, 2)).astype(np.float32)
-    ramp = (lean[facets.label, 0] * (x - middle_x) + lean[facets.label, 1] * (y - middle_y)) / np.float32(max(radius, 2.0))
-    cloud = fractal_noise(shape, max(0.8 * radius, 3.0), rng, octaves=2)
-    gleam = smooth_step(cloud + 0.2) * facets.border * float(rng.choice([0.0, 0.5, 0.9]))
-    tone = 0.45 * tone + contrast * (0.22 * ramp + 0.15 * cloud + 0.6 * gleam)
-    if rng.random() < 0.4:
-        sigma = max(float(rng.uniform(0.02, 0.1)) * radius, 0.7)
-        soft_tone = cv2.GaussianBlur(np.asarray(tone, np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-        tone = np.asarray(soft_tone, np.float32)
-    return lab, np.asarray(tone, np.float32)
+
+def _shading(site: Site, size_px: float) -> tuple[Lab, Lab]:
+    """CIELAB of the window, and its slow shading: what stays when the old surface's texture is gone."""
+    blur = 2 * int(max(0.5 * size_px, 2.0)) + 1
+    patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
+    slow = cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
+    return patch, slow
+
+
+def _recolor(lab: Lab, spec: DefectSpec, near: Surroundings, fresh: float) -> float:
+    """How much lighter the fresh surface is; the colour that the spec asks for is applied to `lab` in place."""
+    if spec.color_shift is not None:
+        lab[..., 1:] += np.array(spec.color_shift[1:], np.float32)
+        fresh = float(spec.color_shift[0])
+    return max(fresh, -0.4 * float(near.lab[0]))
+
+
+def _walls(distance: Field, width_px: float, azimuth: float) -> Field:
+    """-1..1 along the border: the wall on the light's side lies in shadow, the one opposite is lit."""
+    inward_y, inward_x = np.gradient(distance)
+    lit = np.clip(inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth), -0.7, 0.8)
+    return (np.exp(-((distance / width_px) ** 2)) * lit).astype(np.float32)
 
 
 def _subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> Lab:
@@ -289,19 +300,6 @@ def _gloss_of(scene: Scene) -> _Gloss:
     polished = float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((75.0 - median) / 30.0, 0.15, 1.0))
     chance = polished * (0.08 if scene.fills_frame else 1.0)
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
-
-
-def _flashes(site: Site, seat: Seat, radius: float, grain: Field, away: Field, rng: np.random.Generator) -> Field:
-    """(h, w) 0..1 light that splinters and facets happen to mirror, most of it around the point of impact."""
-    spread = float(rng.uniform(0.35, 0.8))
-    count = int(np.clip(6 + radius * float(rng.uniform(0.3, 1.0)), 8, 40))
-    shards = facet_planes(site.window, seat.impact_xy, spread * radius, rng, count=count, warp=0.12)
-    facing = rng.random(count) ** float(rng.choice([1.0, 2.0, 4.0]))
-    facing[rng.integers(count, size=3)] = 1.0
-    near = np.clip(1.4 - away / (1.2 * spread), 0.0, 1.0)
-    mirror = facing[shards.label] * near * (0.6 + 0.5 * smooth_step(0.7 + grain)) * (1.0 - 0.5 * shards.border)
-    splinters = 0.55 * smooth_step((grain - 1.2) / 0.8) * np.clip(1.5 - away, 0.12, 1.0)
-    return np.clip(mirror + splinters, 0.0, 1.0).astype(np.float32)
 
 
 def _opening(site: Site, elongation: float, seat: Seat, rng: np.random.Generator) -> Field:

@@ -65,7 +65,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         cover, tone = _filling(site, cavity, rng)
     else:
         cover, tone = _BODIES[kind](site, spec, matter, rng)
-        if cavity is not None and rng.random() < 0.75:  # it lies inside, behind the rim
+        # it lies inside, behind the rim; long pieces often hang out over it
+        if cavity is not None and rng.random() < (0.3 if kind == "strip" else 0.75):
             cover = cover * _inside(site, cavity)
     tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
     if cavity is not None and kind not in ("powder", "filling") and rng.random() < _OUT_OF_FOCUS:

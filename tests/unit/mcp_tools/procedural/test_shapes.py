@@ -11,6 +11,7 @@ from anomalyagent.mcp_tools.procedural.shapes import (
     branching_paths,
     facet_planes,
     fractal_noise,
+    mosaic,
     offset_path,
     spline_path,
     trace_stroke,
@@ -119,3 +120,12 @@ def test_facets_are_labelled_and_bordered() -> None:
     assert facets.slope.shape == (7, 2)
     same = (facets.label[1:-1, 1:-1] == facets.label[:-2, 1:-1]) & (facets.label[1:-1, 1:-1] == facets.label[1:-1, :-2])
     assert facets.border[1:-1, 1:-1][~same].mean() > 3 * facets.border[1:-1, 1:-1][same].mean()
+
+
+def test_cells_of_a_mosaic_have_their_centres_in_the_mask() -> None:
+    inside = np.zeros((60, 80), np.bool_)
+    inside[20:30, 10:70] = True
+    cells = mosaic(inside, 9, 0.0, np.random.default_rng(3))
+    assert cells.slope.shape == (9, 2)
+    assert set(np.unique(cells.label[inside])) == set(np.unique(cells.label))  # no cell lies beside the mask only
+    assert cells.border[cells.label == cells.label[25, 40]].min() == 0.0
