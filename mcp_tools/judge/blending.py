@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.judge.pair import CROSS, Pair, coarse_grain, dilate, erode, fine_grain
 
-__all__ = ["Blending", "measure_blending"]
+__all__ = ["FEWEST_GRAIN_PX", "GRAIN_DEPTH_PX", "Blending", "measure_blending"]
 
 MOVES = 16
 QUANTISATION = 0.12
 """Grain that rounding to 8 bits leaves, CIELAB lightness."""
+GRAIN_DEPTH_PX = 2
+"""From the outline inwards: nearer to it an edge is taken for grain."""
+FEWEST_GRAIN_PX = 24
+STEP_KEPT = 0.8
+"""Share of a rise between two pixels that is still there a pixel further on both sides; with less it is a stroke, no step."""
+NEW_EDGE = 1.5
+"""Times as steep as it was there before."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,10 @@ def _seam(pair: Pair) -> tuple[float, Mask]:
         return 0.0, border
     sigma = max(0.5, pair.scene.blur_sigma_px)
     spill = 0.5 * (1.0 - _error_function(0.5 / (sigma * np.sqrt(2.0))))
+    outermost = pair.visibility[border]
     behind = cv2.dilate(pair.visibility, np.ones((5, 5), np.uint8))[border]
-    missed = np.clip((spill * behind - 0.6) / 0.6, 0.0, 1.0)
-    sudden = np.clip((pair.visibility[border] / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
+    missed = np.clip((spill * outermost - 0.6) / 0.6, 0.0, 1.0)
+    sudden = np.clip((outermost / np.maximum(behind, 1e-3) - 0.35) / 0.35, 0.0, 1.0)
     return float((missed * sudden).mean()), border
 
 
@@ -226,10 +234,13 @@ def _spread(values: NDArray[np.float32]) -> float:
 
 
 def _noise(pair: Pair) -> tuple[float, float]:
-    """Doublings of fine grain gained and lost, against the normal photo here and at the same brightness elsewhere."""
+    """Doublings of fine grain gained and lost, against the normal photo here and at the same brightness elsewhere.
+
+    Strokes of less than five pixels are all edge and have no grain of their own: nothing is said about them.
+    """
     lightness = pair.after[..., 0]
-    usable = erode(pair.mask, 1) & (lightness > 6.0) & (lightness < 97.0)
-    if np.count_nonzero(usable) < 24:
+    usable = erode(pair.mask, GRAIN_DEPTH_PX) & (lightness > 6.0) & (lightness < 97.0)
+    if np.count_nonzero(usable) < FEWEST_GRAIN_PX:
         return 0.0, 0.0
     here = _spread(fine_grain(lightness)[usable])
     before = _spread(fine_grain(pair.before[..., 0])[usable])
@@ -253,18 +264,22 @@ def _grain_at_brightness(pair: Pair, lightness: float) -> float:
 
 
 def _too_sharp(pair: Pair) -> float:
-    """Compares differences over one and over two pixels at the steepest edges of the change with what the lens would give."""
-    lightness = pair.after[..., 0]
+    """Compares differences over one and over three pixels at the steepest edges of the change with what the lens would give.
+
+    Only edges that the change brought count, and of these only steps: across a thin stroke the lightness comes back, however
+    soft the lens is.
+    """
+    before, after = pair.before[..., 0], pair.after[..., 0]
     near = dilate(pair.mask, 1)
     sigma = max(0.3, pair.scene.blur_sigma_px)
     erf = _error_function
     lens = erf(0.5 / (sigma * np.sqrt(2))) / erf(1.0 / (sigma * np.sqrt(2)))
     excesses: list[float] = []
-    for image, region in ((lightness, near), (np.ascontiguousarray(lightness.T), np.ascontiguousarray(near.T))):
-        one = np.abs(image[:, 1:] - image[:, :-1])
+    for old, image, region in ((before, after, near), (before.T, after.T, near.T)):
+        one, known = (np.abs(part[:, 1:] - part[:, :-1]) for part in (image, old))
         two = np.abs(image[:, 3:] - image[:, :-3])
         middle, ok = one[:, 1:-1], region[:, 1:-2] & region[:, 2:-1]
-        steep = ok & (middle > 6.0)
+        steep = ok & (middle > 6.0) & (middle > NEW_EDGE * known[:, 1:-1]) & (two > STEP_KEPT * middle)
         if np.count_nonzero(steep) < 8:
             continue
         strongest = steep & (middle >= np.quantile(middle[steep], 0.75))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from anomalyagent.mcp_tools.contracts import Adjustment, Finding
+from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL
 from anomalyagent.mcp_tools.judge.measuring import Measured
 
 __all__ = ["FAULTS", "Fault", "make_finding", "no_visible_change"]
@@ -71,13 +72,23 @@ def _shape_advice(measured: Measured) -> tuple[str, Adjustment]:
 
 
 def _describe_shape(measured: Measured) -> str:
-    wanted = measured.placing.variant
+    wanted, placing, nearer = measured.placing.variant, measured.placing, measured.likeness.nearer
     low, high = wanted.priors.elongation
-    nearer = f", and looks more like a {measured.likeness.nearer}" if measured.likeness.nearer is not None else ""
-    return (
-        f"for a {wanted.mechanism} it should be {low:g} to {high:g} times as long as wide; "
-        f"it is {measured.placing.elongation:.1f} times{nearer}"
-    )
+    told: list[str] = []
+    if placing.elongation_miss > 0.0:
+        told.append(
+            f"a {wanted.mechanism} should be {low:g} to {high:g} times as long as wide; it is {placing.elongation:.1f} times"
+        )
+    if placing.tone_miss > 0.0:
+        told.append(f"it should be {wanted.priors.contrast} than its surroundings")
+    if nearer is not None or not told:
+        told.append(f"it looks more like a {nearer or 'another defect'} than like a {wanted.mechanism}")
+    return ", and ".join(told)
+
+
+def _lost_texture(measured: Measured) -> float:
+    """Where a part is gone or has moved, what lies behind shows, with the texture that it has."""
+    return 0.0 if measured.placing.variant.mechanism in STRUCTURAL else measured.blending.too_soft
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -184,10 +195,10 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         "sharpness_mismatch",
         "quality",
-        lambda m: max(m.blending.too_sharp * 4.0, m.blending.too_soft),
+        lambda m: max(m.blending.too_sharp * 4.0, _lost_texture(m)),
         lambda m: (
             f"its edges are steeper than the lens draws them (by {m.blending.too_sharp:.2f})"
-            if m.blending.too_sharp * 4.0 >= m.blending.too_soft
+            if m.blending.too_sharp * 4.0 >= _lost_texture(m)
             else f"its texture is softer than the photo's by a factor of {2**m.blending.too_soft:.1f}"
         ),
         _always("Match the sharpness of the photo; try another seed.", RESAMPLE_SEED),

@@ -5,8 +5,8 @@ is also allowed to lose a little by faults that belong to the other one: an imag
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.mcp_tools.judge.cases import GOOD, REAL
 from anomalyagent.mcp_tools.judge.findings import FAULTS
-from anomalyagent.mcp_tools.judge.likeness import Look, compare_looks
+from anomalyagent.mcp_tools.judge.likeness import Look
 from anomalyagent.mcp_tools.judge.measuring import Measured
 from anomalyagent.mcp_tools.judge.scoring import Calibration, FaultScale, score
 
@@ -66,11 +66,6 @@ class Record:
     mechanism: Mechanism
     measured: Measured
 
-    def with_looks(self, looks: Mapping[Mechanism, Look]) -> Measured:
-        """The measurements compared with these looks."""
-        likeness = compare_looks(self.measured.appearance.descriptor, self.measured.expected.mechanisms, looks)
-        return replace(self.measured, likeness=likeness)
-
     @property
     def is_good(self) -> bool:
         """Drawn well, or real."""
@@ -95,7 +90,7 @@ class Report(NamedTuple):
 def fit_calibration(records: Sequence[Record]) -> Calibration:
     """Fit looks, scales and weights; deterministic."""
     looks = _fit_looks(records)
-    amounts = np.array([[fault.amount(record.with_looks(looks)) for fault in FAULTS] for record in records])
+    amounts = np.array([[fault.amount(record.measured.with_looks(looks)) for fault in FAULTS] for record in records])
     scales = [_fit_scale(records, amounts[:, i], fault.name) for i, fault in enumerate(FAULTS)]
     serious = np.array([[scale.seriousness(value) for scale, value in zip(scales, row, strict=True)] for row in amounts])
     weights = _case_weights(records)
@@ -190,7 +185,7 @@ def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats, least: Float
 
 def total_score(record: Record, calibration: Calibration) -> float:
     """Sum of both scores, 0..10."""
-    scores = score(record.with_looks(calibration.looks), calibration)
+    scores = score(record.measured.with_looks(calibration.looks), calibration)
     return scores.location + scores.quality
 
 
@@ -206,7 +201,10 @@ def verify(records: Sequence[Record], calibration: Calibration, threshold: float
     """Measure a calibration on records that it was (or was not) fitted on."""
     scores: dict[str, list[float]] = defaultdict(list)
     named: dict[str, list[bool]] = defaultdict(list)
-    reported: Callable[[Record], dict[str, float]] = lambda r: score(r.with_looks(calibration.looks), calibration).seriousness  # noqa: E731
+
+    def reported(record: Record) -> dict[str, float]:
+        return score(record.measured.with_looks(calibration.looks), calibration).seriousness
+
     for record in records:
         if record.is_good or record.strength >= STRONG:
             scores[record.label].append(total_score(record, calibration))

@@ -20,6 +20,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.change import visible_change
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
+from anomalyagent.mcp_tools.judge.blending import FEWEST_GRAIN_PX, GRAIN_DEPTH_PX
 from anomalyagent.mcp_tools.judge.expectation import COMPACT, FOREIGN, THIN
 from anomalyagent.mcp_tools.judge.pair import dilate, erode
 from anomalyagent.mcp_tools.judge.placing import allowed_mask
@@ -226,7 +227,7 @@ def _drift(good: Good, strength: float, rng: np.random.Generator) -> Photo:
 def _wrong_noise(good: Good, strength: float, rng: np.random.Generator) -> Photo | None:
     """Much stronger noise inside the defect."""
     sigma = max(0.02, 3.0 * good.scene.noise_sigma) * (1.0 + 2.0 * strength)
-    if np.count_nonzero(erode(good.mask, 1)) < 30:
+    if np.count_nonzero(erode(good.mask, GRAIN_DEPTH_PX)) < 1.5 * FEWEST_GRAIN_PX:  # a stroke too thin to have grain
         return None
     noise = rng.normal(0.0, sigma, (*good.mask.shape, 1)) * _soft(good.mask, 0.6)[..., None]
     return _everywhere(good, np.clip(good.photo.rgb + noise, 0.0, 1.0).astype(np.float32))

@@ -1,6 +1,6 @@
 """Of which mechanism a change reminds: its descriptor against the calibrated look (mean and spread) of every mechanism."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,11 +34,24 @@ class Likeness:
     nearer: Mechanism | None
 
 
-def compare_looks(descriptor: Sequence[float], asked: Sequence[Mechanism], looks: Mapping[Mechanism, Look]) -> Likeness:
-    """Distances are negative log likelihoods of a normal distribution with independent numbers, far tails cut off."""
-    wanted = [_distance(descriptor, looks[name]) for name in asked if name in looks]
+def compare_looks(
+    descriptor: Sequence[float],
+    asked: Sequence[Mechanism],
+    looks: Mapping[Mechanism, Look],
+    settled: Collection[int] = (),
+) -> Likeness:
+    """Distances are negative log likelihoods of a normal distribution with independent numbers, far tails cut off.
+
+    Args:
+        descriptor: of the change.
+        asked: mechanisms, of which it may be any.
+        looks: calibrated.
+        settled: places in the descriptor that do not count, because something that knows more has judged them already.
+    """
+    counted = [place for place in range(len(descriptor)) if place not in settled]
+    wanted = [_distance(descriptor, looks[name], counted) for name in asked if name in looks]
     others: list[tuple[float, Mechanism]] = [
-        (_distance(descriptor, look), name) for name, look in looks.items() if name not in asked
+        (_distance(descriptor, look, counted), name) for name, look in looks.items() if name not in asked
     ]
     if not wanted or not others:
         return Likeness(0.0, None)
@@ -47,8 +60,8 @@ def compare_looks(descriptor: Sequence[float], asked: Sequence[Mechanism], looks
     return Likeness(excess, nearest if excess > CLEARLY else None)
 
 
-def _distance(descriptor: Sequence[float], look: Look) -> float:
-    values, mean, spread = np.array(descriptor), np.array(look.mean), np.array(look.spread)
+def _distance(descriptor: Sequence[float], look: Look, counted: Sequence[int]) -> float:
+    values, mean, spread = (np.array(numbers)[counted] for numbers in (descriptor, look.mean, look.spread))
     # Beyond three spreads a number says "not this one" and no more, so one odd value cannot decide alone.
     apart = np.minimum(np.abs(values - mean) / spread, 3.0)
     return float((0.5 * apart**2 + np.log(spread)).sum())

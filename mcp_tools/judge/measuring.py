@@ -1,10 +1,10 @@
 """All measurements of one pair of photos, ready for the faults and the scores."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anomalyagent.knowledge.spec import Mechanism
-from anomalyagent.mcp_tools.judge.appearance import Appearance, measure_appearance
+from anomalyagent.mcp_tools.judge.appearance import DESCRIPTOR, Appearance, measure_appearance
 from anomalyagent.mcp_tools.judge.blending import Blending, measure_blending
 from anomalyagent.mcp_tools.judge.expectation import Expectation, covers_object
 from anomalyagent.mcp_tools.judge.likeness import Likeness, Look, compare_looks
@@ -12,6 +12,11 @@ from anomalyagent.mcp_tools.judge.pair import Pair
 from anomalyagent.mcp_tools.judge.placing import Placing, measure_placing
 
 __all__ = ["Measured", "measure"]
+
+_SHAPE_KEPT = 0.15
+"""Doublings of length by width: what misses by less is the shape of the card, drawn."""
+_TONE_KEPT = 0.2
+"""A tone that is missed by less is the card's."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +29,29 @@ class Measured:
     appearance: Appearance
     likeness: Likeness
 
+    def with_looks(self, looks: Mapping[Mechanism, Look]) -> "Measured":
+        """The same, compared with other looks."""
+        settled = _settled(self.placing, self.expected)
+        likeness = compare_looks(self.appearance.descriptor, self.expected.mechanisms, looks, settled)
+        return replace(self, likeness=likeness)
+
 
 def measure(pair: Pair, expected: Expectation, looks: Mapping[Mechanism, Look]) -> Measured:
     """Measure a pair; the same input gives the same numbers."""
     appearance = measure_appearance(pair, expected)
     placing = measure_placing(pair, expected)
-    return Measured(
-        expected=expected,
-        placing=placing,
-        blending=measure_blending(pair, whole_object=covers_object(placing.variant)),
-        appearance=appearance,
-        likeness=compare_looks(appearance.descriptor, expected.mechanisms, looks),
-    )
+    blending = measure_blending(pair, whole_object=covers_object(placing.variant))
+    return Measured(expected, placing, blending, appearance, Likeness(0.0, None)).with_looks(looks)
+
+
+def _settled(placing: Placing, expected: Expectation) -> list[int]:
+    """What the knowledge card says about shape, size and tone, and what is so, does not speak for another mechanism.
+
+    A black speck is as small, round and dark as its card demands: that most small, round, dark changes are holes says nothing.
+    """
+    if expected.card_id is None:
+        return []
+    shaped, dark = placing.elongation_miss < _SHAPE_KEPT, placing.tone_miss < _TONE_KEPT
+    sized = shaped and placing.oversized == placing.undersized == 0.0
+    kept = {"elongation": shaped, "width": sized, "tone": dark}
+    return [DESCRIPTOR.index(name) for name, holds in kept.items() if holds]
