@@ -16,6 +16,7 @@ __all__ = [
     "ModelPrice",
     "PolicySettings",
     "QualityEvalSettings",
+    "ReferenceSettings",
     "ServerSettings",
     "Settings",
     "ToolSettings",
@@ -111,6 +112,21 @@ class WebSearchSettings(_Section):
         return value
 
 
+class ReferenceSettings(_Section):
+    """Real defects with masks; knowledge_retrieval shows those that look most like the one that was made."""
+
+    folders: Annotated[list[Path], Field(min_length=1)] = Field(
+        description="Folders in MVTec layout, or of x.png with x_mask.png, below them one folder for each anomaly type."
+    )
+    results: Annotated[int, Field(ge=1, le=10)] = Field(default=3, description="Most that the agent is shown.")
+    model: str | None = Field(
+        default=None,
+        description="Vision model of transformers that compares them (folder or Hugging Face id); unset: built in.",
+    )
+    local_files_only: bool = Field(default=True, description="False: a model that is not in the local cache is downloaded.")
+    url: str | None = Field(default=None, description="http(s) URL of a Chroma server for the vectors; unset: in memory.")
+
+
 class KnowledgeSettings(_Section):
     """Where knowledge cards come from and where their index lives."""
 
@@ -121,6 +137,10 @@ class KnowledgeSettings(_Section):
     top_k: Annotated[int, Field(ge=1, le=50)] = Field(default=5, description="Cards returned by knowledge_retrieval.")
     web_search: WebSearchSettings | None = Field(
         default=None, description="knowledge_retrieval also asks a web-search tool of another MCP server; unset: it does not."
+    )
+    references: ReferenceSettings | None = Field(
+        default=None,
+        description="knowledge_retrieval also shows real defects that look like the one that was made; unset: none.",
     )
 
 

@@ -28,7 +28,7 @@ from langsmith import tracing_context
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.approval import REJECTED, Approver, read_pause
-from anomalyagent.graph.nodes import Nodes, Services
+from anomalyagent.graph.nodes import Nodes, Services, compares
 from anomalyagent.graph.policies.base import Policy
 from anomalyagent.graph.state import GraphState, initial_state, spent
 from anomalyagent.graph.trace import Task
@@ -92,7 +92,7 @@ async def open_graph(settings: Settings, run_dir: Path, checkpoints: Path) -> As
 
     policy = make_policy(settings.policy, settings.prices)
     async with ToolClient(settings, run_dir) as tools, open_checkpoints(checkpoints) as store:
-        yield build_graph(Services(policy, tools, settings.limits, run_dir), store)
+        yield build_graph(Services(policy, tools, settings.limits, run_dir, compares=compares(settings)), store)
 
 
 def thread_config(thread_id: str, most_turns: int, approve: Iterable[str] = ()) -> RunnableConfig:
@@ -191,7 +191,9 @@ async def graph(config: RunnableConfig | None = None) -> AsyncGenerator[Compiled
         return initial_state(Task.model_validate(told), digest)
 
     async with ToolClient(settings, workspace) as tools:
-        wiring = _wire(Nodes(Services(policy, tools, settings.limits, workspace.root)), SynthesisRequest)
+        wiring = _wire(
+            Nodes(Services(policy, tools, settings.limits, workspace.root, compares=compares(settings))), SynthesisRequest
+        )
         wiring.add_node("start", start)
         wiring.add_edge(START, "start")
         wiring.add_edge("start", "agent")

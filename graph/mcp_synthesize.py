@@ -173,14 +173,14 @@ class _Loop:
         async with self._opening:
             if self._graph is None:
                 from anomalyagent.graph.build import build_graph
-                from anomalyagent.graph.nodes import Services
+                from anomalyagent.graph.nodes import Services, compares
                 from anomalyagent.graph.policies import make_policy
                 from anomalyagent.mcp_tools.client import ToolClient
 
                 settings, root = self._settings, self._workspace.root
                 policy = make_policy(settings.policy, settings.prices)
                 tools = await self._stack.enter_async_context(ToolClient(settings, self._workspace))
-                self._graph = build_graph(Services(policy, tools, settings.limits, root))
+                self._graph = build_graph(Services(policy, tools, settings.limits, root, compares=compares(settings)))
             return self._graph
 
 

@@ -15,7 +15,7 @@ from typing import Protocol, cast
 
 from langchain_core.runnables import RunnableConfig
 
-from anomalyagent.configs.schema import LimitSettings
+from anomalyagent.configs.schema import LimitSettings, Settings
 from anomalyagent.errors import PolicyError, ToolCallError
 from anomalyagent.graph.approval import ask_for_approval
 from anomalyagent.graph.observations import describe_failure, describe_illegal, describe_result
@@ -27,7 +27,7 @@ from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Edit, ImageEntry, Observation, Outcome, Task, ToolCall, Turn
 from anomalyagent.mcp_tools.contracts import ImageResult, MaskResult, ToolName, ToolResult
 
-__all__ = ["Nodes", "Services", "Tools", "conclude"]
+__all__ = ["Nodes", "Services", "Tools", "compares", "conclude"]
 
 MOST_TRIES = 2
 """Calls of a tool in one turn when its server crashed or answered nonsense; a refusal is told to the agent at once."""
@@ -50,12 +50,19 @@ class Services:
         tools: calls.
         limits: bounds of a trajectory.
         workspace: folder that image references are relative to.
+        compares: knowledge_retrieval is told the newest image, since the user has reference defects to compare it with.
     """
 
     policy: Policy
     tools: Tools
     limits: LimitSettings
     workspace: Path
+    compares: bool = False
+
+
+def compares(settings: Settings) -> bool:
+    """Whether knowledge_retrieval takes the newest image: our own does where the user has reference defects."""
+    return settings.knowledge.references is not None and settings.tools.knowledge_retrieval.server is None
 
 
 class Nodes:
@@ -120,6 +127,10 @@ class Nodes:
             arguments.setdefault("seed", seed)
         elif name == "image_gen" and "seed" not in cast("dict[str, object]", arguments.get("spec", {})):
             arguments.setdefault("seed", derive_seed(seed, "image", len(images)))
+        elif name == "knowledge_retrieval" and self._services.compares:
+            newest = next((image for image in reversed(images) if image.role == "anomaly"), None)
+            if newest is not None:
+                arguments |= {"normal_image": images[0].ref, "anomaly_image": newest.ref}
         timeout_s = min(self._services.limits.tool_timeout_s, _seconds_left(self._services.limits, read_turns(state)))
         clock, tries = time.perf_counter(), 0
         while True:

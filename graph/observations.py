@@ -17,6 +17,7 @@ from anomalyagent.mcp_tools.contracts import (
     MaskResult,
     PromptResult,
     QualityResult,
+    ReferenceHit,
     ToolResult,
 )
 
@@ -24,6 +25,7 @@ __all__ = ["describe_failure", "describe_illegal", "describe_rejection", "descri
 
 MOST_CARDS = 3
 MOST_BOXES = 3
+_MEASURED = ("area_fraction", "elongation", "severity", "count", "lightness")
 
 
 def describe_task(task: Task, max_rounds: int) -> str:
@@ -106,7 +108,15 @@ def _describe_knowledge(result: KnowledgeResult) -> str:
     if not result.cards:
         lines.append("no card was found.")
     lines += [f"from the web, unverified: {text}" for text in result.web]
+    lines += [_reference(one) for one in result.references]
     return "\n".join(lines)
+
+
+def _reference(one: ReferenceHit) -> str:
+    kind = f"{one.anomaly_type}, " if one.anomaly_type else ""
+    numbers = {name: value for name in _MEASURED if (value := getattr(one, name)) is not None}
+    measured = f": {json.dumps(_shortened(numbers), sort_keys=True)}" if numbers else ""
+    return f"a real defect of this set that looks most like yours ({kind}likeness {one.similarity:.2f}){measured}"
 
 
 def _variant(variant: Variant) -> str:

@@ -1,6 +1,7 @@
 """How a tool's result is put into an MCP answer: structured content, a short text, a link, and a preview on request."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,13 +55,23 @@ Preview = Annotated[bool, Field(description="Add a small JPEG")]
 
 
 def answer(
-    result: ToolResult, text: str, *, ref: str | None = None, title: str = "", preview: bytes | None = None
+    result: ToolResult,
+    text: str,
+    *,
+    ref: str | None = None,
+    title: str = "",
+    preview: bytes | None = None,
+    linked: Sequence[tuple[str, str]] = (),
 ) -> CallToolResult:
-    """The MCP answer for `result`; `ref` is linked as a PNG resource, `preview` is JPEG data."""
+    """The MCP answer for `result`; `ref` is linked as a PNG resource, `preview` is JPEG data.
+
+    Args:
+        linked: more images of the workspace, each with its title.
+    """
     content: list[ContentBlock] = [TextContent(type="text", text=text)]
-    if ref is not None:
-        name = ref.rpartition("/")[2]
-        content.append(ResourceLink(type="resource_link", name=name, title=title, uri=uri_of(ref), mime_type="image/png"))
+    for image, shown in [*([] if ref is None else [(ref, title)]), *linked]:
+        name = image.rpartition("/")[2]
+        content.append(ResourceLink(type="resource_link", name=name, title=shown, uri=uri_of(image), mime_type="image/png"))
     if preview is not None:
         content.append(Image(data=preview, format="jpeg").to_image_content())
     # Without what is unset: the listed schema says `string`, not `string or null`, because hosts read that better.

@@ -24,6 +24,7 @@ __all__ = [
     "MaskResult",
     "PromptResult",
     "QualityResult",
+    "ReferenceHit",
     "ToolName",
     "ToolResult",
 ]
@@ -111,6 +112,22 @@ class CardHit(BaseModel):
     source: str
 
 
+class ReferenceHit(BaseModel):
+    """A real defect of the user's that looks like the one that was made; numbers as in a DefectSpec, where they can be told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="Its file.")
+    image: str = Field(description="Reference of its photo in the workspace.")
+    anomaly_type: str = Field(description="Empty when the file lies in no folder of a type.")
+    similarity: float = Field(ge=-1.001, le=1.001, description="Cosine of the looks; 1 is the same.")
+    area_fraction: float | None = None
+    elongation: float | None = None
+    severity: float | None = None
+    count: int | None = None
+    lightness: float | None = Field(default=None, description="CIELAB L against the surface around it.")
+
+
 class KnowledgeResult(ToolResult):
     """Result of knowledge_retrieval."""
 
@@ -120,6 +137,9 @@ class KnowledgeResult(ToolResult):
     cards: list[CardHit] = Field(description="Most relevant first.")
     note: str = Field(default="", description="Says so when item or type are unknown, and what was used instead.")
     web: list[str] = Field(default_factory=list[str], description="Found in the web, where a search is configured; unverified.")
+    references: list[ReferenceHit] = Field(
+        default_factory=list[ReferenceHit], description="Real defects that look like the one made, where the user has some."
+    )
 
 
 class MaskResult(ToolResult):

@@ -19,7 +19,7 @@ from typing import Any, Self, cast
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.files import write_atomically
-from anomalyagent.graph.nodes import Nodes, Services
+from anomalyagent.graph.nodes import Nodes, Services, compares
 from anomalyagent.graph.policies.base import Decision, Policy
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.runfile import decisive_settings, digest_of
@@ -54,7 +54,15 @@ class Episode:
     def __init__(self, task: Task, environment: "Environment") -> None:
         self._environment = environment
         self._given = _Given()
-        self._nodes = Nodes(Services(self._given, environment.tools, environment.settings.limits, environment.workspace))
+        self._nodes = Nodes(
+            Services(
+                self._given,
+                environment.tools,
+                environment.settings.limits,
+                environment.workspace,
+                compares=compares(environment.settings),
+            )
+        )
         self._state: GraphState = initial_state(task, task.normal_sha256)
 
     @property

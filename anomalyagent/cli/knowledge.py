@@ -115,13 +115,12 @@ def similar(
     as_json: JsonOption = False,
 ) -> None:
     """Reference defects that look most like the one in a photo."""
-    from anomalyagent.cli.options import needing
+    from anomalyagent.mcp_tools.backends.looks import BuiltInEmbedder, ModelEmbedder
     from anomalyagent.training.datasets.layouts import find_categories, read_category
-    from anomalyagent.training.datasets.similar import BuiltInEmbedder, ModelEmbedder, find_similar
+    from anomalyagent.training.datasets.similar import find_similar
 
     known = [one for folder in references for path in find_categories(folder) for one in read_category(path).anomalies]
-    with needing("semantic"):
-        embedder = BuiltInEmbedder() if model is None else ModelEmbedder(model)
+    embedder = BuiltInEmbedder() if model is None else ModelEmbedder(model)
     found = find_similar(image, mask, known, embedder, top_k, url)
     records = [
         {

@@ -76,6 +76,10 @@ def command(
     for tool in TOOL_NAMES:
         if getattr(settings.tools, tool).server is None:
             create_backend(tool, settings)  # a missing one is told before anything is made
+    if settings.knowledge.references is not None:
+        from anomalyagent.mcp_tools.reference_search import ReferenceSearch
+
+        ReferenceSearch(settings.knowledge.references)
     make_policy(settings.policy, settings.prices)
     request = Request(
         normals=normals,
@@ -110,6 +114,7 @@ def _with_files(settings: "Settings", zone_mask: Path | None, reference: Path | 
     if reference is not None:
         for tool in ("prompt_gen", "image_gen"):
             tree["tools"][tool]["options"]["reference"] = str(reference.expanduser().absolute())
+        tree["knowledge"]["references"] = tree["knowledge"]["references"] or {"folders": [reference.expanduser().absolute()]}
     return type(settings).model_validate(tree)
 
 

@@ -32,7 +32,17 @@ from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover
 
-__all__ = ["Donor", "Transplant", "choose_donor", "load_references", "of_type", "priors_of"]
+__all__ = [
+    "Donor",
+    "Pair",
+    "Transplant",
+    "choose_donor",
+    "find_pairs",
+    "load_references",
+    "measure_donor",
+    "of_type",
+    "priors_of",
+]
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MARGIN = 0.35
@@ -64,7 +74,9 @@ class Donor:
     angle_rad: float
 
 
-class _Pair(NamedTuple):
+class Pair(NamedTuple):
+    """A defect as files; its anomaly type is the folder that they lie in, or empty."""
+
     image: Path
     mask: Path
     anomaly_type: str
@@ -77,8 +89,8 @@ def load_references(folder: Path) -> list[Donor]:
         ImageError: there is none, or a file cannot be read or does not fit its mask.
     """
     donors: list[Donor] = []
-    for pair in _pairs(folder)[:_MOST]:
-        donor = _donor(pair)
+    for pair in find_pairs(folder):
+        donor = measure_donor(pair)
         if donor is not None:
             donors.append(donor)
     if not donors:
@@ -194,24 +206,34 @@ def _prefilter(donor: Donor, zoom: float) -> tuple[RGB, RGB, Field]:
     return np.asarray(blurred[0], np.float32), np.asarray(blurred[1], np.float32), np.asarray(cover, np.float32)
 
 
-def _pairs(folder: Path) -> list[_Pair]:
+def find_pairs(folder: Path) -> list[Pair]:
+    """Images with their masks (see module docstring), by name; at most 400.
+
+    Raises:
+        ImageError: `folder` is none.
+    """
     if not folder.is_dir():
         raise ImageError(f"{folder} is no folder. Name one with images of real defects and their masks.")
-    found: list[_Pair] = []
+    found: list[Pair] = []
     if (folder / "test").is_dir():
         for image in sorted((folder / "test").glob("*/*")):
             mask = folder / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
             if image.suffix.lower() in _SUFFIXES and mask.is_file():
-                found.append(_Pair(image, mask, image.parent.name))
-        return found
+                found.append(Pair(image, mask, image.parent.name))
+        return found[:_MOST]
     for image in sorted([*folder.glob("*"), *folder.glob("*/*")]):
         mask = image.with_name(f"{image.stem}_mask.png")
         if image.suffix.lower() in _SUFFIXES and not re.search(r"_mask$", image.stem) and mask.is_file():
-            found.append(_Pair(image, mask, "" if image.parent == folder else image.parent.name))
-    return found
+            found.append(Pair(image, mask, "" if image.parent == folder else image.parent.name))
+    return found[:_MOST]
 
 
-def _donor(pair: _Pair) -> Donor | None:
+def measure_donor(pair: Pair) -> Donor | None:
+    """The defect, cut out and measured; None when it is too small or covers most of its image.
+
+    Raises:
+        ImageError: a file cannot be read, or the sizes differ.
+    """
     photo = read_photo(pair.image)
     mask = read_mask(pair.mask)
     if mask.shape != photo.shape:

@@ -5,47 +5,23 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from helpers.photos import make_photo
+from helpers.reference_sets import write_references
 from typer.testing import CliRunner
 
 from anomalyagent.cli.knowledge import app
 from anomalyagent.errors import BackendUnavailableError
+from anomalyagent.mcp_tools.backends.looks import BuiltInEmbedder, ModelEmbedder
 from anomalyagent.training.datasets.files import decode_image, decode_mask
 from anomalyagent.training.datasets.layouts import read_category
-from anomalyagent.training.datasets.similar import BuiltInEmbedder, ModelEmbedder, find_similar
+from anomalyagent.training.datasets.similar import find_similar
 
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four dark spots, four bright lines, four coloured patches, each in another place on another photo."""
-    root = tmp_path_factory.mktemp("sets") / "plate"
-    rng = np.random.default_rng(0)
-    for place, kind in enumerate(("line", "patch", "spot")):
-        for number in range(4):
-            image = make_photo("surface", 10 * place + number, 96)
-            mask = np.zeros((96, 96), np.uint8)
-            x, y = (int(value) for value in rng.integers(30, 66, 2))
-            if kind == "line":
-                cv2.line(mask, (x - 18, y - 3), (x + 18, y + 3), 255, 2)
-                image[mask > 0] = 235
-            elif kind == "patch":
-                cv2.rectangle(mask, (x - 12, y - 9), (x + 12, y + 9), 255, -1)
-                image[mask > 0, 0] = 220
-            else:
-                cv2.circle(mask, (x, y), 6, 255, -1)
-                image[mask > 0] //= 4
-            for folder, name, data in (
-                ("test", f"{number:03d}.png", image[..., ::-1]),
-                ("ground_truth", f"{number:03d}_mask.png", mask),
-            ):
-                path = root / folder / kind / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                cv2.imwrite(str(path), data)
-    return root
+    return write_references(tmp_path_factory.mktemp("sets") / "plate")
 
 
 @pytest.mark.parametrize("kind", ["line", "patch", "spot"])
