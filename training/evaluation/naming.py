@@ -23,7 +23,7 @@ from anomalyagent.training.evaluation.weights import Weights
 
 __all__ = ["Naming", "NamingResult", "compare_naming"]
 
-_PROTOCOL = 1
+_PROTOCOL = 2
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,13 @@ def _write(naming: Naming, tested: int, results: Sequence[NamingResult]) -> None
     write_atomically(naming.out.with_suffix(".csv"), text.getvalue().encode())
 
 
+def _passes(naming: Naming, results: Sequence[NamingResult]) -> str:
+    """`1 pass`; `1 to 8 passes` where contenders with few images get more."""
+    each = sorted({naming.preset.passes_over(one.images) for one in results})
+    span = f"{each[0]}" if len(each) == 1 else f"{each[0]} to {each[-1]}"
+    return f"{span} pass{'' if each[-1] == 1 else 'es'}"
+
+
 def _as_markdown(naming: Naming, tested: int, results: Sequence[NamingResult]) -> str:
     groups: dict[str, list[NamingResult]] = {}
     for one in results:
@@ -181,9 +188,8 @@ def _as_markdown(naming: Naming, tested: int, results: Sequence[NamingResult]) -
     left_out = f" Left out: {', '.join(naming.skip_types)}." if naming.skip_types else ""
     intro = (
         f"Classification on {naming.real.resolve().name}: ResNet34 ({naming.weights.note}), {preset.size_px} px, "
-        f"{preset.epochs} "
-        f"epochs of {preset.passes} passes, batches of {preset.batch}, Adam {preset.learning_rate:g}. Test: "
-        f"{tested} real defects "
+        f"{preset.epochs} epochs of {_passes(naming, results)}, batches of {preset.batch}, Adam {preset.learning_rate:g}. "
+        f"Test: {tested} real defects "
         f"(the last two thirds of each type).{left_out} Accuracy in percent, mean ± standard deviation over the "
         "seeds; guessing "
         f"gives {100 / len(kinds):.0f}. The last weights are the result; the oracle is trained on the first third "
