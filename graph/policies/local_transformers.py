@@ -33,12 +33,29 @@ class TransformersEngine:
             raise PolicyError(f"the model {model!r} cannot be loaded: {error}") from error
         self._model = self._model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         self._temperature, self._most = temperature, max_new_tokens
-        self._end = self._tokenizer.convert_tokens_to_ids("<|im_end|>")
+        # A turn ends where training ends one, or where the model is used to end: not every vocabulary knows the former.
+        marks = (self._tokenizer.get_vocab().get("<|im_end|>"), self._tokenizer.eos_token_id)
+        self._ends: list[int] = [mark for mark in dict.fromkeys(marks) if mark is not None]
+        if not self._ends:
+            raise PolicyError(
+                f"the model {model!r} cannot write turns: its tokenizer has neither <|im_end|> nor an end of text."
+            )
+        self._longest: int | None = getattr(self._model.config, "max_position_embeddings", None)
 
     def write(self, view: View, text: str, seed: int) -> str:
-        """The text of the next turn."""
+        """The text of the next turn, without the mark of its end.
+
+        Raises:
+            PolicyError: the conversation is longer than the model can read.
+        """
         del view
         read = self._tokenizer(text, return_tensors="pt", add_special_tokens=False).to(self._model.device)
+        length = int(read["input_ids"].shape[1])
+        if self._longest is not None and length + self._most > self._longest:
+            raise PolicyError(
+                f"the conversation has {length} tokens and a turn up to {self._most}; the model reads {self._longest}. Use a "
+                "model that reads more, or lower policy.options.max_new_tokens or limits.rounds."
+            )
         with self._torch.random.fork_rng():
             self._torch.manual_seed(seed % 2**63)
             made = self._model.generate(
@@ -47,7 +64,10 @@ class TransformersEngine:
                 do_sample=self._temperature > 0,
                 temperature=self._temperature or None,
                 top_k=0 if self._temperature > 0 else None,
-                eos_token_id=self._end,
-                pad_token_id=self._end,
+                eos_token_id=self._ends,
+                pad_token_id=self._ends[0],
             )
-        return str(self._tokenizer.decode(made[0, read["input_ids"].shape[1] :], skip_special_tokens=False))
+        written: list[int] = made[0, length:].tolist()
+        if written and written[-1] in self._ends:
+            written.pop()
+        return str(self._tokenizer.decode(written, skip_special_tokens=False))

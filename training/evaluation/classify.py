@@ -59,7 +59,7 @@ class ClassifyPreset:
 
 
 PAPER_CLASSIFY = ClassifyPreset("paper", 256, 30, 5, 8, 1e-4)
-FAST_CLASSIFY = ClassifyPreset("fast", 128, 8, 1, 8, 1e-3, least_steps=160, turned=True, settled=True)
+FAST_CLASSIFY = ClassifyPreset("fast", 128, 8, 1, 8, 3e-4, least_steps=160, turned=True, settled=True)
 _SETTLING_BATCHES = 32
 
 
