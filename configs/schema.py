@@ -4,6 +4,7 @@ Layers, later wins: the defaults below (the EMBEDDED configuration) < a YAML fil
 (`ANOMALYAGENT_LIMITS__ROUNDS=5`) < the command line (`--set limits.rounds=5`). See `loading.py`.
 """
 
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,6 +145,10 @@ class KnowledgeSettings(_Section):
     )
 
 
+_OLD_DAYS = 180
+"""After which a price should be looked up again."""
+
+
 class ModelPrice(_Section):
     """What a hosted model costs, in US dollars: tokens by the million, pictures and requests each. `{}` costs nothing."""
 
@@ -154,6 +159,23 @@ class ModelPrice(_Section):
     image_output: Annotated[float, Field(ge=0)] | None = Field(default=None, description="Of them, images; unset: as output.")
     per_image: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Each picture made.")
     per_request: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Each request answered.")
+    as_of: Annotated[str, Field(pattern=r"^(\d{4}-\d{2}(-\d{2})?)?$")] = Field(
+        default="", description="Day or month in which it was looked up, 2026-10."
+    )
+    until: date | None = Field(default=None, description="Last day of it, where the provider has announced another.")
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _day(cls, value: object) -> object:
+        return value.isoformat() if isinstance(value, date) else value  # YAML reads a whole day as one
+
+    def doubt(self, today: date) -> str:
+        """Why it may no longer be right; empty when nothing speaks against it."""
+        if self.until is not None and today > self.until:
+            return f"ended on {self.until}"
+        if self.as_of and (days := (today - date.fromisoformat(f"{self.as_of}-01"[:10])).days) > _OLD_DAYS:
+            return f"is of {self.as_of}, {days} days ago"
+        return ""
 
 
 class DatasetSettings(_Section):

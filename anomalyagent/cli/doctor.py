@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import sys
+from datetime import date
 from importlib import metadata
 from typing import Any
 
@@ -58,6 +59,13 @@ def examine(settings: Any) -> dict[str, Any]:
                 create_backend(tool, settings)  # also finds a missing model, checkpoint or GPU, and a wrong option
             except AnomalyAgentError as error:
                 problems.append(str(error))
+    if settings.knowledge.references is not None:
+        from anomalyagent.mcp_tools.reference_search import ReferenceSearch
+
+        try:
+            ReferenceSearch(settings.knowledge.references)
+        except AnomalyAgentError as error:
+            problems.append(str(error))
     try:
         make_policy(settings.policy, settings.prices)
     except AnomalyAgentError as error:
@@ -73,6 +81,12 @@ def examine(settings: Any) -> dict[str, Any]:
         "policy": settings.policy.name,
         "keys": {name: bool(os.environ.get(name)) for name in key_names()},
         "servers": {tool: one.server for tool, one in chosen.items() if one.server is not None},
+        "prices": {name: price.model_dump(mode="json", exclude_defaults=True) for name, price in settings.prices.items()},
+        "warnings": [
+            f"the price of {name} {doubt}: look it up and set it under `prices`"
+            for name, price in settings.prices.items()
+            if (doubt := price.doubt(date.today()))
+        ],
         "problems": problems,
         "ready": not problems,
     }
@@ -120,6 +134,12 @@ def _print(report: dict[str, Any]) -> None:
     console.print(table)
     keys = ", ".join(name for name, found in report["keys"].items() if found) or "none"
     console.print(f"Policy: {report['policy']}. Keys of hosted models in the environment: {keys}.", highlight=False)
+    for name, price in report["prices"].items():
+        dated = f", as listed in {price['as_of']}" if "as_of" in price else ""
+        figures = ", ".join(f"{key} {value:g}" for key, value in price.items() if key not in ("as_of", "until"))
+        console.print(f"Price of {name} (US dollars, tokens by the million): {figures or 'nothing'}{dated}.", highlight=False)
+    for warning in report["warnings"]:
+        console.print(f"warning: {warning}", style="yellow", highlight=False)
     for problem in report["problems"]:
         console.print(f"problem: {problem}", style="red", highlight=False)
     if report["ready"]:

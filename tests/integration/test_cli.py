@@ -178,6 +178,24 @@ def test_doctor_says_what_a_chosen_backend_lacks() -> None:
     assert "nothing_of_this_name" in done.stdout
 
 
+def test_doctor_tells_the_prices_and_which_of_them_are_old() -> None:
+    chosen = "prices={old-model: {input: 1.0, as_of: 2020-01-31}, ended-model: {output: 2.0, until: 2020-12-31}}"
+    done = run("doctor", "--config", "api", "--set", chosen, "--json")
+    report = json.loads(done.stdout)
+    assert report["prices"]["gemini-3.1-flash-image"] == {
+        "input": 0.5,
+        "output": 3.0,
+        "image_output": 60.0,
+        "as_of": "2026-10",
+    }
+    told = " ".join(report["warnings"])
+    assert "the price of old-model is of 2020-01-31, " in told
+    assert "the price of ended-model ended on 2020-12-31: look it up and set it under `prices`" in told
+    assert not any("price of" in problem for problem in report["problems"])  # it is for the user to judge
+    shown = run("doctor", "--config", "api").stdout
+    assert "Price of gpt-image-2.6-sunburst (US dollars, tokens by the million): input 5" in " ".join(shown.split())
+
+
 def test_config_show_names_the_layer_of_each_change() -> None:
     done = run("config", "show", "--set", "limits.rounds=5", env={"ANOMALYAGENT_SEED": "4"})
     assert "rounds: 5" in done.stdout

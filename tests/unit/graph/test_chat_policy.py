@@ -186,6 +186,21 @@ async def test_an_outage_is_a_turn_that_the_model_is_not_shown_and_the_third_one
     assert [one["role"] for one in service.asked[0].fields["messages"]] == ["system", "user"]
 
 
+async def test_faults_that_pass_are_no_turn(tmp_path: Path) -> None:
+    good = chat_reply("A first prompt is needed.", tool_calls=[PROMPT_CALL])
+    script: list[Script] = [
+        openai_error(429, "rate_limit_exceeded", "Rate limit reached.", retry_after="0"),
+        openai_error(500, None, "The server had an error.", "server_error"),
+        good._replace(body=good.body[:60]),
+        good._replace(cut=40),
+        good,
+    ]
+    decision, service = await decide(seen(Conversation(), tmp_path), script, attempts=5)
+    assert len(service.asked) == 5
+    assert isinstance(decision.action, ToolCall)
+    assert decision.cost_usd == pytest.approx(ONE_CALL, abs=1e-12)
+
+
 async def test_a_refusal_is_a_turn_with_its_cost(tmp_path: Path) -> None:
     decision, _ = await decide(seen(Conversation(), tmp_path), [chat_reply(None, refusal="I can't help with that.")])
     assert isinstance(decision.action, Malformed)

@@ -292,6 +292,36 @@ def test_the_writer_is_asked_again_for_what_is_no_prompt(bad: str) -> None:
         assert len(service.asked) == 2
 
 
+def test_faults_of_the_server_are_tried_again_for_the_writer_too() -> None:
+    normal, _ = pair()
+    good = chat_reply(WRITTEN)
+    script: list[Script] = [
+        openai_error(429, "rate_limit_exceeded", "Rate limit reached.", retry_after="0"),
+        openai_error(500, None, "The server had an error.", "server_error"),
+        good._replace(body=good.body[:60]),
+        good._replace(cut=40),
+        good,
+    ]
+    with Service(script) as service:
+        result = writer_at(service.url, attempts=5).write_prompt(normal, "metal ring", "oil stain", 1)
+        assert len(service.asked) == 5
+    assert result.cost_usd == pytest.approx(ONE_CALL, abs=1e-12)
+
+
+def test_a_refusal_of_the_writer_and_an_outage_are_told_with_what_was_spent() -> None:
+    normal, _ = pair()
+    reply = chat_reply(None, refusal="I can't help with that.")
+    with Service([reply]) as service, pytest.raises(BackendError, match=r"refused: I can't help with that") as caught:
+        writer_at(service.url).write_prompt(normal, "metal ring", "oil stain", 1)
+    assert len(service.asked) == 1
+    assert caught.value.cost_usd == pytest.approx(ONE_CALL, abs=1e-12)
+    script: list[Script] = [chat_reply("no prompt"), openai_error(503, None, "Overloaded.", "server_error")]
+    with Service(script) as service, pytest.raises(RemoteOutageError, match="HTTP 503") as out:
+        writer_at(service.url, attempts=2).write_prompt(normal, "metal ring", "oil stain", 1)
+    assert len(service.asked) == 3
+    assert out.value.cost_usd == pytest.approx(ONE_CALL, abs=1e-12)  # the useless answer before it was paid
+
+
 def test_without_a_key_a_price_or_a_module_one_line_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def make(**options: Any) -> QualityEvalBackend:
         return create_backend("quality_eval", settings("quality_eval", "vlm", options))
