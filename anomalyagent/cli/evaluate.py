@@ -40,6 +40,9 @@ def localize(
         bool, typer.Option("--paper/--fast", help="The paper's size (a GPU for hours), or one for a CPU (minutes a training).")
     ] = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Side of the images in pixels, instead of the preset's; small defects need more.")
+    ] = None,
     skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
     textures: Annotated[
         Path | None, typer.Option(help="Foreign textures for draem and memseg (e.g. DTD); unset: drawn ones.")
@@ -55,13 +58,10 @@ def localize(
 
     The same command again resumes: no training is done twice. Set OMP_NUM_THREADS to choose the number of threads.
     """
-    from dataclasses import replace
-
     with needing("eval"):
         from anomalyagent.training.evaluation.compare import Comparison, compare
-        from anomalyagent.training.evaluation.localize import FAST, PAPER
+        from anomalyagent.training.evaluation.localize import FAST, PAPER, changed
 
-    preset = PAPER if paper else FAST
     comparison = Comparison(
         real=real,
         synthetic=read_named(synthetic or [], "--synthetic"),
@@ -69,7 +69,7 @@ def localize(
         oracle=oracle,
         seeds=seeds,
         count=count,
-        preset=preset if steps is None else replace(preset, steps=steps),
+        preset=changed(PAPER if paper else FAST, steps, size),
         out=out,
         work=work or out.parent / ".work",
         skip_types=skip_type or [],

@@ -104,7 +104,8 @@ def _heap(inside: Mask, away: Field, reach: float, rng: np.random.Generator) -> 
     shape = inside.shape
     uneven = fractal_noise(shape, max(0.7 * reach, 1.5), rng, octaves=3, gain=0.7)
     pile = np.clip(2.5 * (1.0 - away / reach + 0.45 * uneven), 0.0, 1.0)
-    splinters = mosaic(inside & (away < 1.6 * reach), int(np.clip(reach * 2.0, 6, 50)), 0.15 * reach, rng)
+    count = int(np.clip(reach * float(rng.uniform(0.4, 2.4)), 4, 50))  # a few plates, or crumbs
+    splinters = mosaic(inside & (away < 1.6 * reach), count, 0.15 * reach, rng)
     facing = (rng.random(len(splinters.slope)) ** float(rng.choice([0.3, 0.7, 1.6]))).astype(np.float32)
     crumbs = smooth_step(fractal_noise(shape, max(0.15 * reach, 1.3), rng, octaves=3, gain=0.9) + 0.6)
     lit = 1.4 * facing[splinters.label] * (0.35 + 0.65 * crumbs)

@@ -7,7 +7,7 @@ the test set is kept beside it under that name, since published scripts report t
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from torch.optim.lr_scheduler import MultiStepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
+from anomalyagent.errors import ConfigError
 from anomalyagent.training.evaluation.datasets import Images, Stack
 from anomalyagent.training.evaluation.metrics import Maps, Scores, pixel_ap, score_maps
 from anomalyagent.training.evaluation.network import Segmenter, focal_loss
 
-__all__ = ["FAST", "PAPER", "PRESETS", "Outcome", "Preset", "train_and_test"]
+__all__ = ["FAST", "PAPER", "PRESETS", "Outcome", "Preset", "changed", "train_and_test"]
 
 _REPORT_EVERY = 25
 _BATCHES_TO_MEASURE = 16
@@ -54,6 +55,22 @@ class Preset:
 PAPER = Preset("paper", 256, 64, 5, 200 * 500 // 8, 8, 1e-4, checks=20)
 FAST = Preset("fast", 128, 8, 4, 600, 8, 2e-3, average=0.98)
 PRESETS = {preset.name: preset for preset in (FAST, PAPER)}
+
+
+def changed(preset: Preset, steps: int | None = None, size_px: int | None = None) -> Preset:
+    """A preset with other steps or another size of the images, where given.
+
+    Raises:
+        ConfigError: the network cannot halve images of this size as often as it must.
+    """
+    size_px = size_px or preset.size_px
+    if size_px % 2**preset.depth:
+        near = round(size_px / 2**preset.depth) * 2**preset.depth
+        raise ConfigError(
+            f"size {size_px} is no multiple of {2**preset.depth}: the network of '{preset.name}' halves images {preset.depth} "
+            f"times. Use {max(near, 2**preset.depth)}."
+        )
+    return replace(preset, steps=steps or preset.steps, size_px=size_px)
 
 
 class Outcome(NamedTuple):

@@ -90,7 +90,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if seat.hollow is not None:
         cover *= 1.0 - seat.hollow.cover(site.window)
     bulk = None if seat.hollow is not None else _bulk(site.scene, np.sqrt(site.area_px))
-    slender = None if bulk is None or not bulk[site.window.slices].any() else solid & ~bulk[site.window.slices]
+    slender = None if bulk is None else solid & ~bulk[site.window.slices]
     if slender is not None:
         cover = np.where(slender, 0.0, cover).astype(np.float32)
     if not (cover > 0.3).any():
@@ -296,8 +296,8 @@ def _gloss_of(scene: Scene) -> _Gloss:
     lab = scene.lab[y0:y1:step, x0:x1:step][scene.foreground[y0:y1:step, x0:x1:step]]
     median, bright = np.percentile(lab[:, 0], [50, 99.7])
     tint = lab[lab[:, 0] >= np.percentile(lab[:, 0], 99)].mean(0)
-    # dark bodies with bright lights on them are polished; on light ones the lights stand out less
-    polished = float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((75.0 - median) / 30.0, 0.15, 1.0))
+    # dark bodies with bright lights on them are polished; light ones have a matt body below their glaze
+    polished = float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))
     chance = polished * (0.08 if scene.fills_frame else 1.0)
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
 

@@ -70,8 +70,8 @@ def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: fl
     wide = site.area_px > 0.1 * site.window.shape[0] * site.window.shape[1]  # a thin band would look like a line
     finish = spec.color_shift is not None and max(map(abs, spec.color_shift[1:])) < 1.0
     odds = {
-        "cloud": 0.4 if finish else 1.0,  # a soft dark cloud cannot be told from uneven light
-        "streaks": 0.3 + 0.9 * coherence,
+        "cloud": 0.4 if finish else 1.0,  # what is soft and dark cannot be told from uneven light
+        "streaks": (0.3 + 0.9 * coherence) * (0.5 if finish else 1.0),
         "band": (0.35 + 0.5 * coherence) * (1.0 if wide else 0.0),
         # a plain shift of lightness with a sign is how cards describe zones of another finish
         "patch": 2.5 if finish else 0.3,

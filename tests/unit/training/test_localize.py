@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from anomalyagent.errors import ConfigError
 from anomalyagent.training.evaluation.datasets import Stack
-from anomalyagent.training.evaluation.localize import FAST, Preset, train_and_test
+from anomalyagent.training.evaluation.localize import FAST, Preset, changed, train_and_test
 
 TINY = Preset("tiny", 32, 4, 2, 60, 4, 5e-3, average=0.9, checks=3)
 
@@ -73,3 +74,10 @@ def test_two_anomaly_images_teach_even_beside_many_normal_ones() -> None:
 
 def test_the_fast_preset_averages_its_weights() -> None:
     assert FAST.average > 0
+
+
+def test_a_preset_takes_other_steps_and_sizes_that_its_network_can_halve() -> None:
+    assert changed(FAST) == FAST
+    assert (changed(FAST, 1500, 192).steps, changed(FAST, 1500, 192).size_px) == (1500, 192)
+    with pytest.raises(ConfigError, match=r"size 100 is no multiple of 16.*Use 96"):
+        changed(FAST, size_px=100)
