@@ -151,8 +151,9 @@ _COMMON: Final = word_set(
     bearing because become before being below beneath beside better between bitter blend board border bottle bottom brace
     bracket brained butter cable calling calls camera capsule carpet carried carry casing catch ceramic change chart chase
     circuit clean clear close closer coating colored contrast corner could course cover coverage crash create crisp defect
-    degrees detail difference direction drained each either entire every exactly facet falling faucet field filled filling
-    finish first flat floor flow flower fresh gasket glass glossy grain grained granted green ground hatch hazel horse house
+    degrees detail difference different direction drained each either entire every exactly facet falling faucet field filled
+    filling finish first flat floor flow flower fresh gasket glass glossy grain grained granted green ground hatch hazel
+    horse house
     housing image inner insert inside into item just keep label large latch latter leather leave letter level light lighting
     local locket look made make match matter metal metallic model more natural near normal nothing object only other outer
     over package packaging paint panel part parting paste patch pattern pedal percent phone photo picture pill pixel place

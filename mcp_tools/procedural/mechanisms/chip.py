@@ -188,11 +188,12 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
     fresh = float(rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
     lab[..., 0] += _recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * grain)
-    if spall:  # broken grains, each lit its own way
-        crumbs = fractal_noise(shape, max(2.0, 0.1 * radius), rng, octaves=3, gain=0.9)
-        lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
-            shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
-        )
+    # broken grains, each lit its own way
+    coarse = 1.0 if spall else float(rng.uniform(0.3, 1.2))
+    crumbs = coarse * fractal_noise(shape, float(np.clip(0.1 * radius, 2.0, 6.0)), rng, octaves=3, gain=0.9)
+    lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
+        shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
+    )
     lab[..., 0] += contrast * _walls(distance, max(1.0, (0.16 if spall else 0.05) * radius), azimuth)
     lab[..., 1:] *= float(rng.uniform(0.3, 0.9))
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
