@@ -87,7 +87,7 @@ def crush_glass(
             away = np.hypot(columns + window.x0 - impact_xy[0], rows + window.y0 - impact_xy[1])
             weight = weight * np.exp(-((away / (1.2 * size_px)) ** 2)) + 1e-6
         at = int(rng.choice(len(rows), p=weight / weight.sum()))
-        reach = size_px * float(np.exp(rng.uniform(np.log(0.12), np.log(0.6)))) * (1.0 if heap == 0 else 0.6)
+        reach = size_px * float(np.exp(rng.uniform(np.log(0.18), np.log(0.75)))) * (1.0 if heap == 0 else 0.6)
         reach = max(reach, 1.2)
         span = int(3.0 * reach) + 4
         box = (
@@ -114,5 +114,5 @@ def _heap(inside: Mask, away: Field, reach: float, rng: np.random.Generator) -> 
     spread = np.exp(-((away / (reach * float(rng.uniform(1.2, 3.0)))) ** 2))
     spread *= np.clip(3.0 - away / reach, 0.0, 1.0)
     sparkle = float(rng.uniform(0.1, 0.6)) * spread * np.clip(frost, 0.0, 1.0)
-    flash = np.maximum(float(rng.uniform(0.5, 1.4)) * pile * shine, sparkle)
+    flash = np.maximum(float(rng.uniform(0.8, 1.6)) * pile * shine, sparkle)
     return flash.astype(np.float32), (0.6 * pile * (1.0 - smooth_step(np.float32(2.5) * shine))).astype(np.float32)

@@ -130,7 +130,8 @@ def _bulk(scene: Scene, size_px: float) -> Mask | None:
     """(H, W) bool: the object without what is too slender for a chip of this size (pins, wires); None where nothing is."""
     if scene.fills_frame:
         return None
-    radius = float(np.clip(0.3 * size_px, 2.0, 0.25 * float(scene.depth_px.max())))
+    thickest = float(scene.depth_px.max())
+    radius = float(np.clip(0.3 * size_px, max(0.2 * thickest, 2.0), max(0.25 * thickest, 2.0)))
     core = scene.depth_px > radius
     if not core.any():
         return None

@@ -49,7 +49,6 @@ _MADE_OF = {
 _TRANSLUCENT = frozenset({"film", "drop", "haze"})
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _CLEAR = 10.0  # JND
-_SHADED_L = 8.0  # L of CIELAB by which a cavity in the dark is darker than the object
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -60,8 +59,6 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         site = replace(site, window=cavity.window)
     if kind == "haze":  # what is as soft as a reflection is only taken for a defect when it is clear
         spec = spec.model_copy(update={"severity": max(spec.severity, _CLEAR)})
-    elif cavity is not None and _is_dark(site, cavity):  # little light reaches what lies in there
-        spec = spec.model_copy(update={"severity": max(spec.severity * float(rng.uniform(0.25, 1.0)), min(spec.severity, 3.0))})
     near = measure_surroundings(site)
     matter, color = choose_matter(near, spec.severity, rng, _MADE_OF[kind], spec.color_shift)
     if kind == "filling" and cavity is not None:
@@ -110,16 +107,6 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
         odds["filling"] = 3.0
     weights = np.array(list(odds.values()))
     return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
-
-
-def _is_dark(site: Site, cavity: Cavity) -> bool:
-    """Whether a cavity is darker than what is around it, or than most of the object."""
-    x0, y0, x1, y1 = site.scene.box_xyxy
-    step = max(1, int(np.sqrt((x1 - x0) * (y1 - y0)) / 64))
-    usual = site.scene.lab[y0:y1:step, x0:x1:step, 0][site.scene.foreground[y0:y1:step, x0:x1:step]]
-    lightness = site.scene.lab[cavity.window.slices][..., 0]
-    around = float(np.median(lightness[~cavity.mask])) if not cavity.mask.all() else 0.0
-    return float(np.median(lightness[cavity.mask])) < max(float(np.median(usual)), around) - _SHADED_L
 
 
 def _inside(site: Site, cavity: Cavity) -> Field:

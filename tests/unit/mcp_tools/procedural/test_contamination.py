@@ -108,25 +108,3 @@ def test_a_cloud_in_a_hollow_is_left_out_where_it_would_look_like_a_reflection()
         assert edit.opacity is not None
         steepest = max(float(np.abs(np.diff(edit.opacity, axis=axis)).max()) for axis in (0, 1))
         assert steepest > 0.06
-
-
-def test_matter_in_a_dark_hollow_gets_little_light_and_shows_less() -> None:
-    def contrast(sheet: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> float:
-        found: list[float] = []
-        for seed in range(16):
-            site = site_on(sheet, (64, 64), 500)
-            edit = contamination.render(site, spec(severity=16.0), np.random.default_rng(seed))
-            assert edit is not None
-            assert edit.paint is not None
-            assert edit.opacity is not None
-            solid = edit.opacity > 0.5
-            if not solid.any():
-                continue
-            before = site.scene.lab[edit.window.slices][solid].mean(axis=0)
-            after = lab_from_rgb(edit.paint)[solid].mean(axis=0)
-            found.append(float(ciede2000(before, after)) / float(np.median(site.scene.jnd_in(edit.window.slices)[solid])))
-        return float(np.median(found))
-
-    dark = bore()
-    light = 255 - dark  # the same hollow, brighter than the part around it
-    assert contrast(dark) < 0.8 * contrast(light)
