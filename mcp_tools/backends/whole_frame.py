@@ -84,7 +84,7 @@ def take_edit(
     if canvas is not None:
         made = _inside(canvas, same_frame(canvas.rgb, made))
     made = same_frame(photo.rgb, made)
-    after, changed = align_and_composite(photo, made)
+    after, changed = align_and_composite(photo, made, framed=True)
     share = float(changed.mean())
     if share == 0.0:
         raise BackendError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.color import luminance
@@ -24,20 +25,24 @@ _ABOUT_AS_WELL = 1.15
 _LEAST_GAIN = 0.8  # of the disagreement may be left, else the picture was aligned already
 _RIM_PX = 3
 _REPLACED = 0.3  # sRGB 0..1: a change so strong leaves nothing of the photo's own detail
+_MOST_ITERATIONS = 20  # it converges in 3 to 8; where it does not, more of them only go to and fro
+_COLOR_PIXELS = 16384  # that the drift of colour is fitted to
 _MAX_SHIFT = 0.06  # of the longer side: editors do not move the picture further; more is a wrong match
 
 
-def align_and_composite(normal: Photo, whole_frame_rgb: RGB) -> tuple[Photo, Mask]:
+def align_and_composite(normal: Photo, whole_frame_rgb: RGB, *, framed: bool = False) -> tuple[Photo, Mask]:
     """Put what a whole-frame editor changed visibly into `normal`.
 
     Args:
         whole_frame_rgb: (h, w, 3) float32 0..1, of any size; it shows the frame of `normal` (see `framing.py` for how far
             it may differ).
+        framed: it is in that frame already, whatever its size.
     Returns:
         As `composite_visible`.
     """
     height, width = normal.shape
-    whole_frame_rgb = same_frame(normal.rgb, whole_frame_rgb)
+    if not framed:
+        whole_frame_rgb = same_frame(normal.rgb, whole_frame_rgb)
     # The best that an editor of that size can return: what it lost by resampling is no change.
     shown = _resize(_resize(normal.rgb, *whole_frame_rgb.shape[:2]), height, width)
     edited = _resize(whole_frame_rgb, height, width)
@@ -46,22 +51,25 @@ def align_and_composite(normal: Photo, whole_frame_rgb: RGB) -> tuple[Photo, Mas
     shown = _soften(shown, edited)
     change = edited - shown
     # Fine detail of the photo stays, except where the editor put something else in its place.
-    kept = np.clip(1.0 - np.abs(change).max(axis=-1, keepdims=True) / _REPLACED, 0.0, 1.0)
-    edited = np.clip(edited + kept * (normal.rgb - shown), 0.0, 1.0)
+    most = np.abs(change)
+    most = np.maximum(np.maximum(most[..., 0], most[..., 1]), most[..., 2])  # several times faster than .max(axis=-1)
+    kept = np.clip(1.0 - most / _REPLACED, 0.0, 1.0)[..., None]
+    edited = np.clip(edited + kept * (normal.rgb - shown), 0.0, 1.0).astype(np.float32, copy=False)
     return composite_visible(normal, drop_drift(normal, edited))
 
 
 def _soften(shown: RGB, edited: RGB) -> RGB:
     """`shown` as soft as the editor returned it: edges that an autoencoder or a shift blurred a little are no change."""
-    errors = [float(np.minimum(np.abs(_blurred(shown, sigma) - edited), _REPLACED / 4.0).mean()) for sigma in _SOFTNESS_PX]
+    sharp, soft = luminance(shown), luminance(edited)
+    errors = [float(np.minimum(np.abs(_blurred(sharp, sigma) - soft), _REPLACED / 4.0).mean()) for sigma in _SOFTNESS_PX]
     best = int(np.argmin(errors))
     return _blurred(shown, _SOFTNESS_PX[best]) if errors[best] < 0.9 * errors[0] else shown
 
 
-def _blurred(rgb: RGB, sigma_px: float) -> RGB:
+def _blurred(values: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
     if sigma_px == 0.0:
-        return rgb
-    return np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT), np.float32)
+        return values
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT), np.float32)
 
 
 def _resize(rgb: RGB, height: int, width: int) -> RGB:
@@ -117,7 +125,7 @@ def _register(reference: RGB, moved: RGB) -> RGB:
 
 def _find_warp(fixed: Any, moving: Any, start: Any, where: Mask, kind: int) -> Any:
     """The (2, 3) map from `fixed` to `moving`; None on flat pictures, where it does not converge: nothing to align."""
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
+    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _MOST_ITERATIONS, 1e-5)
     try:
         _, found = cv2.findTransformECC(fixed, moving, start.copy(), kind, criteria, where.astype(np.uint8), 5)
     except cv2.error:
@@ -148,7 +156,7 @@ def _match_color(reference: RGB, edited: RGB) -> RGB:
     out = edited.copy()
     for channel in range(3):
         x, y = edited[..., channel].ravel(), reference[..., channel].ravel()
-        step = max(1, x.size // 65536)
+        step = max(1, x.size // _COLOR_PIXELS)
         x, y = x[::step], y[::step]
         gain, offset = 1.0, float(np.median(y - x))
         for _ in range(4):

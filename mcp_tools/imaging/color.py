@@ -4,6 +4,8 @@ Sources: G. Sharma, W. Wu, E. Dalal, "The CIEDE2000 color-difference formula", 2
 tuned subband image coder based on the measure of just-noticeable-distortion profile", 1995 (luminance and texture masking).
 """
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -70,16 +72,16 @@ def ciede2000(lab1: NDArray[np.float32], lab2: NDArray[np.float32]) -> NDArray[n
     c_mean = 0.5 * (c1 + c2)
     t = (
         1.0
-        - 0.17 * np.cos(h_mean - np.deg2rad(30.0))
+        - 0.17 * np.cos(h_mean - math.radians(30.0))
         + 0.24 * np.cos(2.0 * h_mean)
-        + 0.32 * np.cos(3.0 * h_mean + np.deg2rad(6.0))
-        - 0.20 * np.cos(4.0 * h_mean - np.deg2rad(63.0))
+        + 0.32 * np.cos(3.0 * h_mean + math.radians(6.0))
+        - 0.20 * np.cos(4.0 * h_mean - math.radians(63.0))
     )
     s_l = 1.0 + 0.015 * l_mean50 / np.sqrt(20.0 + l_mean50)
     s_c = 1.0 + 0.045 * c_mean
     s_h = 1.0 + 0.015 * c_mean * t
     c7 = c_mean**7
-    theta = np.exp(-(((np.rad2deg(h_mean) - 275.0) / 25.0) ** 2)) * np.deg2rad(60.0)
+    theta = np.exp(-(((np.rad2deg(h_mean) - 275.0) / 25.0) ** 2)) * math.radians(60.0)
     r_t = -2.0 * np.sqrt(c7 / (c7 + _POW7)) * np.sin(theta)
     x, y, z = d_l / s_l, d_c / s_c, d_h / s_h
     return np.sqrt(np.maximum(x * x + y * y + z * z + r_t * y * z, 0.0)).astype(np.float32)

@@ -13,6 +13,8 @@ from anomalyagent.training.evaluation.classify import (
     FAST_CLASSIFY,
     PAPER_CLASSIFY,
     ClassifyPreset,
+    _settle,  # pyright: ignore[reportPrivateUsage]
+    _turned,  # pyright: ignore[reportPrivateUsage]
     check_types,
     train_and_name,
 )
@@ -43,6 +45,32 @@ def test_types_that_look_different_are_named_right_after_a_few_epochs() -> None:
     assert answers.best_on_test >= (answers.last == truth).mean()
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert answers.losses[-1] < answers.losses[0]
+
+
+def test_settling_takes_batch_norms_statistics_from_the_images_and_leaves_the_rest() -> None:
+    """While weights move, the running ones lag behind: a network then names its own training images all alike."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3)).astype(np.uint8)
+    norm = torch.nn.BatchNorm2d(3)
+    norm.running_mean = torch.tensor([9.0, 9.0, 9.0])  # of weights that are long gone
+    preset = ClassifyPreset("tiny", 8, 1, 1, 4, 1e-3, settled=True)
+    _settle(torch.nn.Sequential(norm), images, preset, np.random.default_rng(1), torch.device("cpu"))
+    assert norm.running_mean is not None
+    assert norm.running_mean.numpy() == pytest.approx(images.reshape(-1, 3).mean(axis=0) / 255, abs=1e-5)
+    assert norm.momentum == 0.1
+
+
+def test_few_images_are_passed_over_until_the_training_has_its_steps() -> None:
+    assert [FAST_CLASSIFY.passes_over(images) for images in (20, 160, 1500)] == [8, 1, 1]
+    assert FAST_CLASSIFY.least_steps * FAST_CLASSIFY.batch <= 8 * FAST_CLASSIFY.epochs * 20
+    assert PAPER_CLASSIFY.passes_over(20) == 5  # the paper's size stays the paper's
+
+
+def test_turned_images_show_the_same_pixels() -> None:
+    images = np.arange(4 * 6 * 6 * 3).reshape(4, 6, 6, 3).astype(np.uint8)
+    turned = _turned(images, np.random.default_rng(3))
+    assert not np.array_equal(turned, images)
+    for before, after in zip(images, turned, strict=True):
+        assert np.array_equal(np.sort(before.reshape(-1, 3), axis=0), np.sort(after.reshape(-1, 3), axis=0))
 
 
 def test_the_same_seed_gives_the_same_answers_and_given_weights_are_used(tmp_path: Path) -> None:

@@ -67,3 +67,14 @@ def test_a_defect_that_covers_much_of_the_photo_is_not_taken_for_noise() -> None
     _, changed = align_and_composite(normal, as_jpeg(edited, 92))
     assert changed[:, 156:].mean() > 0.95
     assert changed[:, :144].mean() < 0.01
+
+
+def test_a_wide_faint_change_is_told_from_noise_that_is_as_strong_at_each_pixel() -> None:
+    normal = photo_from_array(make_photo("part", 2, 256))
+    rows, columns = np.mgrid[:256, :256]
+    blob = np.exp(-(((rows - 120) / 16.0) ** 2 + ((columns - 60) / 22.0) ** 2)).astype(np.float32)
+    grain = np.random.default_rng(1).normal(0.0, 0.02, normal.rgb.shape).astype(np.float32)
+    edited = np.asarray(np.clip(normal.rgb * (1.0 - 0.13 * blob[..., None]) + grain, 0.0, 1.0), np.float32)
+    _, changed = align_and_composite(normal, edited)
+    assert (changed & (blob > 0.5)).sum() > 0.5 * (blob > 0.5).sum()
+    assert (changed & (blob < 0.02)).sum() < 10
