@@ -112,7 +112,7 @@ bench-mcp: $(VENV)/.all
 bundle: node
 	$(BIN)/python bundles/build.py --out dist
 train-tiny: $(VENV)/.all
-	$(BIN)/anomalyagent train grpo --config tiny --out runs/tiny
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/anomalyagent train grpo --config tiny --out runs/tiny
 
 pictures: $(VENV)/.core
 	$(BIN)/python examples/pictures.py --run $(DEMO) --out docs/pictures

@@ -31,16 +31,16 @@ class RewardWeights(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha: Annotated[float, Field(ge=0)] = Field(default=0.6, description="Of R_task.")
+    alpha: Annotated[float, Field(ge=0)] = Field(default=0.5, description="Of R_task.")
     beta: Annotated[float, Field(ge=0)] = Field(default=0.2, description="Of R_ref.")
-    gamma: Annotated[float, Field(ge=0)] = Field(default=0.2, description="Of R_beh.")
+    gamma: Annotated[float, Field(ge=0)] = Field(default=0.3, description="Of R_beh.")
     illegal: Annotated[float, Field(ge=0)] = Field(default=0.5, description="Phi: taken off for each illegal turn.")
     format: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Given when every turn could be read.")
     knowledge: Annotated[float, Field(ge=0)] = Field(
         default=0.1, description="l_KR: given for each knowledge_retrieval after a score below `low_score`."
     )
     low_score: Annotated[float, Field(ge=0, le=10)] = Field(default=5.0, description="delta, of 10.")
-    turn: Annotated[float, Field(ge=0)] = Field(default=0.1, description="l_T: taken off for each turn beyond `most_turns`.")
+    turn: Annotated[float, Field(ge=0)] = Field(default=0.2, description="l_T: taken off for each turn beyond `most_turns`.")
     most_turns: Annotated[int, Field(ge=1)] = Field(default=5, description="T_max: prompt, image, judge, mask, answer.")
 
     @model_validator(mode="after")

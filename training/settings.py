@@ -43,10 +43,6 @@ class SFTSettings(_Section):
 
     trajectories: Positive = Field(default=2000, description="Practice trajectories that are collected.")
     explore: Annotated[float, Field(ge=0, le=1)] = Field(default=0.5, description="Share of specs that the teacher moves.")
-    openings: Annotated[int, Field(ge=0)] = Field(
-        default=16000, description="First turns with names from the cards, learned before whole conversations: copying names."
-    )
-    opening_batch: Positive = 32
     longest: Positive = Field(default=700, description="Longer conversations are left out; they cost most and teach no more.")
     epochs: Positive = 3
     batch: Positive = 8
@@ -69,7 +65,7 @@ class GRPOSettings(_Section):
         default=128, description="Rollouts kept, to fill up steps whose groups were dropped for equal rewards."
     )
     micro_batch: Positive = 16
-    turn_tokens: Positive = Field(default=200, description="Most tokens of a turn; a longer one is unreadable.")
+    turn_tokens: Positive = Field(default=200, description="Room kept for a turn; a conversation without it is ended.")
     save_every: Positive = 5
 
 

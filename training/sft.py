@@ -8,7 +8,7 @@ move the mask. Source: the paper, SFT section; TRL 1.16.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers import TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -23,6 +24,8 @@ from anomalyagent.training.checkpoint import newest, seal, verify
 from anomalyagent.training.log import TrainingLog, plot_curves, read_log
 
 __all__ = ["SFTRun", "collate", "train_sft"]
+
+TELL_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,13 @@ class SFTRun:
     Attributes:
         out: folder of checkpoints and curves.
         identity: what the training is about; a checkpoint of another one is refused.
+        tell: gets a line every `TELL_EVERY` steps.
         stop_after: stop at this step, as a kill would (for tests of resuming).
     """
 
     out: Path
     identity: Mapping[str, Any]
+    tell: Callable[[str], None]
     epochs: int
     batch: int
     learning_rate: float
@@ -116,6 +121,7 @@ def train_sft(model: Any, tokenizer: Any, rows: Sequence[tuple[list[int], list[b
         data_collator=lambda batch: collate(batch, run.pad),
         callbacks=[_Curves(log, run)],
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=str(start) if start is not None else None)
     log.close()
     plot_curves(read_log(log.path), ["loss", "mean_token_accuracy"], run.out / "curves.png", "SFT")
@@ -150,7 +156,10 @@ class _Curves(TrainerCallback):
         names = ("loss", "grad_norm", "learning_rate", "mean_token_accuracy", "entropy")
         values = {name: float(logs[name]) for name in names if name in (logs or {})}
         if "loss" in values:
-            self._log.add(int(state.global_step) - 1, values)
+            step = int(state.global_step)
+            self._log.add(step - 1, values)
+            if step % TELL_EVERY == 0 or step == state.max_steps:
+                self._run.tell(f"sft {step}/{state.max_steps}: loss {values['loss']:.3f}")
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         folder = self._run.out / "checkpoints" / f"checkpoint-{state.global_step}"

@@ -19,7 +19,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import parse_prompt, render_prompt
 from anomalyagent.mcp_tools.contracts import Adjustment, Finding, QualityResult
 
-__all__ = ["ExpertPolicy", "adjust_spec"]
+__all__ = ["ExpertPolicy", "adjust_spec", "drawn_spec", "easier_spec", "refined_spec"]
 
 MOST_FAILURES = 3
 """Failed calls in a row after which it gives up."""
@@ -122,7 +122,7 @@ def _first_image(view: View, progress: Progress) -> Decision:
     assert progress.prompt is not None
     spec, prompt = progress.prompt.spec, progress.prompt.prompt
     if "image_gen" in progress.failed:
-        spec = _easier(spec, progress)
+        spec = easier_spec(spec, progress)
         prompt = render_prompt(spec, view.task.item_name, view.task.anomaly_type)
         thought = f"That could not be drawn. I try another place and {100 * spec.area_fraction:.2f} % of the object's area."
     else:
@@ -133,11 +133,24 @@ def _first_image(view: View, progress: Progress) -> Decision:
     return _draw(view, thought, prompt, spec)
 
 
-def _refined_image(view: View, progress: Progress, evaluation: QualityResult) -> Decision:
+def refined_spec(view: View) -> DefectSpec:
+    """What the expert would draw after a judged round that did not pass: the best spec so far, changed as its findings say."""
+    return _refine(view.progress)[2]
+
+
+def easier_spec(spec: DefectSpec, progress: Progress) -> DefectSpec:
+    """After image_gen failed: the spec larger by a factor for each failure, and its place open; else the spec as it is."""
+    tries = progress.failed.count("image_gen")
+    if not tries:
+        return spec
+    return spec.model_copy(update={"center": None, "area_fraction": min(0.7, spec.area_fraction * GROWTH_AFTER_FAILURE**tries)})
+
+
+def _refine(progress: Progress) -> tuple[Round, DefectSpec, DefectSpec]:
+    """The round to start from, its spec, and the spec to draw now."""
     best, last = progress.best or progress.rounds[-1], progress.rounds[-1]
-    judged = best.evaluation or evaluation
-    before = _drawn(best)
-    spec, fields = adjust_spec(before, judged.findings)
+    before = drawn_spec(best)
+    spec, fields = adjust_spec(before, best.evaluation.findings if best.evaluation else [])
     if best is not last or not set(fields) - {"seed"}:  # the same change was tried in vain, or none is known: another place
         spec = _elsewhere(spec, best)
         fields.append("center")
@@ -146,8 +159,12 @@ def _refined_image(view: View, progress: Progress, evaluation: QualityResult) ->
             inside = clamp_to_priors(spec, found.cards[0].variants)
             kept = {name: getattr(spec, name) for name in fields if name != "center" or spec.zone == inside.zone}
             spec = inside if "mechanism" in kept else inside.model_copy(update=kept)
-    if "image_gen" in progress.failed:
-        spec = _easier(spec, progress)
+    return best, before, easier_spec(spec, progress)
+
+
+def _refined_image(view: View, progress: Progress, evaluation: QualityResult) -> Decision:
+    last = progress.rounds[-1]
+    best, before, spec = _refine(progress)
     changed = [
         f"{name} {_show(getattr(before, name))} -> {_show(getattr(spec, name))}"
         for name in DefectSpec.model_fields
@@ -168,17 +185,12 @@ def _elsewhere(spec: DefectSpec, one: Round) -> DefectSpec:
     return spec.model_copy(update=free)
 
 
-def _drawn(one: Round) -> DefectSpec:
+def drawn_spec(one: Round) -> DefectSpec:
     """The spec of a round as it was drawn; a backend that works from words alone gives none, so its prompt is read."""
     if one.result.spec is not None:
         return one.result.spec
     given = one.arguments.get("spec")
     return parse_prompt(str(one.arguments["prompt"]), DefectSpec.model_validate(given) if given else None)
-
-
-def _easier(spec: DefectSpec, progress: Progress) -> DefectSpec:
-    scale = GROWTH_AFTER_FAILURE ** progress.failed.count("image_gen")
-    return spec.model_copy(update={"center": None, "area_fraction": min(0.7, spec.area_fraction * scale)})
 
 
 def _draw(view: View, thought: str, prompt: str, spec: DefectSpec) -> Decision:
@@ -201,7 +213,7 @@ def _close(view: View, progress: Progress) -> Decision:
             normal_image=1,
             anomaly_image=best.number,
         )
-    spec = _drawn(best)
+    spec = drawn_spec(best)
     logic = (
         f"{spec.mechanism} on {view.task.item_name}, round {progress.rounds.index(best) + 1} of {len(progress.rounds)}: "
         f"{_scores(best.evaluation)}; the mask covers {100 * mask.result.area_fraction:.2f} % of the pixels."

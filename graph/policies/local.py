@@ -6,11 +6,11 @@
         model: PATH_OR_ID      unset: the tiny policy that ships with the project
         engine: auto           numpy (tiny models, no library needed) | transformers | auto: numpy where it fits
         temperature: 0.5       0: always the likeliest token; what is drawn follows from the task's seed and the turn
-        constrained: true      numpy engine: write only turns that can be read and that the rules allow
 
-A folder that `anomalyagent train` wrote holds `policy.json`: how its conversations begin, and the tools and trace version
-that it was trained for. A model for other ones is refused. Anything else is a Hugging Face model and gets the full system
-message.
+The tiny policy writes plans, one line each (`local_plans`), inside the grammar of those that the rules allow; the calls follow
+from them. A folder that `anomalyagent train` wrote holds `policy.json`: how its conversations begin, and the tools and trace
+version that it was trained for. A model for other ones is refused. Anything else is a Hugging Face model and gets the full
+system message.
 """
 
 from importlib import resources
@@ -22,8 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.policies.base import Decision
-from anomalyagent.graph.policies.local_grammar import turn_grammar
+from anomalyagent.graph.policies.local_grammar import Vocabulary
 from anomalyagent.graph.policies.local_network import Network
+from anomalyagent.graph.policies.local_plans import plans, write_planned
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import SCHEMA_VERSION
@@ -31,15 +32,15 @@ from anomalyagent.graph.wire import converse, read_turn, render, tools_digest
 
 __all__ = ["LocalPolicy", "ModelCard", "read_model_card", "shipped_model", "token_bytes"]
 
-END_OF_TURN = "<|im_end|>"
-
 
 class ModelCard(BaseModel):
     """`policy.json`: what a model was trained for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    kind: Literal["tiny", "chat"] = Field(description="tiny: begins without a system message, numpy can run it.")
+    kind: Literal["plans", "chat"] = Field(
+        description="plans: writes plans, begins without a system message, numpy can run it. chat: writes whole turns."
+    )
     tools_sha256: str = Field(description="`graph.wire.tools_digest()` when it was trained.")
     trace_version: int
     stage: str = Field(description="sft or grpo.")
@@ -52,7 +53,6 @@ class _Options(BaseModel):
     model: str | None = None
     engine: Literal["auto", "numpy", "transformers"] = "auto"
     temperature: float = Field(default=0.5, ge=0, le=5)
-    constrained: bool = True
     max_new_tokens: int = Field(default=1024, ge=16)
 
 
@@ -116,9 +116,9 @@ class LocalPolicy:
         card = read_model_card(folder) if folder.is_dir() else None
         if named is not None and not folder.is_dir() and named.startswith((".", "/", "~")):
             raise PolicyError(f"policy.options.model {named!r} is not a folder. Name the folder of a trained model, or an id.")
-        self._system = card is None or card.kind != "tiny"
-        tiny = card is not None and card.kind == "tiny"
-        engine = self._options.engine if self._options.engine != "auto" else ("numpy" if tiny else "transformers")
+        planning = card is not None and card.kind == "plans"
+        self._system = not planning
+        engine = self._options.engine if self._options.engine != "auto" else ("numpy" if planning else "transformers")
         if engine == "numpy":
             self._engine: Engine = _NumpyEngine(folder, self._options)
         else:
@@ -130,7 +130,7 @@ class LocalPolicy:
             self._engine = kind(model, self._options.temperature, self._options.max_new_tokens)
 
     async def decide(self, view: View) -> Decision:
-        """The next turn; an unconstrained model's unreadable text is a `Malformed` action.
+        """The next turn; unreadable text of a model that writes whole turns is a `Malformed` action.
 
         Raises:
             PolicyError: the model cannot go on.
@@ -150,49 +150,40 @@ class _NumpyEngine:
             raise PolicyError(f"{folder / 'tokenizer.json'} cannot be read: {error}. Train or fetch the model anew.") from error
         self._network = Network(folder)
         self._options = options
-        self._bytes = token_bytes(self._tokenizer)
-        mark = END_OF_TURN.encode()
-        self._ends = {token for token, data in enumerate(self._bytes) if data.startswith(mark)}
+        self._vocabulary = Vocabulary(token_bytes(self._tokenizer))
 
     def write(self, view: View, text: str, seed: int) -> str:
-        grammar = turn_grammar(view) if self._options.constrained else None
-        states = grammar.start() if grammar else frozenset()
+        grammar = plans(view)
+        states = grammar.start()
         rng = np.random.default_rng(seed)
         tokens: list[int] = list(self._tokenizer.encode(text).ids)
         written = b""
         limit = min(len(tokens) + self._options.max_new_tokens, self._network.longest)
         while len(tokens) < limit:
-            forced = grammar.forced(states) if grammar else b""
+            forced = grammar.forced(states)
             if forced:  # no choice, so no question to the model; in the tokens that it was trained on
                 tokens += self._tokenizer.encode(forced.decode("utf-8", "surrogateescape")).ids
-                states = grammar.advance(states, forced) if grammar else states
+                states = grammar.advance(states, forced)
                 written += forced
-                continue
-            for token in self._order(self._network.logits(tokens), rng):
-                if token in self._ends:
-                    if grammar is None or grammar.complete(states):
-                        return written.decode("utf-8", "replace")
-                    continue
-                if grammar is None:
-                    break
-                after = grammar.advance(states, self._bytes[token])
-                if after and self._bytes[token]:
-                    states = after
-                    break
+            elif grammar.complete(states):
+                return write_planned(view, written)
             else:
-                raise PolicyError(f"no token of the model's vocabulary goes on after {written[-40:]!r}. Train it anew.")
-            tokens.append(int(token))
-            written += self._bytes[token]
+                token = self._draw(self._network.logits(tokens), grammar.allowed(states, self._vocabulary), rng)
+                states = grammar.advance(states, self._vocabulary.data[token])
+                written += self._vocabulary.data[token]
+                tokens.append(token)
         raise PolicyError(
             f"the conversation has {len(tokens)} tokens and its next turn did not end; the model reads {self._network.longest}."
         )
 
-    def _order(self, logits: Any, rng: np.random.Generator) -> Any:
-        """Tokens in the order in which they are tried: drawn without replacement (Gumbel), or likeliest first."""
+    def _draw(self, logits: Any, allowed: list[int], rng: np.random.Generator) -> int:
+        """One of the allowed tokens, or the likeliest."""
+        if not allowed:
+            raise PolicyError("no token of the model's vocabulary goes on here. Train it anew.")
         if self._options.temperature == 0:
-            return np.argsort(-logits, kind="stable")
-        noise = rng.gumbel(size=len(logits))
-        return np.argsort(-(logits / self._options.temperature + noise), kind="stable")
+            return allowed[int(np.argmax(logits[allowed]))]
+        noise = rng.gumbel(size=len(allowed))
+        return allowed[int(np.argmax(logits[allowed] / self._options.temperature + noise))]
 
 
 def token_bytes(tokenizer: Any) -> list[bytes]:

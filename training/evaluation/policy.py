@@ -22,13 +22,14 @@ from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.policies.base import Decision, Policy
 from anomalyagent.graph.policies.expert import ExpertPolicy
 from anomalyagent.graph.policies.local import LocalPolicy, shipped_model
-from anomalyagent.graph.policies.local_grammar import legal_calls, plain_number, write_image_call
+from anomalyagent.graph.policies.local_plans import legal_calls, write_image_call
 from anomalyagent.graph.policies.scripted import ScriptedPolicy
 from anomalyagent.graph.progress import View, read_progress
+from anomalyagent.graph.rules import check
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.knowledge.cards import load_cards
-from anomalyagent.knowledge.spec import ZONES
+from anomalyagent.knowledge.spec import ZONES, DefectSpec
 from anomalyagent.training.environment import Environment, play
 from anomalyagent.training.evaluation.policy_ablation import PARTS, PartsPolicy
 from anomalyagent.training.judging import RewardJudge, make_judge
@@ -55,15 +56,15 @@ class RandomPolicy:
         rng = np.random.default_rng(derive_seed(view.task.seed, "random", len(view.turns)))
         choices = legal_calls(view)
         if view.progress.prompt is not None:
-            spec: dict[str, object] = {
-                "mechanism": view.progress.prompt.spec.mechanism,
-                "zone": ZONES[int(rng.integers(len(ZONES)))],
-                "area_fraction": plain_number(float(np.exp(rng.uniform(np.log(3e-4), np.log(0.3))))),
-                "elongation": plain_number(float(np.exp(rng.uniform(0.0, np.log(50.0))))),
-                "severity": plain_number(float(np.exp(rng.uniform(0.0, np.log(60.0))))),
-            }
-            drawn = write_image_call(view.task.item_name, view.task.anomaly_type, spec)
-            choices += legal_calls(view, [drawn])
+            drawn = DefectSpec(
+                mechanism=view.progress.prompt.spec.mechanism,
+                zone=ZONES[int(rng.integers(len(ZONES)))],
+                area_fraction=float(np.exp(rng.uniform(np.log(3e-4), np.log(0.3)))),
+                elongation=float(np.exp(rng.uniform(0.0, np.log(50.0)))),
+                severity=float(np.exp(rng.uniform(0.0, np.log(60.0)))),
+            )
+            call = write_image_call(view.task.item_name, view.task.anomaly_type, drawn)
+            choices += [call] if check(view, call) is None else []
         return Decision("Anything.", choices[int(rng.integers(len(choices)))])
 
 

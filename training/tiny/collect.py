@@ -8,14 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from anomalyagent.errors import TraceError
-from anomalyagent.graph.policies.local_grammar import THOUGHTS
-from anomalyagent.graph.progress import View
-from anomalyagent.graph.tasks import derive_seed
-from anomalyagent.graph.trace import SCHEMA_VERSION, Task, ToolCall, Trajectory
-from anomalyagent.graph.wire import Message, converse, tools_digest, write_turn
+from anomalyagent.graph.trace import SCHEMA_VERSION, Trajectory
+from anomalyagent.graph.wire import Message, converse, tools_digest
 from anomalyagent.knowledge.cards import load_cards
 from anomalyagent.training.conversation import view_of
 from anomalyagent.training.environment import Environment, play
@@ -23,7 +18,7 @@ from anomalyagent.training.practice import Practice
 from anomalyagent.training.settings import TrainSettings
 from anomalyagent.training.tiny.teacher import TeacherPolicy
 
-__all__ = ["collect", "make_practice", "openings", "read_rows"]
+__all__ = ["collect", "make_practice", "read_rows"]
 
 BATCH = 25
 
@@ -72,22 +67,6 @@ def read_rows(path: Path, settings: TrainSettings) -> list[list[Message]]:
     return [
         [Message(message["role"], message["text"]) for message in row["messages"]] for row in rows if row["outcome"] != "failed"
     ]
-
-
-def openings(settings: TrainSettings) -> list[list[Message]]:
-    """Tasks with names drawn from the practice, and the call that answers each: short rows from which copying is learned."""
-    practice, rounds = make_practice(settings), settings.tools().limits.rounds
-    names = [pair for source in practice.names for pair in source]
-    rng = np.random.default_rng(derive_seed(settings.seed, "openings"))
-    rows: list[list[Message]] = []
-    for pick in rng.integers(len(names), size=settings.sft.openings):
-        item, anomaly_type = names[int(pick)]
-        task = Task(id="opening", index=0, normal_image="", normal_sha256="", item_name=item, anomaly_type=anomaly_type, seed=0)
-        view = View(task, [], [], rounds)
-        call = ToolCall(name="prompt_gen", arguments={"image": 1, "item_name": item, "anomaly_type": anomaly_type})
-        said = Message("assistant", write_turn(THOUGHTS["prompt_gen"][0], call))
-        rows.append([*converse(view, system=False), said])
-    return rows
 
 
 def _row(trajectory: Trajectory, settings: TrainSettings) -> dict[str, Any]:

@@ -4,35 +4,40 @@ They come from `graph.wire`, `graph.observations`, the prompt writer and the jud
 costs tokens, nothing else: the tokenizer then spells it.
 """
 
-from anomalyagent.graph.policies.local_grammar import THOUGHTS
+from anomalyagent.graph.policies.local_plans import BASES, FREEDOM, SCALED, STEPS
+from anomalyagent.knowledge.spec import MECHANISMS
 
 __all__ = ["PHRASES"]
 
-_CALL = '</thinking>\n<tool_call>{"name": "'
-_ANSWER = '</thinking>\n<answer>{"status": "'
-
-
-def _calls() -> list[str]:
-    opened = {
-        "prompt_gen": '{"image": 1, "item_name": "',
-        "image_gen": '{"image": 1, "prompt": "Part: ',
-        "quality_eval": '{"normal_image": 1, "anomaly_image": ',
-        "knowledge_retrieval": '{"item_name": "',
-        "mask_gen": '{"normal_image": 1, "anomaly_image": ',
-    }
-    calls = [
-        f'<thinking>{thought}{_CALL}{tool}", "arguments": {opening}'
-        for tool, opening in opened.items()
-        for thought in THOUGHTS[tool]
-    ]
-    answers = [
-        f'<thinking>{thought}{_ANSWER}{status}", "final_image_index": '
-        for status in ("success", "failure")
-        for thought in THOUGHTS[status]
-    ]
-    return calls + answers
-
-
+_PLANS = [
+    "<thinking>I start with a prompt.</thinking>",
+    "<thinking>I draw: ",
+    "<thinking>I have image ",
+    "<thinking>I look up how it should look.</thinking>",
+    "<thinking>I take the mask of image ",
+    "<thinking>Done, with image ",
+    "<thinking>I give up",
+    ", with image ",
+    " judged.</thinking>",
+    ".</thinking>",
+    *(f"{mark}{text}" for text in BASES.values() for mark in ("", ", ")),
+    *(f"{mark}{word} x" for word, mark in zip(SCALED, ("; ", ", ", ", "), strict=True)),
+    *(f"{step:g}" for step in STEPS if step != int(step)),
+    *(f", {word} {choice}" for word in FREEDOM for choice in ("kept", "open")),
+    *(f", {word} " for word in FREEDOM),
+    "kept",
+    "open",
+]
+"""Choices are tokens of their own, so that a plan is a handful of decisions."""
+_CALLS = [
+    '\n<tool_call>{"name": "prompt_gen", "arguments": {"image": 1, "item_name": "',
+    '\n<tool_call>{"name": "image_gen", "arguments": {"image": 1, "prompt": "Part: ',
+    '\n<tool_call>{"name": "quality_eval", "arguments": {"normal_image": 1, "anomaly_image": ',
+    '\n<tool_call>{"name": "knowledge_retrieval", "arguments": {"item_name": "',
+    '\n<tool_call>{"name": "mask_gen", "arguments": {"normal_image": 1, "anomaly_image": ',
+    '\n<answer>{"status": "success", "final_image_index": ',
+    '\n<answer>{"status": "failure", "final_image_index": ',
+]
 _FINDINGS = [
     "too_faint",
     "too_strong",
@@ -64,7 +69,9 @@ PHRASES: tuple[str, ...] = tuple(
             "<|im_start|>assistant\n",
             "<|im_start|>tool\n",
             "<|im_start|>user\n",
-            *_calls(),
+            *_PLANS,
+            *_CALLS,
+            *sorted(MECHANISMS),
             '", "anomaly_type": "',
             '"}}</tool_call>',
             "}}</tool_call>",

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 
 from anomalyagent.graph.policies.local import token_bytes
-from anomalyagent.graph.policies.local_grammar import Grammar, State, Vocabulary, turn_grammar
-from anomalyagent.graph.trace import Malformed, Task, Trajectory
-from anomalyagent.graph.wire import Said, converse, read_turn, render
+from anomalyagent.graph.policies.local_grammar import Grammar, State, Vocabulary
+from anomalyagent.graph.policies.local_plans import plans, write_planned
+from anomalyagent.graph.progress import View
+from anomalyagent.graph.trace import Task, Trajectory
+from anomalyagent.graph.wire import converse, read_turn, render
 from anomalyagent.training.environment import Environment, Episode
 
 __all__ = ["ParallelNetwork", "Rollout", "roll_out"]
@@ -159,9 +161,9 @@ async def roll_out(
     while alive:
         for index, ids in zip(alive, unread, strict=True):
             _note(done[index], ids, own=False)
-        writers = [_Writer(done[index], turn_grammar(episodes[index].view)) for index in alive]
-        texts = _write(network, writers, unread, tokenizer, vocabulary, end, generator, temperature, turn_tokens)
-        said = [_read(text) for text in texts]
+        writers = [_Writer(done[index], episodes[index].view) for index in alive]
+        texts = _write(network, writers, unread, tokenizer, vocabulary, end, generator, temperature)
+        said = [read_turn(text) for text in texts]
         before = [len(episodes[index].view.turns) for index in alive]
         await asyncio.gather(*(episodes[index].act(*one) for index, one in zip(alive, said, strict=True)))
         unread, kept = [], []
@@ -188,14 +190,21 @@ class _Writer:
     """One row's turn under way."""
 
     rollout: Rollout
-    grammar: Grammar
+    view: View
+    grammar: Grammar = field(init=False)
     states: frozenset[State] = field(init=False)
-    text: bytes = b""
-    tokens: int = 0
-    finished: bool = False
+    plan: bytes = b""
+    turn: str = ""
+    """The whole turn, once its plan is written."""
 
     def __post_init__(self) -> None:
+        self.grammar = plans(self.view)
         self.states = self.grammar.start()
+
+    def add(self, data: bytes) -> None:
+        """What was written of the plan."""
+        self.plan += data
+        self.states = self.grammar.advance(self.states, data)
 
 
 def _write(
@@ -207,57 +216,47 @@ def _write(
     end: int,
     generator: torch.Generator,
     temperature: float,
-    most: int,
 ) -> list[str]:
     """One turn of every row; the tokens go to the rollouts, the texts are returned."""
-    feeding: list[list[int]] = list(unread)
+    starts = [_what_must_follow(writer, tokenizer, end) for writer in writers]
+    feeding: list[list[int]] = [[*ids, *start] for ids, start in zip(unread, starts, strict=True)]
     while True:
         logits = network.feed(feeding)
-        if all(writer.finished for writer in writers):
-            return [writer.text.decode("utf-8", "replace") for writer in writers]
+        if all(writer.turn for writer in writers):
+            return [writer.turn for writer in writers]
         feeding = []
         for row, writer in enumerate(writers):
-            if writer.finished:
+            if writer.turn:
                 feeding.append([])
                 continue
             choices = writer.grammar.allowed(writer.states, vocabulary)
-            if writer.grammar.complete(writer.states):
-                choices.append(end)
-            if writer.tokens >= most or not choices:
-                choices = [end]  # cut off: an unreadable turn, closed so that the conversation can go on
             spread = torch.log_softmax(logits[row, choices] / temperature, dim=-1)
             pick = int(torch.multinomial(spread.exp(), 1, generator=generator))
             token = choices[pick]
             _note(writer.rollout, [token], own=len(choices) > 1, log_prob=float(spread[pick]))
             if len(choices) > 1:
                 writer.rollout.allowed.append(choices)
-            feeding.append([token])
-            writer.tokens += 1
-            if token == end:
-                writer.finished = True
-                continue
-            writer.text += vocabulary.data[token]
-            writer.states = writer.grammar.advance(writer.states, vocabulary.data[token])
-            while forced := writer.grammar.forced(writer.states):
-                ids = _encode(tokenizer, forced.decode("utf-8", "surrogateescape"))
-                _note(writer.rollout, ids, own=False)
-                feeding[-1] += ids
-                writer.text += forced
-                writer.states = writer.grammar.advance(writer.states, forced)
+            writer.add(vocabulary.data[token])
+            feeding.append([token, *_what_must_follow(writer, tokenizer, end)])
+
+
+def _what_must_follow(writer: _Writer, tokenizer: Any, end: int) -> list[int]:
+    """Tokens up to the next choice; the plan's call and the end of the turn once the plan is written."""
+    found: list[int] = []
+    while forced := writer.grammar.forced(writer.states):
+        found += _encode(tokenizer, forced.decode("utf-8", "surrogateescape"))
+        writer.add(forced)
+    if writer.grammar.complete(writer.states):
+        writer.turn = write_planned(writer.view, writer.plan)
+        found += [*_encode(tokenizer, writer.turn.removeprefix(writer.plan.decode())), end]
+    _note(writer.rollout, found, own=False)
+    return found
 
 
 def _note(rollout: Rollout, ids: Sequence[int], *, own: bool, log_prob: float = 0.0) -> None:
     rollout.ids.extend(ids)
     rollout.own.extend([own] * len(ids))
     rollout.log_probs.extend([log_prob] * len(ids))
-
-
-def _read(text: str) -> Said:
-    said = read_turn(text)
-    if isinstance(said.action, Malformed):  # the mark at the end is not part of what was said
-        raw = said.action.raw.removesuffix("<|im_end|>")
-        return Said(said.thought, said.action.model_copy(update={"raw": raw}))
-    return said
 
 
 def _news(episode: Episode, turns_before: int) -> str:

@@ -1,4 +1,7 @@
-"""Conversations as token ids with the share that is our own: the only thing that training learns from."""
+"""Conversations as token ids with the share that is our own: the only thing that training learns from.
+
+Our own is the plan of each turn (`graph.policies.local_plans`); the call follows from it and is written for us.
+"""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,17 +12,18 @@ __all__ = ["Row", "encode"]
 
 _OPEN = "<|im_start|>assistant\n"
 _CLOSE = "<|im_end|>"
+_PLANNED = "</thinking>"
 
 
 class Row(NamedTuple):
-    """Token ids of a conversation, and for each whether we wrote it."""
+    """Token ids of a conversation, and for each whether it belongs to a plan."""
 
     ids: list[int]
     own: list[bool]
 
 
 def encode(tokenizer: Any, messages: Sequence[Message]) -> Row:
-    """The tokens of `render(messages)`; our own are those of our turns, with the mark that ends each.
+    """The tokens of `render(messages)`; our own are those of the plans.
 
     Args:
         tokenizer: of the `tokenizers` library.
@@ -35,8 +39,9 @@ def encode(tokenizer: Any, messages: Sequence[Message]) -> Row:
     for message in messages:
         if message.role == "assistant":
             add(_OPEN, False)
-            add(message.text + _CLOSE, True)
-            add("\n", False)
+            plan, mark, call = message.text.partition(_PLANNED)
+            add(plan + mark, True)
+            add(call + _CLOSE + "\n", False)
         else:
             add(render([message]), False)
     return Row(ids, own)

@@ -11,13 +11,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
 
 from anomalyagent.errors import RunError
 from anomalyagent.graph.policies.local import ModelCard, read_model_card
@@ -27,7 +27,7 @@ from anomalyagent.graph.worker import versions
 from anomalyagent.training.conversation import CHAT_TEMPLATE
 from anomalyagent.training.settings import TrainSettings
 from anomalyagent.training.sft import SFTRun, train_sft
-from anomalyagent.training.tiny.collect import collect, openings, read_rows
+from anomalyagent.training.tiny.collect import collect, read_rows
 from anomalyagent.training.tiny.model import make_model, parameters, save_policy
 from anomalyagent.training.tiny.rows import encode
 from anomalyagent.training.tiny.tokenizer import train_tokenizer, write_tokenizer
@@ -46,6 +46,7 @@ def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | No
     Raises:
         RunError, TraceError: `out` holds another training, or a damaged checkpoint.
     """
+    disable_progress_bar()  # loading and writing two megabytes
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # two threads on a small shared machine are slower than one
     target = out / "sft" / "model"
@@ -65,11 +66,12 @@ def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | No
     mean = sum(len(row.ids) for row in fitting) / len(fitting)
     own = sum(sum(row.own) for row in fitting) / len(fitting)
     model = make_model(settings.model, settings.seed)
-    tell(f"sft: {len(fitting)} conversations, {mean:.0f} tokens each, {own:.0f} of them ours; {parameters(model):,} weights")
+    tell(f"sft: {len(fitting)} conversations, {mean:.0f} tokens each, {own:.0f} of them decided; {parameters(model):,} weights")
     wrapped = PreTrainedTokenizerFast.from_pretrained(str(folder))
     run = SFTRun(
         out=out / "sft",
         identity=identity,
+        tell=tell,
         epochs=settings.sft.epochs,
         batch=settings.sft.batch,
         learning_rate=settings.sft.learning_rate,
@@ -78,10 +80,6 @@ def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | No
         seed=settings.seed,
         stop_after=stop_after,
     )
-    if settings.sft.openings:
-        first = replace(run, out=out / "sft" / "openings", epochs=1, batch=settings.sft.opening_batch, stop_after=None)
-        model = train_sft(model, wrapped, [encode(tokenizer, one) for one in openings(settings)], first)
-        tell(f"sft: {settings.sft.openings} openings are learned")
     trained = train_sft(model, wrapped, fitting, run)
     if stop_after is None:
         save_policy(trained, folder, target, make_card(settings, "sft", identity))
@@ -102,7 +100,7 @@ def sft_identity(settings: TrainSettings) -> dict[str, Any]:
 def make_card(settings: TrainSettings, stage: str, identity: dict[str, Any]) -> ModelCard:
     """`policy.json` of a trained policy."""
     return ModelCard(
-        kind="tiny",
+        kind="plans",
         tools_sha256=tools_digest(),
         trace_version=SCHEMA_VERSION,
         stage=stage,

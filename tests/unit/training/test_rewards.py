@@ -40,7 +40,7 @@ def _plain(*truth: float) -> Reward:
 def test_a_good_first_image_earns_all_three_terms() -> None:
     earned = _single(9.0)
     assert (earned.task, earned.reflection, earned.behaviour) == pytest.approx((0.9, 0.9, 1.0))
-    assert earned.total == pytest.approx(0.6 * 0.9 + 0.2 * 0.9 + 0.2 * 1.0)
+    assert earned.total == pytest.approx(0.5 * 0.9 + 0.2 * 0.9 + 0.3 * 1.0)
 
 
 @given(truth=st.lists(SCORES, min_size=1, max_size=5))

@@ -6,16 +6,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.conversations import Conversation, answer, call, call_prompt
+from helpers.conversations import Conversation, answer
 from tokenizers import Tokenizer
 
 from anomalyagent.errors import PolicyError
+from anomalyagent.graph.policies.expert import ExpertPolicy
 from anomalyagent.graph.policies.local import LocalPolicy, ModelCard, token_bytes
-from anomalyagent.graph.policies.local_grammar import THOUGHTS, Vocabulary, turn_grammar, write_image_call
+from anomalyagent.graph.policies.local_grammar import Vocabulary
 from anomalyagent.graph.policies.local_network import Network
+from anomalyagent.graph.policies.local_plans import SCALED, STEPS, carry_out, image_plan, plans, write_planned
+from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import check
-from anomalyagent.graph.trace import SCHEMA_VERSION
+from anomalyagent.graph.trace import SCHEMA_VERSION, ToolCall
 from anomalyagent.graph.wire import converse, read_turn, render, tools_digest, write_turn
+from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.training.conversation import CHAT_TEMPLATE
 from anomalyagent.training.settings import TinyModelSettings
 from anomalyagent.training.tiny.model import make_model, save_policy
@@ -37,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     texts = [render(converse(talk.view, system=False)) for talk in _talks()]
     write_tokenizer(train_tokenizer(texts, 600), folder, CHAT_TEMPLATE)
     settings = TinyModelSettings(vocabulary=600, width=32, layers=2, heads=2, inner=48)
-    card = ModelCard(kind="tiny", tools_sha256=tools_digest(), trace_version=SCHEMA_VERSION, stage="sft")
+    card = ModelCard(kind="plans", tools_sha256=tools_digest(), trace_version=SCHEMA_VERSION, stage="sft")
     save_policy(make_model(settings, 0).half().float(), folder, folder, card)
     return folder
 
@@ -54,12 +58,13 @@ def test_the_tokenizer_loses_nothing(tokenizer: Any) -> None:
         assert b"".join(token_bytes(tokenizer)[token] for token in ids).decode() == text
 
 
-def test_rows_are_the_text_of_the_conversation_and_mark_our_turns(tokenizer: Any) -> None:
+def test_rows_are_the_text_of_the_conversation_and_mark_our_plans(tokenizer: Any) -> None:
     messages = converse(_talks()[0].view, system=False)
     row = encode(tokenizer, messages)
-    assert row.ids == tokenizer.encode(render(messages)).ids
+    assert tokenizer.decode(row.ids, skip_special_tokens=False) == render(messages)
     ours = tokenizer.decode([token for token, mine in zip(row.ids, row.own, strict=True) if mine], skip_special_tokens=False)
-    assert ours == "".join(message.text + "<|im_end|>" for message in messages if message.role == "assistant")
+    plans = [message.text.partition("</thinking>") for message in messages if message.role == "assistant"]
+    assert ours == "".join(plan + mark for plan, mark, _ in plans)
 
 
 def test_numpy_torch_and_transformers_agree(folder: Path, tokenizer: Any) -> None:
@@ -100,48 +105,68 @@ async def test_even_random_weights_write_only_turns_that_can_be_read_and_are_leg
     assert {"prompt_gen", "image_gen", "quality_eval", "answer"} <= seen
 
 
-def test_the_grammar_takes_what_the_teacher_writes_and_refuses_what_the_rules_refuse() -> None:
+def _takes(view: View, thought: str) -> bool:
+    grammar = plans(view)
+    return grammar.complete(grammar.advance(grammar.start(), f"<thinking>{thought}</thinking>".encode()))
+
+
+def test_only_plans_whose_calls_are_legal_pass_the_grammar() -> None:
     view = Conversation().prompt().view
-    spec = {
-        "mechanism": "scratch",
-        "zone": "edge",
-        "center": [0.5, 1],
-        "area_fraction": 0.012,
-        "elongation": 12,
-        "orientation_deg": 179,
-        "severity": 9.5,
-        "color_shift": [-20, 0, 7],
-        "count": 3,
-    }
-    good = write_image_call("metal nut", "scratch", spec)
-    grammar = turn_grammar(view)
+    plan = image_plan("scratch", "asked", {"size": 1.4, "strength": 0.5, "length": 1.0}, frozenset({"colour"}))
+    assert plan == ("I draw: scratch, as asked; size x1.4, strength x0.5, length x1, place kept, direction kept, colour open.")
+    assert _takes(view, plan)
+    for wrong in (
+        plan.replace("scratch", "hole"),
+        plan.replace("x1.4", "x1.5"),
+        plan.replace("as asked", "as the judge says"),
+        plan.replace("kept", "gone", 1),
+        "I start with a prompt.",
+        "I take the mask of image 2.",
+    ):
+        assert not _takes(view, wrong)
+        with pytest.raises(PolicyError, match="is no plan for turn 2"):
+            carry_out(view, wrong if "x1.5" not in wrong else wrong.replace("size", "width"))
 
-    def takes(text: str) -> bool:
-        return grammar.complete(grammar.advance(grammar.start(), text.encode()))
 
-    assert check(view, good) is None
-    assert takes(write_turn(THOUGHTS["image_gen"][0], good))
-    assert read_turn(write_turn("", good)).action == good
-    for field, value in (("mechanism", "hole"), ("area_fraction", 0.9), ("severity", 0.1), ("zone", "inside"), ("count", 17)):
-        assert not takes(write_turn(THOUGHTS["image_gen"][0], write_image_call("metal nut", "scratch", {**spec, field: value})))
-    assert not takes(write_turn(THOUGHTS["prompt_gen"][0], call_prompt()))
-    assert not takes(write_turn(THOUGHTS["mask_gen"][0], call("mask_gen", normal_image=1, anomaly_image=2)))
+def test_the_call_carries_out_the_plan_in_steps_against_a_known_spec() -> None:
+    view = Conversation().prompt().view
+    assert view.progress.prompt is not None
+    asked = view.progress.prompt.spec
+    for factor in STEPS:
+        action = carry_out(view, image_plan(asked.mechanism, "asked", dict.fromkeys(SCALED, factor), frozenset()))
+        assert check(view, action) is None
+        assert isinstance(action, ToolCall)
+        drawn = DefectSpec.model_validate(action.arguments["spec"])
+        assert drawn.area_fraction == pytest.approx(min(0.7, asked.area_fraction * factor), rel=0.05)
+        assert drawn.severity == pytest.approx(min(60.0, max(0.5, asked.severity * factor)), rel=0.05)
+        assert read_turn(write_turn("", action)).action == action
+
+
+async def test_judged_means_what_the_expert_would_draw() -> None:
+    view = Conversation().prompt().image().judge(3.0).knowledge().view
+    expert = (await ExpertPolicy({}).decide(view)).action
+    plan = image_plan("scratch", "judged", dict.fromkeys(SCALED, 1.0), frozenset())
+    ours = carry_out(view, plan)
+    assert isinstance(expert, ToolCall)
+    assert isinstance(ours, ToolCall)
+    wanted = DefectSpec.model_validate(expert.arguments["spec"]).model_copy(update={"seed": None})
+    drawn = DefectSpec.model_validate(ours.arguments["spec"])
+    assert (drawn.mechanism, drawn.zone, drawn.count) == (wanted.mechanism, wanted.zone, wanted.count)
+    assert drawn.area_fraction == pytest.approx(wanted.area_fraction, rel=0.05)
+    assert drawn.elongation == pytest.approx(wanted.elongation, rel=0.05)
 
 
 def test_the_grammar_says_what_must_follow_and_which_tokens_may(tokenizer: Any) -> None:
-    grammar = turn_grammar(Conversation().prompt().view)
-    vocabulary = Vocabulary(token_bytes(tokenizer))
-    opening = f"<thinking>{THOUGHTS['image_gen'][0]}".encode()
-    states = grammar.advance(grammar.start(), opening)
-    forced = grammar.forced(states)
-    assert forced.startswith(b"</thinking>")
-    assert forced.endswith(b'"spec": {"mechanism": "scratch"')
-    states = grammar.advance(states, forced + b', "zone": "edge", "area_fraction": 0.')
+    view = Conversation().prompt().view
+    grammar, vocabulary = plans(view), Vocabulary(token_bytes(tokenizer))
+    assert grammar.forced(grammar.start()) == b"<thinking>I draw: "
+    states = grammar.advance(grammar.start(), b"<thinking>I draw: scratch, as asked; size x")
     assert grammar.forced(states) == b""
-    digits = {vocabulary.data[token] for token in grammar.allowed(states, vocabulary)}
-    assert digits == {str(digit).encode() for digit in range(8)}  # 0.0... to 0.7
+    steps = {vocabulary.data[token] for token in grammar.allowed(states, vocabulary)}
+    assert {b"0.5", b"0.7", b"1", b"1.4", b"2"} <= steps
     for token, data in enumerate(vocabulary.data):
         assert bool(data and grammar.advance(states, data)) == (token in grammar.allowed(states, vocabulary)) or not data
+    assert write_planned(Conversation().view, b"<thinking>I start with a prompt.</thinking>").endswith("</tool_call>")
 
 
 def test_a_model_for_other_tools_another_trace_or_with_damaged_weights_is_refused(folder: Path, tmp_path: Path) -> None:
@@ -150,7 +175,7 @@ def test_a_model_for_other_tools_another_trace_or_with_damaged_weights_is_refuse
     def copy(name: str) -> Path:
         return Path(shutil.copytree(folder, tmp_path / name))
 
-    card = ModelCard(kind="tiny", tools_sha256=tools_digest(), trace_version=SCHEMA_VERSION, stage="sft")
+    card = ModelCard(kind="plans", tools_sha256=tools_digest(), trace_version=SCHEMA_VERSION, stage="sft")
     other = copy("tools")
     (other / "policy.json").write_text(card.model_copy(update={"tools_sha256": "0" * 16}).model_dump_json())
     with pytest.raises(PolicyError, match="trained for other tools"):

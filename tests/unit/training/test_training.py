@@ -27,7 +27,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
             "settings": {"limits.turns": 8, "tools.quality_eval.threshold": 8.0},
             "practice": {"sources": [{"folder": str(photos), "item": "nut", "types": ["scratch", "dent"]}], "sizes_px": [64]},
             "model": {"vocabulary": 520, "width": 48, "layers": 1, "heads": 2, "inner": 48},
-            "sft": {"trajectories": 10, "openings": 160, "epochs": 24, "batch": 5, "save_every": 16, "learning_rate": 0.01},
+            "sft": {"trajectories": 10, "epochs": 24, "batch": 5, "save_every": 16, "learning_rate": 0.01},
             "grpo": {"steps": 3, "tasks": 2, "rollouts": 3, "save_every": 1, "turn_tokens": 24, "replay": 4},
         }
     )
