@@ -5,7 +5,7 @@
       options:
         model: PATH_OR_ID      unset: the tiny policy that ships with the project
         engine: auto           numpy (tiny models, no library needed) | transformers | auto: numpy where it fits
-        temperature: 0.5       0: always the likeliest token; what is drawn follows from the task's seed and the turn
+        temperature: 0.25      0: always the likeliest token; what is drawn follows from the task's seed and the turn
 
 The tiny policy writes plans, one line each (`local_plans`), inside the grammar of those that the rules allow; the calls follow
 from them. A folder that `anomalyagent train` wrote holds `policy.json`: how its conversations begin, and the tools and trace
@@ -52,7 +52,7 @@ class _Options(BaseModel):
 
     model: str | None = None
     engine: Literal["auto", "numpy", "transformers"] = "auto"
-    temperature: float = Field(default=0.5, ge=0, le=5)
+    temperature: float = Field(default=0.25, ge=0, le=5)
     max_new_tokens: int = Field(default=1024, ge=16)
 
 

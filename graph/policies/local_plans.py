@@ -131,20 +131,22 @@ def plain_number(value: float) -> float | int:
 
 
 def legal_calls(view: View) -> list[Action]:
-    """Every legal call and answer whose arguments leave no choice."""
+    """Every legal call and answer whose arguments leave no choice; what is kept in the end is the best image there is."""
     task, progress = view.task, view.progress
     names = {"item_name": task.item_name, "anomaly_type": task.anomaly_type}
     actions: list[Action] = [
         ToolCall(name="prompt_gen", arguments={"image": 1, **names}),
         ToolCall(name="knowledge_retrieval", arguments=dict(names)),
     ]
-    rounds = len(progress.rounds)
-    for one in progress.rounds:
-        pair = {"normal_image": 1, "anomaly_image": one.number}
+    rounds, best = len(progress.rounds), progress.best
+    if progress.last is not None:
+        pair = {"normal_image": 1, "anomaly_image": progress.last.number}
         actions.append(ToolCall(name="quality_eval", arguments={**pair, **names}))
-        actions.append(ToolCall(name="mask_gen", arguments=pair))
-        actions.append(_answer(one.passed, one.number, progress.mask_of(one.number) is not None, rounds))
-    actions.append(_answer(False, None, False, rounds))
+    if best is None:
+        actions.append(_answer(False, None, False, rounds))
+    else:
+        actions.append(ToolCall(name="mask_gen", arguments={"normal_image": 1, "anomaly_image": best.number}))
+        actions.append(_answer(best.passed, best.number, progress.mask_of(best.number) is not None, rounds))
     return [action for action in actions if check(view, action) is None]
 
 
