@@ -17,7 +17,6 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.viewer.app import Options
 
-
 expect.set_options(timeout=20_000)
 
 
