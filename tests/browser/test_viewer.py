@@ -155,7 +155,8 @@ def test_a_replay_asks_before_each_drawing_and_takes_a_change_and_a_rejection(pa
     page.goto(f"{viewer}/t/{parent.id}/replay")
     page.locator("input[name='approve:image_gen']").check()
     page.get_by_role("button", name="Replay").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("image_gen waits for you")
+    started = page.get_by_role("heading", level=1)
+    expect(started).to_have_text("image_gen waits for you", timeout=90_000)  # tools start first
     assert_no_serious_fault(page, "a call that waits")
     page.goto(viewer)
     expect(page.get_by_text("1 waiting for you")).to_be_visible()
