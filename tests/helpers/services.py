@@ -24,6 +24,7 @@ __all__ = [
     "gemini_words",
     "openai_error",
     "openai_picture",
+    "passing_openai_faults",
     "picture_sent",
     "png",
 ]
@@ -161,6 +162,17 @@ def openai_error(status: int, code: str | None, message: str, kind: str = "inval
     """An error of the OpenAI API."""
     body = {"error": {"message": message, "type": kind, "param": None, "code": code}}
     return Reply(json.dumps(body).encode(), status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def passing_openai_faults(good: Reply) -> list[Script]:
+    """Four faults that pass by being tried again (limit, server, JSON cut short, dropped connection), then `good`."""
+    return [
+        openai_error(429, "rate_limit_exceeded", "Rate limit reached.", retry_after="0"),
+        openai_error(500, None, "The server had an error.", "server_error"),
+        good._replace(body=good.body[:60]),
+        good._replace(cut=40),
+        good,
+    ]
 
 
 def gemini_picture(picture: bytes) -> Reply:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.conversations import Conversation, answer, call_image, call_judge
-from helpers.services import Script, Service, chat_reply, openai_error
+from helpers.services import Script, Service, chat_reply, openai_error, passing_openai_faults
 
 from anomalyagent.configs.schema import ModelPrice, PolicySettings
 from anomalyagent.errors import PolicyError
@@ -188,13 +188,7 @@ async def test_an_outage_is_a_turn_that_the_model_is_not_shown_and_the_third_one
 
 async def test_faults_that_pass_are_no_turn(tmp_path: Path) -> None:
     good = chat_reply("A first prompt is needed.", tool_calls=[PROMPT_CALL])
-    script: list[Script] = [
-        openai_error(429, "rate_limit_exceeded", "Rate limit reached.", retry_after="0"),
-        openai_error(500, None, "The server had an error.", "server_error"),
-        good._replace(body=good.body[:60]),
-        good._replace(cut=40),
-        good,
-    ]
+    script = passing_openai_faults(good)
     decision, service = await decide(seen(Conversation(), tmp_path), script, attempts=5)
     assert len(service.asked) == 5
     assert isinstance(decision.action, ToolCall)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.photos import make_photo
-from helpers.services import Reply, Script, Service, chat_reply, gemini_error, openai_error
+from helpers.services import Reply, Script, Service, chat_reply, gemini_error, openai_error, passing_openai_faults
 
 from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
@@ -295,13 +295,7 @@ def test_the_writer_is_asked_again_for_what_is_no_prompt(bad: str) -> None:
 def test_faults_of_the_server_are_tried_again_for_the_writer_too() -> None:
     normal, _ = pair()
     good = chat_reply(WRITTEN)
-    script: list[Script] = [
-        openai_error(429, "rate_limit_exceeded", "Rate limit reached.", retry_after="0"),
-        openai_error(500, None, "The server had an error.", "server_error"),
-        good._replace(body=good.body[:60]),
-        good._replace(cut=40),
-        good,
-    ]
+    script = passing_openai_faults(good)
     with Service(script) as service:
         result = writer_at(service.url, attempts=5).write_prompt(normal, "metal ring", "oil stain", 1)
         assert len(service.asked) == 5
