@@ -79,8 +79,7 @@ def carry_out(view: View, thought: str) -> Action:
         low, high = _RANGES[name]
         changes[name] = min(max(getattr(spec, name) * float(found[word]), low), high)
     changes |= {name: None for word, name in FREEDOM.items() if found[word] == "open"}
-    spec = easier_spec(spec.model_copy(update=changes), view.progress)
-    return write_image_call(view.task.item_name, view.task.anomaly_type, spec)
+    return write_image_call(view.task.item_name, view.task.anomaly_type, spec.model_copy(update=changes))
 
 
 def image_plan(mechanism: str, base: str, steps: Mapping[str, float], opened: frozenset[str]) -> str:
@@ -186,14 +185,13 @@ def _bases(view: View) -> list[str]:
 
 
 def base_spec(view: View, base: str | None) -> DefectSpec:
-    """The spec that a key of `BASES` stands for."""
+    """The spec that a key of `BASES` stands for; after a failed image_gen easier to draw, once."""
     progress = view.progress
     if base == "judged":
         return refined_spec(view)
-    if base == "best" and progress.best is not None:
-        return drawn_spec(progress.best)
     assert progress.prompt is not None  # _bases says so
-    return progress.prompt.spec
+    spec = drawn_spec(progress.best) if base == "best" and progress.best is not None else progress.prompt.spec
+    return easier_spec(spec, progress)
 
 
 def _mechanisms(view: View) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.conversations import Conversation, answer
+from helpers.conversations import Conversation, answer, call_image
 from tokenizers import Tokenizer
 
 from anomalyagent.errors import PolicyError
@@ -154,6 +154,17 @@ async def test_judged_means_what_the_expert_would_draw() -> None:
     assert (drawn.mechanism, drawn.zone, drawn.count) == (wanted.mechanism, wanted.zone, wanted.count)
     assert drawn.area_fraction == pytest.approx(wanted.area_fraction, rel=0.05)
     assert drawn.elongation == pytest.approx(wanted.elongation, rel=0.05)
+
+
+async def test_after_a_failed_drawing_the_defect_grows_once_not_twice() -> None:
+    """A refined spec was made easier by the expert and again by the plan: 2.56 times as large instead of 1.6."""
+    view = Conversation().prompt().image().judge(3.0).knowledge().failing(call_image()).view
+    expert = (await ExpertPolicy({}).decide(view)).action
+    ours = carry_out(view, image_plan("scratch", "judged", dict.fromkeys(SCALED, 1.0), frozenset()))
+    assert isinstance(expert, ToolCall)
+    assert isinstance(ours, ToolCall)
+    wanted = float(expert.arguments["spec"]["area_fraction"])
+    assert ours.arguments["spec"]["area_fraction"] == pytest.approx(wanted, rel=0.05)
 
 
 def test_the_grammar_says_what_must_follow_and_which_tokens_may(tokenizer: Any) -> None:
