@@ -114,14 +114,16 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if notched and behind is not None:
         beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
         opening = _opening(site, elongation, seat, rng)
-        # beside the object the opening goes on as far as the soft outline of the piece reached
-        wide = cv2.dilate(opening, np.ones((2 * round(_outline_reach(site.scene)) + 1,) * 2, np.uint8))
+        # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
+        away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+        wide = smooth_step((2.0 - away / _outline_reach(site.scene)).astype(np.float32))
         through = np.where(solid, opening, wide).astype(np.float32) * beyond
         if slender is not None:  # what stands beside the break stays, with its soft outline
             around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
             through = np.where(around, 0.0, through).astype(np.float32)
         backdrop = _backdrop(site, beyond > 0, behind)
-        paint = (paint + through[..., None] * (backdrop - paint)).astype(np.float32)
+        share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
+        paint = (paint + share * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
     return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched or glossy)
 
@@ -252,11 +254,14 @@ def _contrast(spec: DefectSpec, near: Surroundings, rng: np.random.Generator) ->
 
 
 def _shading(site: Site, size_px: float) -> tuple[Lab, Lab]:
-    """CIELAB of the window, and its slow shading: what stays when the old surface's texture is gone."""
-    blur = 2 * int(max(0.5 * size_px, 2.0)) + 1
+    """CIELAB of the window, and the slow shading of the object there: what stays when the old surface's texture is gone."""
+    blur = (2 * int(max(0.5 * size_px, 2.0)) + 1,) * 2
     patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
-    slow = cv2.blur(patch, (blur, blur), borderType=cv2.BORDER_REFLECT).astype(np.float32, copy=False)
-    return patch, slow
+    solid = site.scene.foreground[site.window.slices].astype(np.float32)
+    share = cv2.blur(solid, blur, borderType=cv2.BORDER_REFLECT)[..., None]
+    slow = cv2.blur(patch * solid[..., None], blur, borderType=cv2.BORDER_REFLECT)
+    # what lies behind the object must not tint a fracture at its outline
+    return patch, np.where(share > 0.01, slow / np.maximum(share, 0.01), patch).astype(np.float32)
 
 
 def _recolor(lab: Lab, spec: DefectSpec, near: Surroundings, fresh: float) -> float:

@@ -103,3 +103,37 @@ def test_a_chip_sits_in_the_body_of_a_part_and_not_in_its_pins() -> None:
     for seed in range(6):
         made = render_defect(scene, DefectSpec(mechanism="chip", zone="edge", area_fraction=0.04, severity=14.0, seed=seed))
         assert (made.mask & pins).sum() < 0.15 * made.mask.sum()
+
+
+def _pale_disc_on_blue() -> Scene:
+    y, x = np.mgrid[:160, :160]
+    native = np.full((160, 160, 3), (40, 80, 150), np.float32)
+    native[np.hypot(x - 80, y - 80) < 55] = (205, 203, 200)
+    native = cv2.GaussianBlur(native, (0, 0), 1.2) + np.random.default_rng(0).normal(0, 1.5, native.shape)
+    return Scene(photo_from_array(np.clip(native, 0, 255).astype(np.uint8)))
+
+
+def test_a_faint_fracture_at_the_outline_is_not_tinted_by_what_lies_behind_the_object() -> None:
+    """Its shading was averaged across the outline: chips of a white tablet on a blue bench were a blue haze."""
+    scene = _pale_disc_on_blue()
+    inside = cv2.erode(scene.foreground.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    tints: list[float] = []
+    for seed in range(14):
+        made = draw(
+            "chip", scene, zone="edge", elongation=2.5, area_fraction=0.05, severity=5.0, seed=seed
+        )  # too faint to notch
+        bluish = (made.photo.rgb[..., 2] - made.photo.rgb[..., 0])[made.mask & inside]
+        assert bluish.max(initial=0.0) < 0.2
+        tints += [float(bluish.mean())] if len(bluish) > 10 else []
+    assert len(tints) >= 8
+    assert abs(np.mean(tints)) < 0.006  # it was 0.017
+
+
+def test_a_notch_leaves_nothing_of_the_fracture_beside_the_object() -> None:
+    """Where the opening faded out along the outline, streaks of pale fracture lay on the backdrop."""
+    scene = _pale_disc_on_blue()
+    beside = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    for seed in range(12):
+        made = draw("chip", scene, zone="edge", elongation=2.0, area_fraction=0.03, severity=60.0, seed=seed)
+        paler = (made.photo.rgb - scene.photo.rgb)[made.mask & beside]
+        assert paler.max(initial=0.0) < 0.06
