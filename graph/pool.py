@@ -1,5 +1,7 @@
-"""Who makes the trajectories of a run: one worker in this process, or several processes.
+"""Who makes the trajectories of a run: a worker in this process, or several processes.
 
+Where a tool has a model of its own or asks a service, several trajectories share one process: a model is loaded once, and while
+it works for one of them, others prepare and finish. The embedded tools keep the processor busy, so each job has a process.
 A process that dies (killed for its memory, say) is replaced and its task is tried once more; a second death is recorded as
 a failed trajectory. The processes leave by themselves when this one is gone (see worker.py).
 """
@@ -14,14 +16,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from anomalyagent import errors
+from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import AnomalyAgentError, RunError
 from anomalyagent.graph.trace import Task, Trajectory, read_trajectory, write_trajectory
 from anomalyagent.graph.worker import Worker, WorkerSetup, failed_trajectory, trajectory_path
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.registry import waits_for_a_model
 
 if TYPE_CHECKING:
     from anomalyagent.graph.approval import Approver
 
-__all__ = ["Maker", "ProcessPool", "SinglePool"]
+__all__ = ["Maker", "ProcessPool", "SinglePool", "shares_a_process"]
 
 MOST_DEATHS = 2
 """Deaths of a worker process over one task until the task counts as failed."""
@@ -37,12 +42,17 @@ class Maker(Protocol):
     async def make(self, task: Task) -> Trajectory: ...
 
 
+def shares_a_process(settings: Settings) -> bool:
+    """True when several trajectories should be made in one process: a tool in it waits for a model."""
+    chosen: dict[ToolName, ToolSettings] = {tool: getattr(settings.tools, tool) for tool in TOOL_NAMES}
+    return any(one.server is None and waits_for_a_model(tool, one.backend) for tool, one in chosen.items())
+
+
 class SinglePool:
-    """One worker in this process; the only kind that can ask a person (`approver`)."""
+    """One worker in this process, for `size` tasks at once; the only kind that can ask a person (`approver`, of size 1)."""
 
-    size = 1
-
-    def __init__(self, setup: WorkerSetup, approver: "Approver | None" = None) -> None:
+    def __init__(self, setup: WorkerSetup, approver: "Approver | None" = None, size: int = 1) -> None:
+        self.size = size
         self._worker = Worker(setup, approver)
 
     async def __aenter__(self) -> Self:

@@ -50,7 +50,7 @@ class Request:
         anomaly_types: free texts, used verbatim; `auto`: chosen, with their shares, from the knowledge cards and the photos.
         count: accepted samples of each type; with `auto` their mean.
         out: the run folder; made if missing.
-        jobs: processes.
+        jobs: trajectories made at once: in processes, or in one that shares its models (see pool.py).
         max_rounds: overrides `limits.rounds`.
         keep_rejected: also keep the best images of tasks that did not pass.
         approve: tools before whose calls a person is asked; in one process only.

@@ -30,7 +30,7 @@ from anomalyagent.graph.events import Event, Importing, Note, Planned, Progress,
 from anomalyagent.graph.files import remove_temporaries
 from anomalyagent.graph.inputs import Inputs, find_normals, hash_file, import_normals
 from anomalyagent.graph.names import safe_name
-from anomalyagent.graph.pool import Maker, ProcessPool, SinglePool
+from anomalyagent.graph.pool import Maker, ProcessPool, SinglePool, shares_a_process
 from anomalyagent.graph.report import REPORT_FILE, write_report
 from anomalyagent.graph.request import Plan, Request, hold_run_folder, plan_types
 from anomalyagent.graph.runfile import (
@@ -246,8 +246,8 @@ class _Session:
         )
         jobs = self._request.jobs
         pool = (
-            SinglePool(setup, self._approver)
-            if jobs == 1
+            SinglePool(setup, self._approver, jobs)
+            if jobs == 1 or shares_a_process(self._settings)
             else ProcessPool(setup, jobs, lambda text: self._tell(Note("warning", text)))
         )
         async with pool:

@@ -31,7 +31,16 @@ if TYPE_CHECKING:  # these load the arrays and codecs
         QualityEvalBackend,
     )
 
-__all__ = ["BACKENDS", "BackendStatus", "create_backend", "describe_backends", "is_embedded", "is_hosted", "known_backends"]
+__all__ = [
+    "BACKENDS",
+    "BackendStatus",
+    "create_backend",
+    "describe_backends",
+    "is_embedded",
+    "is_hosted",
+    "known_backends",
+    "waits_for_a_model",
+]
 
 ENTRY_POINT_GROUP = "anomalyagent.backends"
 
@@ -127,6 +136,12 @@ def is_embedded(tool: ToolName, name: str) -> bool:
     """True when the backend runs in this process and never leaves the machine."""
     entry = BACKENDS[tool].get(name)
     return entry is not None and entry.embedded
+
+
+def waits_for_a_model(tool: ToolName, name: str) -> bool:
+    """True of our own backends that load a model or ask a service: meanwhile the processor has time for something else."""
+    entry = BACKENDS[tool].get(name)
+    return entry is not None and not entry.embedded
 
 
 def is_hosted(tool: ToolName, name: str) -> bool:

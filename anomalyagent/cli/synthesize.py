@@ -33,7 +33,7 @@ def command(
     out: Annotated[Path, typer.Option(help="Run folder; the same command on it again resumes.")],
     count: Annotated[int, typer.Option(min=1, help="Accepted samples of each anomaly type.")] = 20,
     seed: Annotated[int | None, typer.Option(min=0, help="Same seed, settings and photos: same bytes.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Local processes.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Samples made at once: a process each; models are loaded once, in one.")] = 1,
     max_rounds: Annotated[int | None, typer.Option(min=1, max=20, help="Most attempts at one sample (limits.rounds).")] = None,
     zone_mask: Annotated[
         Path | None,

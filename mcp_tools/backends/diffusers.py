@@ -2,12 +2,18 @@
 
 An inpainting model paints inside a region that the spec gives, in a crop at its own size; an editor gets the whole photo and
 its answer is aligned to it. Either way only what visibly changed is taken: every other pixel is the original's.
+
+While the model works, another thread measures of the photo what is needed afterwards; the pictures of a batch are brought
+back side by side; and a call that waits for the model does not hold up another one that prepares or finishes.
 """
 
 import functools
 import math
+import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -20,7 +26,7 @@ from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.backends.options import choose_device, missing_modules, read_options
 from anomalyagent.mcp_tools.backends.pipelines import BACKEND, DiffusersOptions, Pipeline, find_model, load_pipeline
 from anomalyagent.mcp_tools.backends.region import Region, fit_size, plan_region
-from anomalyagent.mcp_tools.backends.whole_frame import take_edit
+from anomalyagent.mcp_tools.backends.whole_frame import measure_for_edit, take_edit
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -49,7 +55,7 @@ class DiffusersImageGen:
         find_model(self.options)
         if self.options.device == "cuda":
             choose_device("cuda", BACKEND)
-        self._lock = threading.Lock()  # a pipeline keeps the state of its schedule in itself
+        self._loading = threading.Lock()
         self._pipeline: Pipeline | None = None
 
     @classmethod
@@ -69,18 +75,19 @@ class DiffusersImageGen:
             BackendError: the model failed, or changed nothing that can be seen.
             BackendUnavailableError, ConfigError: on the first call, see `load_pipeline`.
         """
-        with self._lock:
+        with self._loading:
             if self._pipeline is None:
                 self._pipeline = load_pipeline(self.options)
             pipeline = self._pipeline
-            if pipeline.family == "edit":
-                return self._follow(pipeline, photo, prompt, spec, seed)
-            return self._inpaint(pipeline, photo, prompt, spec, seed)
+        if pipeline.family == "edit":
+            return self._follow(pipeline, photo, prompt, spec, seed)
+        return self._inpaint(pipeline, photo, prompt, spec, seed)
 
     def _follow(self, pipeline: Pipeline, photo: Photo, prompt: str, spec: DefectSpec | None, seed: int) -> Edited:
         size = fit_size(*photo.shape, pipeline.native_px, pipeline.multiple_px)
         wanted = None if spec is None else spec.model_copy(update={"seed": seed})
-        pictures = pipeline.paint(self._words(prompt, spec), _resized(photo.rgb, size), None, seed)
+        with _beside(functools.partial(measure_for_edit, photo)):
+            pictures = pipeline.paint(self._words(prompt, spec), _resized(photo.rgb, size), None, seed)
         who = f"{BACKEND}: '{self.options.model}' (seed {seed})"
 
         def take(made: RGB) -> Edited:
@@ -105,7 +112,8 @@ class DiffusersImageGen:
         )
         crop = photo.rgb[region.window.slices]
         where = _resized((region.weight > 0).astype(np.float32), region.size_hw) >= 0.5
-        pictures = pipeline.paint(self._words(prompt, wanted), _resized(crop, region.size_hw), where, seed)
+        with _beside(functools.partial(_measure_for_judge, photo)):
+            pictures = pipeline.paint(self._words(prompt, wanted), _resized(crop, region.size_hw), where, seed)
 
         def take(made: RGB) -> Edited:
             after, changed = composite_visible(photo, _pasted(photo.rgb, region, _resized(made, region.window.shape)))
@@ -123,16 +131,37 @@ class DiffusersImageGen:
         return self.options.prompt_template.format(prompt=prompt, mechanism=mechanism)
 
 
+@contextmanager
+def _beside(work: Callable[[], object]) -> Generator[None]:
+    """Do `work` in another thread while the body runs, and wait for both; what `work` raises comes out when it is needed."""
+    with ThreadPoolExecutor(1, "measure") as pool:
+        pool.submit(work)
+        yield
+
+
+def _measure_for_judge(photo: Photo) -> None:
+    """What quality_eval and mask_gen ask of the photo next."""
+    scene = scene_of(photo)
+    _ = scene.lab, scene.jnd
+
+
 def _best(photo: Photo, wanted: DefectSpec | None, takes: list[Callable[[], Edited]]) -> Edited:
     """Of a batch, the edit whose size is nearest to the one wanted; without a spec, the first that is one."""
-    edits: list[Edited] = []
-    for number, take in enumerate(takes):
+    if len(takes) == 1:
+        return takes[0]()
+
+    def tried(take: Callable[[], Edited]) -> Edited | BackendError:
         try:
-            edits.append(take())
-        except BackendError:
-            if not edits and number == len(takes) - 1:
-                raise
-    if wanted is None or len(edits) == 1:
+            return take()
+        except BackendError as error:
+            return error
+
+    with ThreadPoolExecutor(min(len(takes), os.cpu_count() or 1), "finish") as pool:
+        found = list(pool.map(tried, takes))
+    edits = [one for one in found if isinstance(one, Edited)]
+    if not edits:
+        raise next(one for one in reversed(found) if isinstance(one, BackendError))
+    if wanted is None:
         return edits[0]
     aim_px = wanted.area_fraction * scene_of(photo).object_area_px
     return min(edits, key=lambda one: abs(math.log(float(one.changed.sum()) / aim_px)))

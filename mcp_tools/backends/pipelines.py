@@ -8,8 +8,10 @@ follows instructions; of a text-to-image model the matching inpainting pipeline 
 """
 
 import inspect
+import threading
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
@@ -95,8 +97,9 @@ class DiffusersOptions(BackendOptions):
         return value
 
 
-class Pipeline(NamedTuple):
-    """A loaded pipeline.
+@dataclass(frozen=True)
+class Pipeline:
+    """A loaded pipeline. Several threads may paint; the model works for one at a time, while the others prepare or finish.
 
     Attributes:
         call: the diffusers pipeline.
@@ -104,6 +107,7 @@ class Pipeline(NamedTuple):
         multiple_px: sides must be multiples of this.
         arguments: what every call gets besides prompt, picture and seed.
         batch: pictures of one call.
+        lock: held while the model works: a pipeline keeps the state of its schedule in itself.
     """
 
     call: Any
@@ -112,6 +116,7 @@ class Pipeline(NamedTuple):
     multiple_px: int
     arguments: dict[str, Any]
     batch: int = 1
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def paint(self, prompt: str, rgb: RGB, mask: Mask | None, seed: int) -> list[RGB]:
         """The model's pictures, `batch` of them less those that its safety checker blacked out.
@@ -142,7 +147,7 @@ class Pipeline(NamedTuple):
         picture = Image.fromarray(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))
         name = type(self.call).__name__
         try:
-            with torch.inference_mode():
+            with self.lock, torch.inference_mode():
                 generator = generators if self.batch > 1 else generators[0]
                 made = self.call(prompt=prompt, image=picture, generator=generator, output_type="np", **given)
         except torch.OutOfMemoryError as error:

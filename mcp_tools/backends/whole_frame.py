@@ -18,8 +18,9 @@ from anomalyagent.mcp_tools.imaging.alignment import align_and_composite
 from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.framing import agreement, same_frame
 from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.scene import scene_of
 
-__all__ = ["EDIT_INSTRUCTION", "Canvas", "nearest_shape", "spread", "take_edit"]
+__all__ = ["EDIT_INSTRUCTION", "Canvas", "measure_for_edit", "nearest_shape", "spread", "take_edit"]
 
 MOST_CHANGED = 0.8
 """Of the pixels: an editor that changed more than this did not edit the photo but made another one."""
@@ -66,6 +67,12 @@ def spread(photo: Photo, width: int, height: int) -> Canvas:
     # More than the photo's own side can be missing, so it is mirrored again and again.
     rgb = np.pad(shown, ((borders[0], borders[1]), (borders[2], borders[3]), (0, 0)), mode="symmetric")
     return Canvas(np.asarray(rgb, np.float32), (slice(top, top + inner[0]), slice(left, left + inner[1])))
+
+
+def measure_for_edit(photo: Photo) -> None:
+    """Measure of the photo what `take_edit` asks, once: it can be done while the editor still works."""
+    scene = scene_of(photo)
+    _ = scene.ground, scene.ground_afar
 
 
 def take_edit(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import luminance
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.drift import drop_drift
@@ -18,8 +18,9 @@ from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = ["align_and_composite"]
 
-_SIDE = 384  # the registration works on a copy of at most this side
+_SIDE, _ROUGH_SIDE = 384, 256  # the registration works on a copy of at most this side, and begins on a smaller one
 _SOFTNESS_PX = (0.0, 0.5, 0.7, 1.0, 1.4, 2.0)
+_SOFTNESS_PIXELS, _BAND_PX = 2**18, 64  # that softness is judged by, in bands of so many rows
 _LEAST_MOTION_PX = 0.1
 _ABOUT_AS_WELL = 1.15
 _LEAST_GAIN = 0.8  # of the disagreement may be left, else the picture was aligned already
@@ -49,21 +50,31 @@ def align_and_composite(normal: Photo, whole_frame_rgb: RGB, *, framed: bool = F
     edited = _register(shown, edited)
     edited = _match_color(shown, edited)
     shown = _soften(shown, edited)
-    change = edited - shown
-    # Fine detail of the photo stays, except where the editor put something else in its place.
-    most = np.abs(change)
-    most = np.maximum(np.maximum(most[..., 0], most[..., 1]), most[..., 2])  # several times faster than .max(axis=-1)
-    kept = np.clip(1.0 - most / _REPLACED, 0.0, 1.0)[..., None]
-    edited = np.clip(edited + kept * (normal.rgb - shown), 0.0, 1.0).astype(np.float32, copy=False)
+    if shown is not normal.rgb:
+        # Fine detail of the photo stays, except where the editor put something else in its place.
+        most = cv2.split(cv2.absdiff(edited, shown))
+        kept = np.clip(1.0 - cv2.max(cv2.max(most[0], most[1]), most[2]) / _REPLACED, 0.0, 1.0)
+        edited += np.asarray(kept, np.float32)[..., None] * (normal.rgb - shown)  # _match_color has made it anew
+        np.clip(edited, 0.0, 1.0, out=edited)
     return composite_visible(normal, drop_drift(normal, edited))
 
 
 def _soften(shown: RGB, edited: RGB) -> RGB:
     """`shown` as soft as the editor returned it: edges that an autoencoder or a shift blurred a little are no change."""
     sharp, soft = luminance(shown), luminance(edited)
-    errors = [float(np.minimum(np.abs(_blurred(sharp, sigma) - soft), _REPLACED / 4.0).mean()) for sigma in _SOFTNESS_PX]
+    if sharp.size > _SOFTNESS_PIXELS:  # bands all over the picture tell as much
+        step = sharp.size / _SOFTNESS_PIXELS * _BAND_PX
+        rows = [slice(int(top), int(top) + _BAND_PX) for top in np.arange(0.0, len(sharp) - _BAND_PX, step)]
+        bands = [(sharp[one], soft[one]) for one in rows]
+    else:
+        bands = [(sharp, soft)]
+    errors = [float(np.mean([_error_of(one, other, sigma) for one, other in bands])) for sigma in _SOFTNESS_PX]
     best = int(np.argmin(errors))
     return _blurred(shown, _SOFTNESS_PX[best]) if errors[best] < 0.9 * errors[0] else shown
+
+
+def _error_of(sharp: Field, soft: Field, sigma_px: float) -> float:
+    return float(np.minimum(cv2.absdiff(_blurred(sharp, sigma_px), soft), _REPLACED / 4.0).mean())
 
 
 def _blurred(values: NDArray[np.float32], sigma_px: float) -> NDArray[np.float32]:
@@ -93,20 +104,23 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     size = round(width * scale), round(height * scale)
     fixed = cv2.resize(luminance(reference), size, interpolation=cv2.INTER_AREA)
     moving = cv2.resize(luminance(moved), size, interpolation=cv2.INTER_AREA)
-    everywhere = np.ones(fixed.shape, np.bool_)
-    warp = _find_warp(fixed, moving, np.eye(2, 3, dtype=np.float32), everywhere, cv2.MOTION_AFFINE)
+    warp = _roughly(fixed, moving)
     if warp is None:
         return moved
     calm = _calm(fixed, _warped(moving, warp, size, cv2.INTER_LINEAR))
     shift = np.eye(2, 3, dtype=np.float32)
     shift[:, 2] = warp @ (size[0] / 2.0, size[1] / 2.0, 1.0) - (size[0] / 2.0, size[1] / 2.0)
-    kinds = (cv2.MOTION_TRANSLATION, shift), (cv2.MOTION_EUCLIDEAN, shift), (cv2.MOTION_AFFINE, warp)
-    warps = [found for kind, start in kinds if (found := _find_warp(fixed, moving, start, calm, kind)) is not None]
-    if not warps:
+    tried: list[tuple[float, Any]] = []  # from the most parameters to the fewest
+    for kind, start in (cv2.MOTION_AFFINE, warp), (cv2.MOTION_TRANSLATION, shift), (cv2.MOTION_EUCLIDEAN, shift):
+        if kind == cv2.MOTION_EUCLIDEAN and len(tried) == 2 and tried[1][0] <= _ABOUT_AS_WELL * tried[0][0] + 1e-6:
+            break  # a shift does it
+        if (found := _find_warp(fixed, moving, start, calm, kind)) is not None:
+            left = 1.0 - _correlation(fixed[calm], _warped(moving, found, size, cv2.INTER_LINEAR)[calm])
+            tried.append((left, found))
+    if not tried:
         return moved
-    left = [1.0 - _correlation(fixed[calm], _warped(moving, found, size, cv2.INTER_LINEAR)[calm]) for found in warps]
-    chosen = next(number for number, one in enumerate(left) if one <= _ABOUT_AS_WELL * min(left) + 1e-6)
-    warp, after = warps[chosen], left[chosen]
+    least = min(left for left, _ in tried)
+    after, warp = next(one for one in (*tried[1:], tried[0]) if one[0] <= _ABOUT_AS_WELL * least + 1e-6)
     corners = np.array([[0, 0, 1], [size[0], 0, 1], [0, size[1], 1], [size[0], size[1], 1]], np.float32)
     motion = float(np.abs(corners @ warp.T - corners[:, :2]).max())
     if motion > _MAX_SHIFT * max(size) or motion * max(1.0, 1.0 / scale) < _LEAST_MOTION_PX:
@@ -121,6 +135,19 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     )
     reached = cv2.erode((inside > 0.999).astype(np.uint8), np.ones((2 * _RIM_PX + 1, 2 * _RIM_PX + 1), np.uint8))
     return np.where(reached[..., None] > 0, aligned, reference)
+
+
+def _roughly(fixed: Any, moving: Any) -> Any:
+    """The (2, 3) affine map over all pixels, found on smaller pictures; None: as `_find_warp`."""
+    height, width = fixed.shape
+    scale = min(1.0, _ROUGH_SIDE / max(height, width))
+    size = round(width * scale), round(height * scale)
+    small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (fixed, moving)]
+    everywhere = np.ones(small[0].shape, np.bool_)
+    warp = _find_warp(small[0], small[1], np.eye(2, 3, dtype=np.float32), everywhere, cv2.MOTION_AFFINE)
+    if warp is not None:
+        warp[:, 2] /= scale
+    return warp
 
 
 def _find_warp(fixed: Any, moving: Any, start: Any, where: Mask, kind: int) -> Any:
@@ -139,7 +166,7 @@ def _warped(image: Any, warp: Any, size: tuple[int, int], interpolation: int) ->
 
 def _calm(fixed: Any, moving: Any) -> Mask:
     """(h, w) bool: pixels that agree, apart from a gain and an offset; with some margin around those that do not."""
-    gain, offset = np.polyfit(moving.ravel(), fixed.ravel(), 1)
+    gain, offset = _line(moving.ravel(), fixed.ravel())
     error = cv2.GaussianBlur(np.abs(fixed - gain * moving - offset).astype(np.float32), (0, 0), 2.0)
     changed = (error > max(0.02, 4.0 * float(np.median(error)))).astype(np.uint8)
     calm = cv2.dilate(changed, np.ones((9, 9), np.uint8)) == 0
@@ -151,13 +178,22 @@ def _correlation(first: Any, second: Any) -> float:
     return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9))
 
 
+def _line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
+    """Slope and offset of y over x with the least squares."""
+    x_mean, y_mean = float(x.mean(dtype=np.float64)), float(y.mean(dtype=np.float64))
+    away = x - np.float32(x_mean)
+    spread = float(np.dot(away, away))
+    gain = float(np.dot(away, y - np.float32(y_mean))) / spread if spread > 0.0 else 0.0
+    return gain, y_mean - gain * x_mean
+
+
 def _match_color(reference: RGB, edited: RGB) -> RGB:
     """Undo a global drift of colour: a gain and an offset for each channel, fitted to the pixels that changed least."""
-    out = edited.copy()
+    step = max(1, edited.shape[0] * edited.shape[1] // _COLOR_PIXELS)
+    changed, original = edited.reshape(-1, 3)[::step], reference.reshape(-1, 3)[::step]
+    lines = np.zeros((3, 4), np.float32)
     for channel in range(3):
-        x, y = edited[..., channel].ravel(), reference[..., channel].ravel()
-        step = max(1, x.size // _COLOR_PIXELS)
-        x, y = x[::step], y[::step]
+        x, y = np.ascontiguousarray(changed[:, channel]), np.ascontiguousarray(original[:, channel])
         gain, offset = 1.0, float(np.median(y - x))
         for _ in range(4):
             error = np.abs(y - gain * x - offset)
@@ -165,5 +201,5 @@ def _match_color(reference: RGB, edited: RGB) -> RGB:
             spread = float(x[calm].var())
             gain = float(np.clip(np.cov(x[calm], y[calm])[0, 1] / spread, 0.7, 1.4)) if spread > 1e-4 else 1.0
             offset = float(y[calm].mean() - gain * x[calm].mean())
-        out[..., channel] = np.clip(gain * edited[..., channel] + offset, 0.0, 1.0)
-    return out
+        lines[channel, channel], lines[channel, 3] = gain, offset
+    return np.clip(np.asarray(cv2.transform(edited, lines), np.float32), 0.0, 1.0)

@@ -5,6 +5,7 @@ tuned subband image coder based on the measure of just-noticeable-distortion pro
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ JND_REACH_PX = 16
 """How far around a pixel its just-noticeable difference depends on, at most."""
 
 _POW7 = np.float32(25.0**7)
+_TINY = np.float32(1e-20)
+_SERIES = tuple(2.0 / (n * n * math.comb(2 * n, n)) for n in range(1, 9))
 
 
 def _make_linear_table() -> NDArray[np.float32]:
@@ -28,7 +31,7 @@ def _make_linear_table() -> NDArray[np.float32]:
 
 # a multiple of 255, so that 8-bit values are exact; OpenCV's own sRGB conversion is off by up to 0.6 Lab units
 _TABLE_STEPS = 255 * 64
-_BLOCK_PIXELS = 1 << 16
+_BLOCK_PIXELS = 1 << 14
 _LINEAR = _make_linear_table()
 
 
@@ -48,43 +51,91 @@ def luminance(rgb: RGB) -> Field:
 
 
 def ciede2000(lab1: NDArray[np.float32], lab2: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Colour difference of (..., 3) CIELAB arrays, (...) float32, with all parametric factors 1."""
-    l1, a1, b1 = (lab1[..., i].astype(np.float32, copy=False) for i in range(3))
-    l2, a2, b2 = (lab2[..., i].astype(np.float32, copy=False) for i in range(3))
-    c_mean7 = (0.5 * (np.hypot(a1, b1) + np.hypot(a2, b2))) ** 7
-    stretch = 1.5 - 0.5 * np.sqrt(c_mean7 / (c_mean7 + _POW7))
+    """Colour difference of (..., 3) CIELAB arrays of one shape, (...) float32, with all parametric factors 1.
+
+    Hues are held as directions in the a-b plane, so that no angle is computed for each pixel: four times faster.
+    """
+    flat1, flat2 = lab1.reshape(-1, 3), lab2.reshape(-1, 3)
+    found = np.empty(len(flat1), np.float32)
+    for first in range(0, len(found), _BLOCK_PIXELS):
+        part = slice(first, first + _BLOCK_PIXELS)
+        found[part] = _ciede2000_of(flat1[part], flat2[part])
+    return found.reshape(lab1.shape[:-1])
+
+
+def _ciede2000_of(lab1: NDArray[np.float32], lab2: NDArray[np.float32]) -> NDArray[Any]:
+    l1, a1, b1 = (np.ascontiguousarray(lab1[:, i], np.float32) for i in range(3))
+    l2, a2, b2 = (np.ascontiguousarray(lab2[:, i], np.float32) for i in range(3))
+    root7 = _root_of_7th(0.5 * (np.sqrt(a1 * a1 + b1 * b1) + np.sqrt(a2 * a2 + b2 * b2)))
+    stretch = 1.5 - 0.5 * root7
     a1, a2 = a1 * stretch, a2 * stretch
-    c1, c2 = np.hypot(a1, b1), np.hypot(a2, b2)
-    h1, h2 = np.arctan2(b1, a1), np.arctan2(b2, a2)
-    turn = np.float32(2.0 * np.pi)
-    h1, h2 = np.where(h1 < 0, h1 + turn, h1), np.where(h2 < 0, h2 + turn, h2)
-    dh = h2 - h1
-    h_sum = h1 + h2
-    achromatic = c1 * c2 == 0
-    apart = np.abs(dh) > np.pi
-    dh = np.where(apart, dh - np.copysign(turn, dh), dh)
-    dh = np.where(achromatic, 0.0, dh)
-    h_mean = np.where(apart, np.where(h_sum < turn, h_sum + turn, h_sum - turn), h_sum) * 0.5
-    h_mean = np.where(achromatic, h_sum, h_mean)
-    d_l, d_c = l2 - l1, c2 - c1
-    d_h = 2.0 * np.sqrt(c1 * c2) * np.sin(0.5 * dh)
-    l_mean50 = (0.5 * (l1 + l2) - 50.0) ** 2
-    c_mean = 0.5 * (c1 + c2)
-    t = (
-        1.0
-        - 0.17 * np.cos(h_mean - math.radians(30.0))
-        + 0.24 * np.cos(2.0 * h_mean)
-        + 0.32 * np.cos(3.0 * h_mean + math.radians(6.0))
-        - 0.20 * np.cos(4.0 * h_mean - math.radians(63.0))
+    c1, c2 = np.sqrt(a1 * a1 + b1 * b1), np.sqrt(a2 * a2 + b2 * b2)
+    d_l, d_a, d_b = l2 - l1, a2 - a1, b2 - b1
+    c_sum = c1 + c2
+    d_c = (d_a * (a1 + a2) + d_b * (b1 + b2)) / np.maximum(c_sum, _TINY)  # of nearly equal colours c2 - c1 loses its digits
+    # 2 sqrt(c1 c2) sin(dh / 2); beyond a right angle from the cosine, where the quotient loses its digits
+    product, dot, cross = c1 * c2, a1 * a2 + b1 * b2, a1 * d_b - b1 * d_a
+    d_h = np.where(
+        dot > 0.0,
+        cross / np.sqrt(np.maximum(0.5 * (product + dot), _TINY)),
+        np.copysign(np.sqrt(np.maximum(2.0 * (product - dot), 0.0)), cross),
     )
+    cosine, sine = _mean_hue(a1, b1, c1, a2, b2, c2)
+    cosine2, sine2 = 2.0 * cosine * cosine - 1.0, 2.0 * sine * cosine
+    cosine3, sine3 = cosine * (2.0 * cosine2 - 1.0), sine * (2.0 * cosine2 + 1.0)
+    cosine4, sine4 = 2.0 * cosine2 * cosine2 - 1.0, 2.0 * sine2 * cosine2
+    t = 1.0 - 0.17 * _turned(cosine, sine, 30.0) + 0.24 * cosine2
+    t += 0.32 * _turned(cosine3, sine3, -6.0) - 0.20 * _turned(cosine4, sine4, 63.0)
+    l_mean50 = (0.5 * (l1 + l2) - 50.0) ** 2
+    c_mean = 0.5 * c_sum
     s_l = 1.0 + 0.015 * l_mean50 / np.sqrt(20.0 + l_mean50)
     s_c = 1.0 + 0.045 * c_mean
     s_h = 1.0 + 0.015 * c_mean * t
-    c7 = c_mean**7
-    theta = np.exp(-(((np.rad2deg(h_mean) - 275.0) / 25.0) ** 2)) * math.radians(60.0)
-    r_t = -2.0 * np.sqrt(c7 / (c7 + _POW7)) * np.sin(theta)
+    theta = math.radians(60.0) * np.exp(_squared_angle(_turned(cosine, sine, 275.0)) * -((math.degrees(1.0) / 25.0) ** 2))
+    r_t = -2.0 * _root_of_7th(c_mean) * np.sin(theta)
     x, y, z = d_l / s_l, d_c / s_c, d_h / s_h
-    return np.sqrt(np.maximum(x * x + y * y + z * z + r_t * y * z, 0.0)).astype(np.float32)
+    return np.sqrt(np.maximum(x * x + y * y + z * z + r_t * y * z, 0.0))
+
+
+def _root_of_7th(chroma: NDArray[Any]) -> NDArray[Any]:
+    """sqrt(c**7 / (c**7 + 25**7))."""
+    square = chroma * chroma
+    seventh = square * square * square * chroma
+    return np.sqrt(seventh / (seventh + _POW7))
+
+
+def _mean_hue(
+    a1: NDArray[Any], b1: NDArray[Any], c1: NDArray[Any], a2: NDArray[Any], b2: NDArray[Any], c2: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Cosine and sine of the mean hue; of a colour without any, where it does not count, (0, 0)."""
+    across, up = a1 * c2 + a2 * c1, b1 * c2 + b2 * c1
+    length = np.sqrt(across * across + up * up)
+    opposite = length <= 1e-6 * c1 * c2
+    if opposite.any():  # a quarter turn beyond the one of the upper half, as hues of 0 to 360 degrees average
+        upper = (b1 > 0.0) | ((b1 == 0.0) & (a1 > 0.0))
+        across = np.where(opposite, np.where(upper, -b1, -b2), across)
+        up = np.where(opposite, np.where(upper, a1, a2), up)
+        length = np.sqrt(across * across + up * up)
+    length = np.maximum(length, _TINY)
+    return across / length, up / length
+
+
+def _turned(cosine: NDArray[Any], sine: NDArray[Any], degrees: float) -> NDArray[Any]:
+    """Cosine of the angle less `degrees`."""
+    return cosine * math.cos(math.radians(degrees)) + sine * math.sin(math.radians(degrees))
+
+
+def _squared_angle(cosine: NDArray[Any]) -> NDArray[Any]:
+    """Square of the angle with that cosine, in radians; too small by 0.1 % at 110 degrees, and by more beyond.
+
+    The series of arcsin(x)**2 (Borwein & Chamberland 2007) with x = sin(angle / 2).
+    """
+    x = 2.0 - 2.0 * cosine  # (2 sin(angle / 2)) ** 2
+    total = np.full_like(x, _SERIES[-1])
+    for factor in _SERIES[-2::-1]:
+        total *= x
+        total += factor
+    return total * x
 
 
 def just_noticeable_difference(lightness: Field) -> Field:

@@ -41,16 +41,17 @@ def same_frame(reference: RGB, made: RGB) -> RGB:
         (h', w', 3) float32 0..1 of the aspect of `reference`, in the resolution of `made`; `made` itself when it shows the
         frame already.
     """
+    pair = _Pair(_reduced(reference), _reduced(made), reference.shape[:2], made.shape[:2])
     plain, *others = _ways(reference, made)
-    base = _compared(reference, _framed(reference, made, plain, _SIDE_PX))
+    base = _compared(pair, plain)
     best, way = base, plain
     for one in others:
-        found = _compared(reference, _framed(reference, made, one, _SIDE_PX))
+        found = _compared(pair, one)
         if found > best:
             best, way = found, one
     if way is not plain and (best < base + _LEAST_GAIN or 1.0 - best > _CLEARLY * (1.0 - base)):
         way = plain
-    return made if way is plain else _framed(reference, made, way, None)
+    return made if way is plain else _framed(reference, made, way)
 
 
 def _ways(reference: RGB, made: RGB) -> list[_Way]:
@@ -65,40 +66,65 @@ def _ways(reference: RGB, made: RGB) -> list[_Way]:
     return ways
 
 
-def _framed(reference: RGB, made: RGB, way: _Way, side_px: int | None) -> RGB:
-    """The picture in the photo's frame, at its own resolution or with `side_px` as the longer side."""
+def _framed(reference: RGB, made: RGB, way: _Way) -> RGB:
+    """The picture in the photo's frame, at its own resolution."""
     turned = np.ascontiguousarray(np.rot90(made, way.turns))
     height, width = (round(side / scale) for side, scale in zip(reference.shape[:2], way[1:], strict=True))
-    if side_px is not None:
-        smaller = side_px / max(height, width)
-        height, width = max(1, round(height * smaller)), max(1, round(width * smaller))
-        shown = max(1, round(turned.shape[1] * smaller)), max(1, round(turned.shape[0] * smaller))
-        turned = cv2.resize(turned, shown, interpolation=cv2.INTER_AREA if smaller < 1 else cv2.INTER_LINEAR)
-    smaller = reference.shape[0] * reference.shape[1] > height * width
-    frame = cv2.resize(reference, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
-    top, left = (height - turned.shape[0]) // 2, (width - turned.shape[1]) // 2
-    y0, x0, y1, x1 = max(0, top), max(0, left), min(height, top + turned.shape[0]), min(width, left + turned.shape[1])
-    frame[y0:y1, x0:x1] = turned[y0 - top : y1 - top, x0 - left : x1 - left]
-    return np.asarray(np.clip(frame, 0.0, 1.0), np.float32)
+    return _laid_over(_resized(reference, (width, height)), turned)
+
+
+def _laid_over(frame: RGB, picture: RGB) -> RGB:
+    """The picture over the middle of a frame, which shows where it does not reach."""
+    height, width = frame.shape[:2]
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    y0, x0, y1, x1 = max(0, top), max(0, left), min(height, top + picture.shape[0]), min(width, left + picture.shape[1])
+    out = frame.copy()
+    out[y0:y1, x0:x1] = picture[y0 - top : y1 - top, x0 - left : x1 - left]
+    return np.asarray(np.clip(out, 0.0, 1.0), np.float32)
 
 
 def agreement(reference: RGB, made: RGB) -> float:
     """How well two pictures of one frame agree: correlation of lightness, of coarse and of finer structure alike, -1..1."""
-    return _compared(reference, _framed(reference, made, _Way(0, *_scales(reference, made)), _SIDE_PX))
+    pair = _Pair(_reduced(reference), _reduced(made), reference.shape[:2], made.shape[:2])
+    return _compared(pair, _Way(0, reference.shape[0] / made.shape[0], reference.shape[1] / made.shape[1]))
 
 
-def _scales(reference: RGB, made: RGB) -> tuple[float, float]:
-    return reference.shape[0] / made.shape[0], reference.shape[1] / made.shape[1]
+class _Pair(NamedTuple):
+    """Two pictures of at most a few hundred pixels a side, and the sizes that they had."""
+
+    reference: RGB
+    made: RGB
+    reference_hw: tuple[int, ...]
+    made_hw: tuple[int, ...]
 
 
-def _compared(reference: RGB, framed: RGB) -> float:
-    size = framed.shape[1], framed.shape[0]
-    first = luminance(np.asarray(cv2.resize(reference, size, interpolation=cv2.INTER_AREA), np.float32))
-    second = luminance(framed)
+def _reduced(rgb: RGB) -> RGB:
+    """Small enough to be turned and resized many times, and four times as large as it is compared."""
+    scale = 4.0 * _SIDE_PX / max(rgb.shape[:2])
+    if scale >= 1.0:
+        return rgb
+    return _resized(rgb, (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))))
+
+
+def _compared(pair: _Pair, way: _Way) -> float:
+    """How well the pictures agree under a way, at 96 pixels a side."""
+    turned = np.ascontiguousarray(np.rot90(pair.made, way.turns))
+    turned_hw = pair.made_hw if way.turns % 2 == 0 else pair.made_hw[::-1]
+    height, width = (side / scale for side, scale in zip(pair.reference_hw, way[1:], strict=True))
+    smaller = _SIDE_PX / max(height, width)
+    size = max(1, round(width * smaller)), max(1, round(height * smaller))
+    shown = max(1, round(turned_hw[1] * smaller)), max(1, round(turned_hw[0] * smaller))
+    frame = _resized(pair.reference, size)
+    first, second = luminance(frame), luminance(_laid_over(frame, _resized(turned, shown)))
     found = [_correlation(first, second)]
     fine = [one - np.asarray(cv2.GaussianBlur(one, (0, 0), 3.0), np.float32) for one in (first, second)]
     found.append(_correlation(*fine))
     return float(np.mean(found))
+
+
+def _resized(rgb: RGB, size_wh: tuple[int, int]) -> RGB:
+    smaller = rgb.shape[0] * rgb.shape[1] > size_wh[0] * size_wh[1]
+    return np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.float32)
 
 
 def _correlation(first: Field, second: Field) -> float:

@@ -66,7 +66,6 @@ class Photo:
         mode: kind of `native`; an edit never changes it.
         rgb: (H, W, 3) float32 0..1, what a person sees (grey repeated, 16 bit scaled by `scale`).
         scale: (low, high) native values shown as 0 and 1.
-        sha256: of the native pixels and mode, the identity of the photo.
         notes: what had to be converted while reading, in words.
     """
 
@@ -74,8 +73,12 @@ class Photo:
     mode: PhotoMode
     rgb: RGB
     scale: tuple[float, float]
-    sha256: str
     notes: tuple[str, ...] = ()
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the native pixels and mode, the identity of the photo."""
+        return _identity(self.native, self.mode)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -127,7 +130,7 @@ class Photo:
             target = target[..., :3]
         target[inside] = stored[inside]
         shown[box][inside] = _shown(native[box], self.mode, self.scale)[inside]
-        return replace(self, native=native, rgb=shown, sha256=_identity(native, self.mode))
+        return replace(self, native=native, rgb=shown)
 
 
 def photo_from_array(native: NDArray[Any], mode: PhotoMode | None = None, notes: tuple[str, ...] = ()) -> Photo:
@@ -152,7 +155,7 @@ def photo_from_array(native: NDArray[Any], mode: PhotoMode | None = None, notes:
         )
     native = np.ascontiguousarray(native)
     scale = _choose_scale(native)
-    return Photo(native, found, _shown(native, found, scale), scale, _identity(native, found), notes)
+    return Photo(native, found, _shown(native, found, scale), scale, notes)
 
 
 def read_photo(

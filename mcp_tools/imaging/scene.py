@@ -14,12 +14,16 @@ from anomalyagent.mcp_tools.imaging import measures
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import JND_REACH_PX, just_noticeable_difference, lab_from_rgb, luminance
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
+from anomalyagent.mcp_tools.imaging.ground import Ground, ground_of, seen_from_afar
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
-__all__ = ["Scene", "scene_of"]
+__all__ = ["AFAR", "Scene", "scene_of"]
+
+AFAR = 3
+"""From so many times as far `ground_afar` is seen."""
 
 _CACHE_BYTES = 192 * 2**20
-_BYTES_PER_PIXEL = 60  # of a Scene with everything measured, photo included
+_BYTES_PER_PIXEL = 64  # of a Scene with everything measured, photo included
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +77,16 @@ class Scene:
     def jnd(self) -> Field:
         """Local just-noticeable difference in CIEDE2000 units (about 1..8; larger where texture hides changes)."""
         return just_noticeable_difference(np.ascontiguousarray(self.lab[..., 0]))
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What noise to expect in changes of it."""
+        return ground_of(self.photo.rgb, self.lab, self.jnd)
+
+    @cached_property
+    def ground_afar(self) -> Ground:
+        """The same from three times as far."""
+        return seen_from_afar(self.ground, AFAR)
 
     def lab_in(self, window: tuple[slice, slice]) -> Lab:
         """`lab` of the given rows and columns only: on large photos much cheaper than measuring everything."""

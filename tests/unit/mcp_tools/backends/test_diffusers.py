@@ -1,6 +1,8 @@
 """image_gen backend `diffusers`: where it paints, what it takes of a model's picture, and what it does with bad ones."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +18,10 @@ from PIL import Image
 from anomalyagent.errors import BackendError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends import diffusers as module
+from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.backends.diffusers import DiffusersImageGen
 from anomalyagent.mcp_tools.backends.pipelines import DiffusersOptions, Family, Pipeline, load_pipeline
+from anomalyagent.mcp_tools.backends.whole_frame import measure_for_edit, take_edit
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import scene_of
 
@@ -186,3 +190,56 @@ def test_of_a_batch_the_edit_of_the_wanted_size_is_taken(models: Path, monkeypat
     wanted = SPEC.model_copy(update={"area_fraction": 14 * 14 / scene_of(photo).object_area_px})
     edited = DiffusersImageGen({"model": str(models / "inpaint"), "batch": 3}).edit(photo, "a stain", wanted, 4)
     assert abs(edited.changed.sum() - 14 * 14) < 60
+
+
+def test_while_the_model_works_the_photo_is_measured(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured = threading.Event()
+
+    def measure(photo: Photo) -> None:
+        measure_for_edit(photo)
+        measured.set()
+
+    def paint(rgb: Any) -> Any:
+        assert measured.wait(10)
+        return np.where(np.indices(rgb.shape)[1] > 64, rgb, 0.4 * rgb)
+
+    monkeypatch.setattr(module, "measure_for_edit", measure)
+    assert with_painter(monkeypatch, models, Painter(paint), most_changed=1.0).edit(part(), "a stain", None, 4).changed.any()
+
+
+def test_the_model_paints_the_next_picture_while_the_last_one_is_brought_back(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Semaphore(0)
+
+    def paint(rgb: Any) -> Any:
+        begun.release()
+        return darkened(rgb)
+
+    def take(*given: Any) -> Edited:
+        for _ in range(2):  # both pictures are painted before the first is brought back
+            assert begun.acquire(timeout=10)
+        begun.release(2)
+        return take_edit(*given)
+
+    def darkened(rgb: Any) -> Any:
+        made = rgb.copy()
+        made[40:60, 30:50] *= 0.3
+        return made
+
+    alone = with_painter(monkeypatch, models, Painter(darkened)).edit
+    wanted = [alone(part(seed=seed), "a stain", None, seed).photo.sha256 for seed in (1, 2)]
+    monkeypatch.setattr(module, "take_edit", take)
+    backend = with_painter(monkeypatch, models, Painter(paint))
+    with ThreadPoolExecutor(2) as pool:
+        found = [pool.submit(backend.edit, part(seed=seed), "a stain", None, seed) for seed in (1, 2)]
+        assert [one.result().photo.sha256 for one in found] == wanted
+
+
+def test_what_the_photo_tells_is_the_same_whether_it_was_measured_before_or_not() -> None:
+    edited = part().rgb.copy()
+    edited[40:60, 30:50] *= 0.3
+    first = take_edit(part(), None, edited, None, "x").photo
+    again = photo_from_array(np.array(part().native))
+    measure_for_edit(again)
+    assert take_edit(again, None, edited, None, "x").photo.sha256 == first.sha256

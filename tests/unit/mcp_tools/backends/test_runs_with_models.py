@@ -8,7 +8,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from helpers.photos import make_photos
+
+from anomalyagent.configs.schema import QualityEvalSettings, Settings, ToolSettings, ToolsSettings
+from anomalyagent.graph import run
+from anomalyagent.graph.request import Request
+from anomalyagent.mcp_tools.backends import diffusers
+from anomalyagent.mcp_tools.backends.pipelines import DiffusersOptions, Pipeline, load_pipeline
 
 
 def synthesize(folder: Path, *sets: str) -> subprocess.CompletedProcess[str]:
@@ -63,3 +70,30 @@ def test_a_model_that_is_not_there_ends_the_run_before_anything_is_made(tmp_path
     assert done.returncode == 2
     assert "there is no model folder './no_model'" in done.stderr
     assert not (tmp_path / "run" / "trajectories").exists()
+
+
+def test_two_samples_made_at_once_share_one_model_and_are_the_same_bytes(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[str] = []
+
+    def counted(options: DiffusersOptions) -> Pipeline:
+        loads.append(options.model)
+        return load_pipeline(options)
+
+    monkeypatch.setattr(diffusers, "load_pipeline", counted)
+    settings = Settings(
+        tools=ToolsSettings(
+            image_gen=ToolSettings(backend="diffusers", options={"model": str(models / "inpaint"), "steps": 1}),
+            quality_eval=QualityEvalSettings(threshold=0.0),
+        )
+    )
+    make_photos(tmp_path / "normals", "part", count=2, size=96)
+    made: list[dict[str, bytes]] = []
+    for jobs in (1, 2):
+        out = tmp_path / f"run{jobs}"
+        request = Request([tmp_path / "normals"], "metal ring", ["stain", "scratch"], 2, out, jobs=jobs)
+        assert run.synthesize(request, settings).status == "complete"
+        made.append({path.name: path.read_bytes() for path in (out / "dataset").rglob("*.png")})
+    assert made[0] == made[1]
+    assert len(loads) == 2  # one for each run

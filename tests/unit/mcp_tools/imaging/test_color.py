@@ -57,6 +57,17 @@ def test_colors_and_differences_agree_with_scikit_image() -> None:
     assert np.abs(ciede2000(lab1, lab2) - expected).max() < 1e-3
 
 
+def test_differences_of_any_size_between_any_colors_agree_with_scikit_image() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.uniform((0, -90, -90), (100, 90, 90), (20000, 3)).astype(np.float32)
+    grey = one * np.array([1, 0.01, 0.01], np.float32)
+    for first in (one, grey):
+        for spread in (0.01, 0.3, 5.0):
+            second = (first + rng.normal(0, spread, first.shape)).astype(np.float32)
+            expected = deltaE_ciede2000(first.astype(np.float64), second.astype(np.float64))
+            assert np.abs(ciede2000(first, second) - expected).max() < 1e-4
+
+
 def test_equal_colors_differ_by_exactly_nothing() -> None:
     lab = lab_from_rgb(np.random.default_rng(0).random((8, 8, 3)).astype(np.float32))
     assert (ciede2000(lab, lab) == 0).all()
