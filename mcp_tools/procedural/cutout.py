@@ -9,6 +9,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings, local_statistics
+from anomalyagent.mcp_tools.procedural.axis import axis_of
 from anomalyagent.mcp_tools.procedural.components import Component, around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
@@ -17,6 +18,7 @@ from anomalyagent.mcp_tools.procedural.warp import feather
 __all__ = ["Cleared", "CutOut", "clear_protrusion", "continue_backdrop", "cut_out", "edit_of", "fill_behind", "put_down"]
 
 
+_STANDS_OUT = 6.0  # CIELAB units between a protrusion and what lies beside it
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
@@ -86,8 +88,6 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
     rows, columns = slice(max(y, 0), y + part.mask.shape[0]), slice(max(x, 0), x + part.mask.shape[1])
     inside = mask[rows, columns]
     inside[:] = part.mask[max(-y, 0) :, max(-x, 0) :][: inside.shape[0], : inside.shape[1]]
-    if whole:
-        mask |= _stump(site, part, window)
     other = cv2.morphologyEx((solid & ~mask).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
     from_part = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 3)
     from_other = cv2.distanceTransform((~other).astype(np.uint8), cv2.DIST_L2, 3)
@@ -100,7 +100,14 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
         return Cleared(fill_behind(rgb, hole, rng), hole.astype(np.float32))
     ground = continue_backdrop(rgb, hole | other, plain, rng)
     fade = feather(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~other, 0.3 * wide + 1.5)
-    return Cleared(ground, np.maximum(fade, mask & (from_other > 0)).astype(np.float32))
+    seat = np.maximum(fade, mask & (from_other > 0)).astype(np.float32)
+    if not whole:
+        return Cleared(ground, seat)
+    root, share, seen = _without_root(site, part, window, rng)
+    seat = seat * seen * (1.0 - share)
+    cover = seat + share
+    ground = (seat[..., None] * ground + share[..., None] * root) / np.maximum(cover, 1e-4)[..., None]
+    return Cleared(ground.astype(np.float32), cover.astype(np.float32))
 
 
 def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
@@ -118,25 +125,33 @@ def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generato
     return np.where(hole[..., None], drawn, rgb).astype(np.float32)
 
 
-def _stump(site: Site, part: Component, window: Window) -> Mask:
-    """(h, w) bool: what lies between the root of a protrusion and the body, told by its own colour."""
+def _without_root(site: Site, part: Component, window: Window, rng: np.random.Generator) -> tuple[RGB, Field, Field]:
+    """What lies where a protrusion leaves the body, (h, w, 3); where that is, 0..1; where the rest may be cleared, 0..1.
+
+    Each line across the protrusion runs on from its one side to the other, so that the edge of the body and the shade below
+    it go on. The strip reaches back into the body until the protrusion cannot be told from its sides.
+    """
     scene = site.scene
-    cos, sin = float(np.cos(part.angle_rad)), float(np.sin(part.angle_rad))
-    wide = part.area_px / max(part.length_px, 1.0)
-    core = scene.lab[part.window.slices][cv2.erode(part.mask.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0]
-    color = np.median(core if len(core) else scene.lab[part.window.slices][part.mask], axis=0)
-    height, width = scene.foreground.shape
-    back = 0.0
-    while back < 0.4 * part.length_px:
-        x, y = part.root_xy[0] - (back + 1.0) * cos, part.root_xy[1] - (back + 1.0) * sin
-        column, row = int(np.clip(x, 0, width - 1)), int(np.clip(y, 0, height - 1))
-        if float(np.linalg.norm(scene.lab[row, column] - color)) > 15.0:
-            break
-        back += 1.0
-    ys, xs = np.mgrid[: window.shape[0], : window.shape[1]]
-    dx, dy = xs + window.x0 + 0.5 - part.root_xy[0], ys + window.y0 + 0.5 - part.root_xy[1]
-    along, across = dx * cos + dy * sin, np.abs(-dx * sin + dy * cos)
-    return np.asarray((along >= -back - 0.5) & (along <= 0.2 * part.length_px) & (across <= 0.5 * wide + 1.5))
+    axis = axis_of(scene, part)
+    half = axis.half + 2.0 + 1.5 * scene.blur_sigma_px
+    steps = -np.arange(0.8 * part.length_px, dtype=np.float32)[None]
+    sides = 0.5 * (axis.sample(scene.lab, steps, -half) + axis.sample(scene.lab, steps, half))
+    stands_out = np.linalg.norm(axis.sample(scene.lab, steps, 0.0) - sides, axis=2)[0] > _STANDS_OUT
+    back = float(np.flatnonzero(stands_out).max(initial=0)) + 2.0
+
+    ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
+    along, across = axis.coordinates(xs + window.x0 + 0.5, ys + window.y0 + 0.5)
+    rgb = scene.photo.rgb
+    left, right = axis.sample(rgb, along, -half), axis.sample(rgb, along, half)
+    fill = left + np.clip((across + half) / (2.0 * half), 0.0, 1.0)[..., None] * (right - left)
+    noise = cv2.GaussianBlur(rng.standard_normal(window.shape).astype(np.float32), (0, 0), 0.6)
+    beside = (np.abs(across) > half) & (np.abs(across) < half + 4.0) & (along > 0) & (along < 0.5 * part.length_px)
+    grain = local_statistics(np.ascontiguousarray(rgb[window.slices]), beside).grain
+    fill = np.clip(fill + noise[..., None] * grain, 0.0, 1.0)  # the mean of two sides has kept part of their grain
+    near = smooth_step(((0.4 * part.length_px - along) / (0.3 * part.length_px)).astype(np.float32))
+    within = smooth_step((0.5 * (half + 1.0 - np.abs(across))).astype(np.float32))
+    share = near * within * smooth_step((0.5 * (along + back + 1.0)).astype(np.float32))
+    return fill.astype(np.float32), share.astype(np.float32), np.maximum(1.0 - near, within).astype(np.float32)
 
 
 def put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:

@@ -1,12 +1,17 @@
 """What is missing shows what lies behind it: background behind leads and bites, plain ground under prints."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.photo import read_photo
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_components
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import missing
 
 SPEC = DefectSpec(mechanism="missing", severity=8.0)
@@ -23,6 +28,24 @@ def test_a_missing_lead_is_filled_with_background() -> None:
         freed = (before[72:104, :, 2] < 0.4) & (after[72:104, :, 2] > 0.6)
         gone += bool(freed.sum() > 90 and np.abs(after[72:104][freed] - 215 / 255).mean() < 0.06)
     assert gone >= 6
+
+
+@pytest.mark.parametrize("photo", ["000", "001", "002"])
+def test_a_missing_pin_leaves_no_stump_and_the_edge_of_the_housing_goes_on(photo: str) -> None:
+    """Slivers of gold stayed at the root, and a pale patch lay over the shade below the housing."""
+    scene = Scene(read_photo(Path(f"examples/normals/connector/{photo}.jpg")))
+    for seed in range(4):
+        made = render_defect(scene, SPEC.model_copy(update={"area_fraction": 0.05, "elongation": 4.0, "seed": seed}))
+        before, after = scene.lab, Scene(made.photo).lab
+        gold = before[..., 2] > 15  # housing and bench are grey
+        rows, columns = np.nonzero(made.mask & gold)
+        assert len(rows) > 100
+        root = slice(rows.min() - 12, rows.min() + 10), slice(columns.min() - 1, columns.max() + 2)
+        assert (after[root][..., 2] > 12).sum() <= 2
+        pale = after[root][..., 0] - np.maximum(
+            *(before[root[0], edge : edge + 1, 0] for edge in (root[1].start - 6, root[1].stop + 5))
+        )
+        assert np.percentile(pale, 95) < 12
 
 
 def test_a_missing_print_leaves_the_plain_ground() -> None:
