@@ -150,7 +150,7 @@ def cost(
     from anomalyagent.training.evaluation.costs import as_markdown, measure_costs
 
     named = read_named(runs, "--run")
-    table = as_markdown(measure_costs(named, _rates(good_rate or [], review, list(named))))
+    table = as_markdown(measure_costs(named, *_rates(good_rate or [], review, list(named))))
     if out is not None:
         write_atomically(out, table.encode())
     typer.echo(table)
@@ -214,7 +214,7 @@ def all_tables(
         oracle=oracle,
         seeds=seeds,
         count=count,
-        costs=measure_costs(named, _rates([], review, list(named))),
+        costs=measure_costs(named, *_rates([], review, list(named))),
         good_rates=count_ratings(review) if review else [],
         work=work,
     )
@@ -229,11 +229,12 @@ def _optional(published: "Published", given: str | None, other: bool) -> "Weight
     return None if given is None else find_weights(published, given, allow_other=other)
 
 
-def _rates(options: list[str], review: Path | None, runs: list[str]) -> dict[str, float]:
-    """Good rates by hand, or from a review: the experts', where there are none the judge's."""
+def _rates(options: list[str], review: Path | None, runs: list[str]) -> tuple[dict[str, float], set[str]]:
+    """Good rates by hand, or from a review: the experts', else the judge's; and the names whose rate is the judge's."""
     from anomalyagent.errors import ConfigError
 
     rates: dict[str, float] = {}
+    judged: set[str] = set()
     if review is not None:
         from anomalyagent.training.evaluation.judged import count_ratings
 
@@ -241,10 +242,12 @@ def _rates(options: list[str], review: Path | None, runs: list[str]) -> dict[str
             rate = one.judge_good if one.good is None else one.good
             if rate is not None and one.contender in runs:
                 rates[one.contender] = rate
+                judged |= {one.contender} if one.good is None else set()
     for option in options:
         name, _, share = option.partition("=")
         try:
             rates[name] = float(share)
+            judged.discard(name)
         except ValueError as error:
             raise ConfigError(f"--good-rate '{option}' is not NAME=SHARE with a number from 0 to 1.") from error
-    return rates
+    return rates, judged

@@ -82,6 +82,7 @@ def find_price(prices: Mapping[str, ModelPrice], model: str, base_url: str | Non
     if is_on_this_machine(base_url):
         return FREE
     raise BackendUnavailableError(
-        f"{who}: the price of '{names[1]}' is not known, so its cost could not be told. Add it to your config, in US dollars "
-        f'for a million tokens:  prices: {{"{names[1]}": {{input: 1.0, output: 5.0}}}}  ({{}} when it costs nothing).'
+        f"{who}: the price of '{names[1]}' is not known, so its cost could not be told. Add it to your config with the figures "
+        "of its provider, in US dollars for a million tokens or per_image:  "
+        f'prices: {{"{names[1]}": {{input: 1.0, output: 5.0}}}}  ({{}} when it costs nothing).'
     )

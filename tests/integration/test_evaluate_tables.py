@@ -79,7 +79,8 @@ def test_generation_reports_each_type_and_says_what_is_missing(real: Path, ours:
         call(*command)
     assert "ours, spot: IC-LPIPS" in call(*command, "--other-weights")
     table = out.read_text("utf-8")
-    assert "OTHER weights than VGG16" in table
+    assert "\n- OTHER weights than VGG16" in table
+    assert "| AnomalyAgent | 15 items | - | - | 2." in table  # the paper's row
     assert "| ours | hole | 3 | 1 | - |" in table
     record = json.loads(out.with_suffix(".json").read_text("utf-8"))["contenders"][0]
     assert record["ic_lpips"] == pytest.approx(sum(kind["ic_lpips"] for kind in record["types"]) / 2)
@@ -118,6 +119,7 @@ def test_a_blind_review_shows_no_maker_and_counts_what_every_expert_calls_good(r
     assert other.good == 1.0
     assert (other.judged, other.judge_good) == (0, None)
     assert "| ours | 4 | 3 | 33.3 |" in call("good-samples", "--out", out)
+    assert "| **ours** | 4 | 4 | 33.3 |" in call("cost", "--run", f"ours={run}", "--review", out)
     with pytest.raises(RunError, match="holds a review already"):
         make_review({"ours": run}, out, Settings(), lambda _line: None)
     (out / "ratings-dan.json").write_text(rating("0" * 12, "dan", marks))
@@ -142,6 +144,9 @@ def test_cost_spreads_all_work_over_the_good_samples(run: Path, tmp_path: Path) 
     out = tmp_path / "cost.md"
     assert "| AnomalyAgent | - | - | 91.3 | 117.2 | 0.0567 |" in call("cost", "--run", f"ours={run}", "--out", out)
     assert "| **ours** | 4 | 4 | all |" in out.read_text("utf-8")
+    review = tmp_path / "review"
+    call("good-samples", "--synthetic", f"ours={run}", "--count", 4, "--out", review)
+    assert "(our judge) |" in call("cost", "--run", f"ours={run}", "--review", review)
     with pytest.raises(RunError, match="holds no finished run"):
         call("cost", "--run", f"ours={tmp_path}")
     with pytest.raises(ConfigError, match="which is no run; runs: ours"):

@@ -1,6 +1,6 @@
 """`evaluate cost`: what a good sample costs in time and money, from the records of runs."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ class Cost(NamedTuple):
         tried: trajectories, `accepted`: those that the run's own judge passed.
         seconds, dollars: of all trajectories, failed and rejected ones included.
         good_rate: share of the accepted samples that is good (experts, or the judge's estimate); None: all count as good.
+        judged: no expert gave that rate, it is our judge's estimate.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Cost(NamedTuple):
     seconds: float
     dollars: float
     good_rate: float | None
+    judged: bool = False
 
     @property
     def good(self) -> float:
@@ -44,11 +46,12 @@ class Cost(NamedTuple):
         return self.dollars / self.good if self.good else None
 
 
-def measure_costs(runs: Mapping[str, Path], good_rates: Mapping[str, float]) -> list[Cost]:
+def measure_costs(runs: Mapping[str, Path], good_rates: Mapping[str, float], judged: Collection[str] = ()) -> list[Cost]:
     """The costs of runs.
 
     Args:
         good_rates: name of a run -> share of its accepted samples that is good, 0..1.
+        judged: names whose rate is our judge's estimate.
     Raises:
         ConfigError: a rate is of no run, or outside 0..1.
         RunError: a folder holds no finished run.
@@ -58,7 +61,7 @@ def measure_costs(runs: Mapping[str, Path], good_rates: Mapping[str, float]) -> 
             raise ConfigError(f"a good rate is given for '{name}', which is no run; runs: {', '.join(runs)}.")
         if not 0 <= rate <= 1:
             raise ConfigError(f"the good rate of '{name}' is {rate}; it is a share, 0 to 1.")
-    return [_cost(name, folder, good_rates.get(name)) for name, folder in runs.items()]
+    return [_cost(name, folder, good_rates.get(name))._replace(judged=name in judged) for name, folder in runs.items()]
 
 
 def as_markdown(costs: list[Cost]) -> str:
@@ -69,16 +72,14 @@ def as_markdown(costs: list[Cost]) -> str:
         if row.seconds is not None
     ]
     for one in costs:
-        rate = "all" if one.good_rate is None else f"{100 * one.good_rate:.1f}"
+        rate = "all" if one.good_rate is None else f"{100 * one.good_rate:.1f}{' (our judge)' if one.judged else ''}"
         figures = as_figure(one.seconds_per_good, 2), as_figure(one.dollars_per_good, 4)
         rows.append((f"**{one.name}**", str(one.tried), str(one.accepted), rate, *figures))
     heading = ("method", "trajectories", "accepted", "good, %", "s per good", "$ per good")
     return (
-        "Cost of a good sample. Seconds and dollars are those of all trajectories of a run, rejected ones "
-        "included, over its good "
-        "samples; `all` means that nobody rated them, and every accepted one counts. Rows without a count are "
-        "the paper's, on its "
-        f"machines.\n\n{as_table(heading, rows)}\n"
+        "Cost of a good sample. Seconds and dollars are those of all trajectories of a run, rejected ones included, over its "
+        "good samples; `all` means that nobody rated them, and every accepted one counts; `our judge`, that no expert did. "
+        f"Rows without a count are the paper's, on its machines, by three experts.\n\n{as_table(heading, rows)}\n"
     )
 
 

@@ -5,9 +5,8 @@
     <out>/<item>/localize.md ...    what each item gave
     <out>/.work                     finished pieces: the same command again goes on where it stopped
 
-A figure is the mean over items of the mean over seeds, as in the paper. The paper's rows are over MVTec AD; on another
-data set they
-stand there for orientation only, and the page says so.
+A figure is the mean over items of the mean over seeds, as in the paper. The paper's rows are over MVTec AD; on another data
+set they stand there for orientation only, and the page says so.
 """
 
 import json
@@ -237,14 +236,14 @@ def _introduce(wanted: Everything, items: Sequence[str], of: int, left_out: Sequ
     if set(items) != set(MVTEC_ITEMS):
         text += "**The paper's rows are means over the 15 items of MVTec AD; these are other items, so compare with care.** "
     text += (
-        f"Means over items of means over {wanted.seeds} seeds; the last weights are the result (the paper's scripts keep the "
+        f"Means over items of means over seeds ({wanted.seeds}); the last weights are the result (the paper's scripts keep the "
         f"best on test). Detection: {wanted.preset.name}, {wanted.preset.steps} steps at {wanted.preset.size_px} px, "
-        f"{wanted.count} images. Classification: {wanted.classify_preset.name}, {wanted.classify_preset.epochs} epochs at "
+        f"{wanted.count} images. Classification: {wanted.classify_preset.name}, epochs: {wanted.classify_preset.epochs}, at "
         f"{wanted.classify_preset.size_px} px, {wanted.resnet.note}."
     )
     for weights in (wanted.inception, wanted.vgg):
         if weights is not None and "generation" in wanted.parts:
-            text += f" {weights.note}."
+            text += f" {weights.note}." if weights.published else f" **{weights.note}.**"
     if "localize" in wanted.parts and wanted.preset.name != "paper":
         text += " **Not the paper's size of network and training.**"
     if left_out:
@@ -276,8 +275,13 @@ def _goods(wanted: Everything) -> str:
         judged = None if rate is None or rate.judge_good is None else 100 * rate.judge_good
         seconds, dollars = (cost.seconds_per_good, cost.dollars_per_good) if cost else (None, None)
         rows.append((f"**{name}**", as_figure(good, 1), as_figure(judged, 1), as_figure(seconds, 2), as_figure(dollars, 4)))
-    note = "" if rates or costs else "\n\nOurs come from `evaluate good-samples` and `evaluate cost`: give --review and --run."
-    return as_table(("method", "good, experts, %", "good, our judge, %", "s per good", "$ per good"), rows) + note
+    note = (
+        "Seconds and dollars are for each sample that the experts, or where they rated none our judge, found good; else for "
+        "each accepted one."
+        if rates or costs
+        else "Ours come from `evaluate good-samples` and `evaluate cost`: give --review and --run."
+    )
+    return as_table(("method", "good, experts, %", "good, our judge, %", "s per good", "$ per good"), rows) + f"\n\n{note}"
 
 
 def _good_row(row: Reported) -> tuple[str, str, str, str, str]:

@@ -14,6 +14,7 @@ from anomalyagent.training.evaluation.datasets import Images, read_labelled, rea
 from anomalyagent.training.evaluation.diversity import CLUSTER_MOST, SIDE_PX, SPLITS, InceptionScorer, Perceptual, as_sides
 from anomalyagent.training.evaluation.keeping import digest_of, keep
 from anomalyagent.training.evaluation.markdown import as_figure, as_table
+from anomalyagent.training.evaluation.paper import PAPER
 from anomalyagent.training.evaluation.weights import Weights
 
 __all__ = ["Generation", "TypeGeneration", "evaluate_generation", "mean_of", "write_generation"]
@@ -112,20 +113,26 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 def write_generation(out: Path, found: Sequence[Generation], weights: Sequence[str]) -> None:
     """Write `out` (Markdown) and the JSON beside it."""
-    rows: list[tuple[str, ...]] = []
+    rows: list[tuple[str, ...]] = [
+        (one.method, "15 items", "-", "-", as_figure(one.inception_score), as_figure(one.ic_lpips))
+        for one in PAPER
+        if one.inception_score is not None or one.ic_lpips is not None
+    ]
     for one in found:
         for kind in one.types:
             figures = as_figure(kind.inception_score, 3), as_figure(kind.ic_lpips, 3)
             rows.append((one.contender, kind.anomaly_type, str(kind.images), str(kind.references), *figures))
         figures = as_figure(one.inception_score, 3), as_figure(one.ic_lpips, 3)
-        rows.append((f"**{one.contender}**", "**mean**", str(sum(kind.images for kind in one.types)), "", *figures))
+        rows.append((f"**{one.contender}**", "**mean**", str(sum(kind.images for kind in one.types)), "-", *figures))
     notes = [f"- {one.contender}, {kind.anomaly_type}: {note}" for one in found for kind in one.types for note in kind.notes]
     text = (
         f"Generated images of {found[0].item} at {SIDE_PX} px. IS: mean of {SPLITS} splits (torch-fidelity). IC-LPIPS: mean "
         f"pairwise LPIPS-VGG of the images nearest to each real defect of the first third, at most {CLUSTER_MOST} "
-        "(lpips). Means "
-        f"over the types. Weights: {'; '.join(weights)}.\n\n"
-        + as_table(("contender", "type", "images", "references", "IS", "IC-LPIPS"), rows)
+        "(lpips). Means over the types. Rows without a count are the paper's, over all of MVTec AD: of one item they are for "
+        "orientation.\n\n"
+        + "".join(f"- {one}\n" for one in weights)
+        + "\n"
+        + as_table(("contender", "type", "images", "references", "IS", "IC-LPIPS"), rows, names=2)
         + "\n"
     )
     write_atomically(out, (text + ("\n" + "\n".join(notes) + "\n" if notes else "")).encode())

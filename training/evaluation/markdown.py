@@ -6,9 +6,9 @@ from statistics import mean, stdev
 __all__ = ["as_figure", "as_share", "as_table"]
 
 
-def as_table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The first column to the left, all others to the right."""
-    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *rows]
+def as_table(heading: Sequence[str], rows: Sequence[Sequence[str]], names: int = 1) -> str:
+    """The first `names` columns to the left, all others to the right."""
+    lines = [heading, [*["---"] * names, *["---:"] * (len(heading) - names)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
