@@ -67,6 +67,8 @@ def make(mechanism: Mechanism, material: str, number: int) -> tuple[Image.Image,
     best: tuple[float, Image.Image, Image.Image] | None = None
     for seed in range(SEEDS):
         asked = writer.write_prompt(normal, item, mechanism, seed)
+        if asked.spec.mechanism != mechanism:  # a card may give a type of this name other forms too
+            continue
         try:
             edited = drawer.edit(normal, asked.prompt, asked.spec, seed)
         except BackendError:

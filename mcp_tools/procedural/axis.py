@@ -1,24 +1,30 @@
-"""The middle line of a protrusion (a lead, a pin), measured at full resolution."""
+"""The middle lines of protrusions (leads, pins), measured at full resolution."""
 
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component
+from anomalyagent.mcp_tools.procedural.components import Component, around
+from anomalyagent.mcp_tools.procedural.parts import protrusions_of
 
-__all__ = ["Axis", "axis_of"]
+__all__ = ["Axis", "axis_of", "near_protrusions"]
+
+_STANDS_OUT = 6.0  # CIELAB units between a protrusion and what lies beside it
 
 
 class Axis(NamedTuple):
-    """Middle line of a protrusion: where it starts, its direction, and half its width, photo pixels."""
+    """Middle line of a protrusion: where it starts, its direction, half its width, and how far back into the body it can be
+    told from what lies beside it, all in photo pixels."""
 
     x: float
     y: float
     angle_rad: float
     half: float
+    back: float = 0.0
 
     def coordinates(self, x: Field, y: Field) -> tuple[Field, Field]:
         """Along the line, outward, and across it."""
@@ -35,7 +41,36 @@ class Axis(NamedTuple):
         return np.asarray(cv2.remap(of, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
+_near: "WeakKeyDictionary[Scene, Mask]" = WeakKeyDictionary()
+
+
+def near_protrusions(scene: Scene) -> Mask:
+    """(H, W) bool: where leads and pins lie, and the shade beside them, which may pass for part of the body."""
+    known = _near.get(scene)
+    if known is None:
+        known = np.zeros(scene.foreground.shape, np.bool_)
+        for part in protrusions_of(scene):
+            axis = axis_of(scene, part)
+            window = around(part.window, 0.8 * part.length_px, scene.foreground.shape)
+            ys, xs = np.mgrid[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
+            along, across = axis.coordinates(xs + 0.5, ys + 0.5)
+            inside = (along >= -axis.back) & (along <= part.length_px + 2.0) & (np.abs(across) <= 3.5 * axis.half)
+            known[window.slices] |= inside
+        _near[scene] = known
+    return known
+
+
 def axis_of(scene: Scene, part: Component) -> Axis:
+    """The axis of a part, measured."""
+    axis = _line_of(scene, part)
+    beside = axis.half + 2.0 + 1.5 * scene.blur_sigma_px
+    steps = -np.arange(0.8 * part.length_px, dtype=np.float32)[None]
+    sides = 0.5 * (axis.sample(scene.lab, steps, -beside) + axis.sample(scene.lab, steps, beside))
+    stands_out = np.linalg.norm(axis.sample(scene.lab, steps, 0.0) - sides, axis=2)[0] > _STANDS_OUT
+    return axis._replace(back=float(np.flatnonzero(stands_out).max(initial=0)) + 2.0)
+
+
+def _line_of(scene: Scene, part: Component) -> Axis:
     """Measured at full resolution on the outer half, by the colour of the part; as the component says where that fails."""
     wide = part.area_px / max(part.length_px, 1.0)
     rough = Axis(*part.root_xy, part.angle_rad, 0.5 * wide)

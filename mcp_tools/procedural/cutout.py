@@ -18,7 +18,6 @@ from anomalyagent.mcp_tools.procedural.warp import feather
 __all__ = ["Cleared", "CutOut", "clear_protrusion", "continue_backdrop", "cut_out", "edit_of", "fill_behind", "put_down"]
 
 
-_STANDS_OUT = 6.0  # CIELAB units between a protrusion and what lies beside it
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
@@ -134,11 +133,6 @@ def _without_root(site: Site, part: Component, window: Window, rng: np.random.Ge
     scene = site.scene
     axis = axis_of(scene, part)
     half = axis.half + 2.0 + 1.5 * scene.blur_sigma_px
-    steps = -np.arange(0.8 * part.length_px, dtype=np.float32)[None]
-    sides = 0.5 * (axis.sample(scene.lab, steps, -half) + axis.sample(scene.lab, steps, half))
-    stands_out = np.linalg.norm(axis.sample(scene.lab, steps, 0.0) - sides, axis=2)[0] > _STANDS_OUT
-    back = float(np.flatnonzero(stands_out).max(initial=0)) + 2.0
-
     ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
     along, across = axis.coordinates(xs + window.x0 + 0.5, ys + window.y0 + 0.5)
     rgb = scene.photo.rgb
@@ -150,7 +144,7 @@ def _without_root(site: Site, part: Component, window: Window, rng: np.random.Ge
     fill = np.clip(fill + noise[..., None] * grain, 0.0, 1.0)  # the mean of two sides has kept part of their grain
     near = smooth_step(((0.4 * part.length_px - along) / (0.3 * part.length_px)).astype(np.float32))
     within = smooth_step((0.5 * (half + 1.0 - np.abs(across))).astype(np.float32))
-    share = near * within * smooth_step((0.5 * (along + back + 1.0)).astype(np.float32))
+    share = near * within * smooth_step((0.5 * (along + axis.back + 1.0)).astype(np.float32))
     return fill.astype(np.float32), share.astype(np.float32), np.maximum(1.0 - near, within).astype(np.float32)
 
 

@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.axis import near_protrusions
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
@@ -100,7 +101,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         sigma = float(rng.uniform(0.02, 0.06)) * float(np.sqrt(site.area_px)) + 0.3
         cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
         cover *= (1.0 - seat.hollow.cover(site.window)) * solid
-    gloss = _gloss_of(site.scene)
+    gloss = _gloss_of(site.scene, bulk)
     glossy = rng.random() < gloss.chance
     if glossy:
         paint = _glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
@@ -111,17 +112,19 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
         # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
         notched = float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd
-    if notched and behind is not None:
+    opening = _opening(site, elongation, seat, rng) if notched else None
+    if opening is not None and slender is not None and (slender & (opening > 0.3)).any():
+        notched = False  # what stands there would hang in the air
+    if notched and behind is not None and opening is not None:
         beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
-        opening = _opening(site, elongation, seat, rng)
         # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
         away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
-        wide = smooth_step((2.0 - away / _outline_reach(site.scene)).astype(np.float32))
+        wide = smooth_step((1.75 - 1.25 * away / _outline_reach(site.scene)).astype(np.float32))
         through = np.where(solid, opening, wide).astype(np.float32) * beyond
         if slender is not None:  # what stands beside the break stays, with its soft outline
             around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
             through = np.where(around, 0.0, through).astype(np.float32)
-        backdrop = _backdrop(site, beyond > 0, behind)
+        backdrop = _backdrop(site, (beyond > 0) | solid, behind)
         share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
         paint = (paint + share * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
@@ -139,6 +142,7 @@ def _bulk(scene: Scene, size_px: float) -> Mask | None:
         return None
     away = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 3)
     bulk = scene.foreground & (away <= 1.5 * radius + 1.0)
+    bulk &= ~near_protrusions(scene)  # they are slender down to where they leave the body
     return None if np.count_nonzero(bulk) > 0.97 * scene.object_area_px else bulk
 
 
@@ -296,11 +300,11 @@ def _subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> La
     return (slow + np.float32(share) * (lab - slow)).astype(np.float32)
 
 
-def _gloss_of(scene: Scene) -> _Gloss:
-    """From how far the object's highlights stand above its median lightness."""
+def _gloss_of(scene: Scene, bulk: Mask | None) -> _Gloss:
+    """From how far the highlights of the body (`bulk`, the whole object where it is None) stand above its median lightness."""
     x0, y0, x1, y1 = scene.box_xyxy
     step = max(1, int(np.sqrt((x1 - x0) * (y1 - y0)) / 96))
-    lab = scene.lab[y0:y1:step, x0:x1:step][scene.foreground[y0:y1:step, x0:x1:step]]
+    lab = scene.lab[y0:y1:step, x0:x1:step][(scene.foreground if bulk is None else bulk)[y0:y1:step, x0:x1:step]]
     median, bright = np.percentile(lab[:, 0], [50, 99.7])
     tint = lab[lab[:, 0] >= np.percentile(lab[:, 0], 99)].mean(0)
     # dark bodies with bright lights on them are polished; light ones have a matt body below their glaze

@@ -1,12 +1,14 @@
 """Cracks, cuts and holes: openings that swallow light."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from helpers.photos import make_photo
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
-from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import Rendered, render_defect
 
@@ -103,6 +105,17 @@ def test_a_chip_sits_in_the_body_of_a_part_and_not_in_its_pins() -> None:
     for seed in range(6):
         made = render_defect(scene, DefectSpec(mechanism="chip", zone="edge", area_fraction=0.04, severity=14.0, seed=seed))
         assert (made.mask & pins).sum() < 0.15 * made.mask.sum()
+
+
+def test_a_chip_in_black_plastic_leaves_the_golden_pins_alone_and_does_not_glitter_like_them() -> None:
+    """Pins were eaten at their roots, where a shadow passes for the body, and their highlights lent the fracture flashes."""
+    scene = Scene(read_photo(Path("examples/normals/connector/000.jpg")))
+    pins = scene.lab[..., 2] > 15
+    for seed in range(8):
+        made = draw("chip", scene, zone="edge", elongation=2.0, area_fraction=0.02, severity=18.0, seed=seed)
+        after = Scene(made.photo).lab
+        assert (made.mask & pins).sum() <= 3
+        assert (after[made.mask & ~pins][:, 2] > 12).mean() < 0.01
 
 
 def _pale_disc_on_blue() -> Scene:
