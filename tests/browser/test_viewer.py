@@ -82,6 +82,8 @@ def test_images_are_swiped_switched_and_zoomed_and_the_address_says_so(page: Pag
     page.mouse.up()
     clip = over.evaluate("image => getComputedStyle(image).clipPath")
     assert 24 <= float(clip.split()[-1].rstrip("%)")) <= 26
+    for _ in range(one.rounds - 1):  # the image that opens is the best one; go to the last
+        page.keyboard.press("]")
     last = over.get_attribute("src")
     page.keyboard.press("[")
     assert over.get_attribute("src") != last
