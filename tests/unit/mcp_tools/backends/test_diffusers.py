@@ -210,16 +210,16 @@ def test_while_the_model_works_the_photo_is_measured(models: Path, monkeypatch: 
 def test_the_model_paints_the_next_picture_while_the_last_one_is_brought_back(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = threading.Semaphore(0)
+    painted, both = list[int](), threading.Event()
 
     def paint(rgb: Any) -> Any:
-        begun.release()
+        painted.append(1)
+        if len(painted) == 2:
+            both.set()
         return darkened(rgb)
 
     def take(*given: Any) -> Edited:
-        for _ in range(2):  # both pictures are painted before the first is brought back
-            assert begun.acquire(timeout=10)
-        begun.release(2)
+        assert both.wait(timeout=60)  # both pictures are painted before the first is brought back
         return take_edit(*given)
 
     def darkened(rgb: Any) -> Any:
