@@ -119,9 +119,13 @@ def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generato
         return fill_from_surroundings(rgb, hole, rng, plain)
     even = cv2.GaussianBlur(continue_smoothly(rgb, plain), (0, 0), 1.5)
     even = continue_smoothly(np.asarray(even, np.float32), plain)
-    noise = cv2.GaussianBlur(rng.standard_normal(hole.shape).astype(np.float32), (0, 0), 0.6)
-    drawn = np.clip(even + noise[..., None] * 2.1 * grain, 0.0, 1.0)  # 2.1 makes up for what the blur takes from the noise
+    drawn = np.clip(even + _fine_noise(hole.shape, rng) * 2.1 * grain, 0.0, 1.0)  # 2.1: what the blur takes from the noise
     return np.where(hole[..., None], drawn, rgb).astype(np.float32)
+
+
+def _fine_noise(shape: tuple[int, ...], rng: np.random.Generator) -> Field:
+    """(h, w, 1) noise of a photo's grain, from normal numbers."""
+    return cv2.GaussianBlur(rng.standard_normal(shape).astype(np.float32), (0, 0), 0.6)[..., None].astype(np.float32)
 
 
 def _without_root(site: Site, part: Component, window: Window, rng: np.random.Generator) -> tuple[RGB, Field, Field]:
@@ -138,10 +142,11 @@ def _without_root(site: Site, part: Component, window: Window, rng: np.random.Ge
     rgb = scene.photo.rgb
     left, right = axis.sample(rgb, along, -half), axis.sample(rgb, along, half)
     fill = left + np.clip((across + half) / (2.0 * half), 0.0, 1.0)[..., None] * (right - left)
-    noise = cv2.GaussianBlur(rng.standard_normal(window.shape).astype(np.float32), (0, 0), 0.6)
     beside = (np.abs(across) > half) & (np.abs(across) < half + 4.0) & (along > 0) & (along < 0.5 * part.length_px)
     grain = local_statistics(np.ascontiguousarray(rgb[window.slices]), beside).grain
-    fill = np.clip(fill + noise[..., None] * grain, 0.0, 1.0)  # the mean of two sides has kept part of their grain
+    fill = np.clip(
+        fill + _fine_noise(window.shape, rng) * grain, 0.0, 1.0
+    )  # the mean of two sides has kept part of their grain
     near = smooth_step(((0.4 * part.length_px - along) / (0.3 * part.length_px)).astype(np.float32))
     within = smooth_step((0.5 * (half + 1.0 - np.abs(across))).astype(np.float32))
     share = near * within * smooth_step((0.5 * (along + axis.back + 1.0)).astype(np.float32))

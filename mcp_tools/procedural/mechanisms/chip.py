@@ -108,14 +108,14 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     else:
         paint = _fracture(site, spec, seat, near, distance, rng)
     behind = median_background(site.scene)
-    notched = False
+    opening = None
     if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
         # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
-        notched = float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd
-    opening = _opening(site, elongation, seat, rng) if notched else None
-    if opening is not None and slender is not None and (slender & (opening > 0.3)).any():
-        notched = False  # what stands there would hang in the air
-    if notched and behind is not None and opening is not None:
+        if float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd:
+            opening = _opening(site, elongation, seat, rng)
+        if opening is not None and slender is not None and (slender & (opening > 0.3)).any():
+            opening = None  # what stands there would hang in the air
+    if opening is not None and behind is not None:
         beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
         # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
         away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
@@ -128,7 +128,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
         paint = (paint + share * (backdrop - paint)).astype(np.float32)
         cover = np.maximum(cover, through)
-    return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=notched or glossy)
+    return Edit(
+        window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=opening is not None or glossy
+    )
 
 
 def _bulk(scene: Scene, size_px: float) -> Mask | None:
