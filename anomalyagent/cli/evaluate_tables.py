@@ -49,7 +49,6 @@ def classify(
 
     Types are matched by name. The same command again resumes: no training is done twice.
     """
-    from dataclasses import replace
 
     with needing("eval"):
         from anomalyagent.training.evaluation.classify import FAST_CLASSIFY, PAPER_CLASSIFY
@@ -62,7 +61,7 @@ def classify(
         synthetic=read_named(synthetic or [], "--synthetic"),
         oracle=oracle,
         seeds=seeds,
-        preset=preset if epochs is None else replace(preset, epochs=epochs, least_steps=0),
+        preset=preset.with_epochs(epochs),
         weights=find_weights(RESNET34, weights, allow_other=other_weights, allow_none=True),
         out=out,
         work=work or out.parent / ".work",
@@ -206,7 +205,7 @@ def all_tables(
         out=out,
         parts=chosen,
         preset=preset if steps is None else replace(preset, steps=steps),
-        classify_preset=naming if epochs is None else replace(naming, epochs=epochs, least_steps=0),
+        classify_preset=naming.with_epochs(epochs),
         resnet=find_weights(RESNET34, weights, allow_other=other_weights, allow_none=True),
         inception=_optional(INCEPTION, inception, other_weights),
         vgg=_optional(VGG16, vgg, other_weights),

@@ -13,7 +13,7 @@ BatchNorm", 2021).
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -52,6 +52,10 @@ class ClassifyPreset:
     least_steps: int = 0
     turned: bool = False
     settled: bool = False
+
+    def with_epochs(self, epochs: int | None) -> "ClassifyPreset":
+        """Just so many epochs, without a least number of steps; the preset as it is for None."""
+        return self if epochs is None else replace(self, epochs=epochs, least_steps=0)
 
     def passes_over(self, images: int) -> int:
         """How often an epoch goes over so many images."""

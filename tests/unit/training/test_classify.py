@@ -100,3 +100,9 @@ def test_the_papers_size_is_the_papers() -> None:
     paper = PAPER_CLASSIFY
     assert (paper.size_px, paper.epochs, paper.batch, paper.learning_rate, paper.decay_at) == (256, 30, 8, 1e-4, (0.8, 0.9))
     assert FAST_CLASSIFY.size_px < paper.size_px
+
+
+def test_epochs_that_a_user_asks_for_are_not_overruled_by_the_least_number_of_steps() -> None:
+    """`--epochs 1` of the fast preset trained 160 steps all the same."""
+    assert FAST_CLASSIFY.with_epochs(1).passes_over(6) == FAST_CLASSIFY.passes
+    assert FAST_CLASSIFY.with_epochs(None) is FAST_CLASSIFY
