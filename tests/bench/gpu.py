@@ -6,10 +6,11 @@ Ours is what a run does for an image: the photo is decoded, edited and stored as
 same size, the same words, seeds and steps. They take turns, and who begins takes turns too, so that a card that grows warm or
 a neighbour that grows busy harms both alike.
 
-    one at a time   median over the pairs of (ours - bare) / bare, with a 95 % interval (bootstrap): nothing else is under way
+    one at a time   median over the pairs of (ours - bare) / bare, with a 95 % interval (bootstrap): nothing else is under way.
+                    The budget of 3 % is held when the whole interval holds it
     two under way   as `synthesize --jobs 2` works: while the model paints for one image, the other is prepared or finished.
                     From the model's first picture to its last, three rounds of as many as the pairs: median, and the worst,
-                    which decides whether the budget of 3 % holds. A whole run adds the work on one image, once
+                    which must hold the budget too. A whole run adds the work on one image, once
     our own         milliseconds of CPU time, outside the pipeline, of the thread that makes an image. It needs no difference
                     of two noisy times, and a busy machine does not change it
 
@@ -237,15 +238,17 @@ def _percent(value: float) -> str:
 
 
 def _table(first: str) -> None:
-    print(f"\n| {first} | px | bare, images/s | one at a time (95 %) | two under way (worst) | our own, ms of CPU |")
-    print("|---|---:|---:|---:|---:|---:|")
+    print(
+        f"\n| {first} | px | ours, images/s | bare, images/s | one at a time (95 %) | two under way (worst) | our own, CPU ms |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|")
 
 
 def _row(first: str, one: Timing) -> None:
     middle, least, most = one.alone
     usual, worst = one.together
     print(
-        f"| {first} | {one.size_px} | {1 / float(np.median(one.bare_s)):.3f} | "
+        f"| {first} | {one.size_px} | {' | '.join(f'{1 / float(np.median(each)):.3f}' for each in (one.ours_s, one.bare_s))} | "
         f"{_percent(middle)} ({100 * least:.1f} to {100 * most:.1f}) | {_percent(usual)} ({100 * worst:.1f}) | "
         f"{1000 * float(np.median(one.own_s)):.0f} |",
         flush=True,
@@ -271,13 +274,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             model = given.model or (str(save_inpainting_sd15(Path(folder) / "large")) if gpu else tiny)
             where = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
             called = given.model or ("random weights, size of SD 1.5" if gpu else "tiny random pipeline")
-            print(f"{called}, {given.steps} steps, {given.count} pairs, {where}; budget {_percent(BUDGET)}, two under way")
+            print(f"{called}, {given.steps} steps, {given.count} pairs, {where}; budget {_percent(BUDGET)}")
             if not gpu:
                 print("NO GPU: this table shows that the measurement runs, and says nothing about its budget.")
             _table("model")
             for size in sizes if gpu or given.model else [int(part) for part in given.shown_sizes.split(",")]:
                 one = measure_model(model, size, given.count, given.steps)
-                over |= one.together[1] > BUDGET
+                over |= max(one.alone[2], one.together[1]) > BUDGET
                 _row("given" if given.model else "random", one)
         if given.waits:
             print(f"\nNO MODEL, a stand-in that leaves the processor alone; {os.cpu_count()} cores, new photos:")
