@@ -20,6 +20,7 @@ from anomalyagent.graph.files import write_atomically
 from anomalyagent.training.datasets.layouts import find_categories
 from anomalyagent.training.evaluation.classify import ClassifyPreset
 from anomalyagent.training.evaluation.compare import Comparison, compare
+from anomalyagent.training.evaluation.contenders import ORACLE
 from anomalyagent.training.evaluation.costs import Cost
 from anomalyagent.training.evaluation.generation import evaluate_generation, mean_of
 from anomalyagent.training.evaluation.judged import GoodRate
@@ -27,6 +28,7 @@ from anomalyagent.training.evaluation.localize import Preset
 from anomalyagent.training.evaluation.markdown import as_figure, as_table
 from anomalyagent.training.evaluation.naming import Naming, compare_naming
 from anomalyagent.training.evaluation.paper import ABLATION, PAPER, Reported
+from anomalyagent.training.evaluation.tables import warn_of_weak_oracle
 from anomalyagent.training.evaluation.weights import Weights
 
 __all__ = ["MVTEC_ITEMS", "PARTS", "Everything", "evaluate_everything", "match_items"]
@@ -213,6 +215,9 @@ def _write(wanted: Everything, items: Sequence[str], of: int, figures: Mapping[s
         names = ("img AUROC", "img AP", "img F1", "px AUROC", "px AP", "px F1")
         extra = {"PRO": "pro", "best-on-test px AP": "best_on_test_pixel_ap"}
         parts += ["## Detection, UNet", _against(figures, dict(zip(names, _DETECTION, strict=True)) | extra, 1)]
+        oracle = figures[ORACLE].values["pixel_ap"] if ORACLE in figures else {}
+        if warning := warn_of_weak_oracle({item: value / 100 for item, value in oracle.items()}):
+            parts.append(warning)
     parts += ["## Good samples and their cost", _goods(wanted)]
     parts += ["## The paper's ablation", _ablation()]
     for metric, heading in (

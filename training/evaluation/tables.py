@@ -9,7 +9,7 @@ check on the test set is shown beside it under that name, because published scri
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import mean, stdev
@@ -22,7 +22,7 @@ from anomalyagent.training.evaluation.markdown import as_table
 from anomalyagent.training.evaluation.metrics import Scores
 from anomalyagent.training.evaluation.results import Result
 
-__all__ = ["Setting", "Summary", "as_csv", "as_json", "as_markdown", "summarize", "write_tables"]
+__all__ = ["Setting", "Summary", "as_csv", "as_json", "as_markdown", "summarize", "warn_of_weak_oracle", "write_tables"]
 
 _METRICS = [field.name for field in fields(Scores)]
 _HEADINGS = ("img AUROC", "img AP", "img F1", "px AUROC", "px AP", "px F1", "PRO")
@@ -99,14 +99,26 @@ def as_markdown(setting: Setting, results: Sequence[Result]) -> str:
     types = list(dict.fromkeys(name for one in summaries for name in one.pixel_ap_by_type))
     by_type = [(one.contender, *(_percent(one.pixel_ap_by_type[name]) for name in types)) for one in summaries]
     parts = [_introduce(setting), as_table(heading, body)]
-    oracle = next((one.metrics["pixel_ap"].mean for one in summaries if one.contender == ORACLE), None)
-    if oracle is not None and oracle < _MIN_ORACLE:
-        parts.append(
-            f"**The oracle itself reaches a pixel AP of only {100 * oracle:.1f}: this training is too short, or its images "
-            "are too small, to compare contenders.**"
-        )
+    oracle = [one.metrics["pixel_ap"].mean for one in summaries if one.contender == ORACLE]
+    if warning := warn_of_weak_oracle(dict(zip([setting.real], oracle, strict=False))):
+        parts.append(warning)
     parts += ["Pixel AP of each anomaly type against the good images:", as_table(("contender", *types), by_type)]
     return "\n\n".join(parts) + "\n"
+
+
+def warn_of_weak_oracle(pixel_ap: Mapping[str, float]) -> str | None:
+    """What must stand beside a table whose training says little; None when it says enough.
+
+    Args:
+        pixel_ap: of the oracle, mean over seeds, 0..1, for each data set or item; empty without an oracle.
+    """
+    weak = [f"{100 * value:.1f} on {name}" for name, value in pixel_ap.items() if value < _MIN_ORACLE]
+    if not weak:
+        return None
+    return (
+        f"**The oracle itself reaches a pixel AP of only {', '.join(weak)}: this training is too short, or its images are too "
+        "small, to compare contenders.**"
+    )
 
 
 def as_csv(results: Sequence[Result]) -> str:

@@ -10,7 +10,15 @@ import pytest
 from anomalyagent.training.evaluation.localize import Preset
 from anomalyagent.training.evaluation.metrics import Scores
 from anomalyagent.training.evaluation.results import Result
-from anomalyagent.training.evaluation.tables import Setting, as_csv, as_json, as_markdown, summarize, write_tables
+from anomalyagent.training.evaluation.tables import (
+    Setting,
+    as_csv,
+    as_json,
+    as_markdown,
+    summarize,
+    warn_of_weak_oracle,
+    write_tables,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 SETTING = Setting("widget", Preset("small", 64, 4, 3, 100, 8, 1e-3, average=0.9), 200, 2, 30, 12, 8, ["uneven"])
@@ -68,6 +76,14 @@ def test_mean_spread_and_share_of_the_oracle_are_those_worked_out_by_hand() -> N
 def test_a_weak_oracle_is_said_aloud() -> None:
     assert "**The oracle itself reaches a pixel AP of only 8.0" in as_markdown(SETTING, [make_result("oracle", 0, 0.08)])
     assert "itself reaches" not in as_markdown(SETTING, RESULTS)
+
+
+def test_weak_oracles_are_named_one_by_one_and_good_ones_are_not() -> None:
+    warning = warn_of_weak_oracle({"bottle": 0.499, "cable": 0.5, "pill": 0.08})
+    assert warning is not None
+    assert "a pixel AP of only 49.9 on bottle, 8.0 on pill: this training is too short" in warning
+    assert warn_of_weak_oracle({"cable": 0.5}) is None
+    assert warn_of_weak_oracle({}) is None
 
 
 def test_without_an_oracle_no_share_is_claimed() -> None:
