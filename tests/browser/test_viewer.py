@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from helpers.accessible import assert_no_serious_fault
 from helpers.viewer import NORMALS, serving
 from playwright.sync_api import Browser, Page, expect
 
@@ -283,16 +283,6 @@ def test_hostile_texts_and_names_run_nothing_in_the_browser(page: Page, run: Pat
             assert page.locator("[hx-get='/x']").count() == 0
         page.goto((tmp_path / "page.html").as_uri())
         assert page.evaluate("window.hacked") is None
-
-
-def assert_no_serious_fault(page: Page, what: str) -> None:
-    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    serious = [
-        (one["id"], one["nodes"][0]["html"][:200], one["nodes"][0].get("failureSummary", "")[:200])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == [], (what, json.dumps(serious, indent=1))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

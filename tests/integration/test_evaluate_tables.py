@@ -127,6 +127,35 @@ def test_a_blind_review_shows_no_maker_and_counts_what_every_expert_calls_good(r
         count_ratings(out)
 
 
+def test_a_review_shows_every_item_and_words_captions_alike(real: Path, tmp_path: Path) -> None:
+    sets = {name: tmp_path / name for name in ("mine", "theirs")}
+    for name, items in {"mine": ("metal nut", "disc"), "theirs": ("metal_nut", "plate")}.items():
+        for item in items:
+            make_mvtec(sets[name] / item, {"bent_lead": 2, "hole": 2}, size=48)
+    said: list[str] = []
+    page = make_review(sets, tmp_path / "review", Settings(), said.append, count=3)
+    data = json.loads(page.read_text("utf-8").split("const DATA = ")[1].split(";\n")[0])
+    shown = {(one["item"], one["type"]) for one in data["samples"]}
+    assert {item for item, _ in shown} == {"metal nut", "disc", "plate"}
+    assert {kind for _, kind in shown} == {"bent lead", "hole"}
+    assert len(data["samples"]) == 6
+    assert said[-1] == "not blind: captions tell the contenders apart, since not all of them have disc, plate"
+
+
+def test_files_that_cannot_be_counted_are_named_with_what_to_do(ours: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"holds no review: make one with --synthetic NAME=DIR\.$"):
+        count_ratings(tmp_path)
+    make_review({"ours": ours}, tmp_path, Settings(), lambda _line: None, count=2)
+    review = json.loads((tmp_path / "key.json").read_text("utf-8"))["review"]
+    (tmp_path / "ratings-ann.json").write_text(rating(review, "ann", {"a": (11, 3)}))
+    with pytest.raises(RunError, match=r"ratings-ann\.json is damaged: ratings\.a\.realism: Input should be less than"):
+        count_ratings(tmp_path)
+    for name in ("ratings-ann.json", "ratings-ann (1).json"):
+        (tmp_path / name).write_text(rating(review, "ann", {}))
+    with pytest.raises(RunError, match=r"two ratings by ann, .* keep one of ratings-ann \(1\)\.json, ratings-ann\.json\."):
+        count_ratings(tmp_path)
+
+
 def test_intervals_of_shares_are_wilsons() -> None:
     low, high = wilson(8, 10)
     assert (low, high) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))

@@ -16,17 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files as resource_files
 from math import sqrt
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ImageError, RunError
+from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.training.datasets.entries import read_manifest
-from anomalyagent.training.datasets.files import decode_image
+from anomalyagent.training.datasets.files import Labelled, decode_image
 from anomalyagent.training.datasets.layouts import find_categories
 from anomalyagent.training.evaluation.datasets import choose, read_labelled
 from anomalyagent.training.evaluation.markdown import as_figure, as_table
@@ -109,7 +109,7 @@ def make_review(
     """Draw samples, let the judge look at them, and write the page.
 
     Args:
-        count: samples of each contender, evenly over its types.
+        count: samples of each contender, evenly over its items and types.
     Raises:
         ImageError: a folder cannot be read.
         RunError: the folder holds a review already, or cannot be written.
@@ -118,20 +118,29 @@ def make_review(
         raise RunError(f"{out} holds a review already; its ratings would be lost. Choose another folder.")
     samples: dict[str, _Sample] = {}
     cards: list[dict[str, str]] = []
+    items: dict[str, set[str]] = {}
     for name, folder in synthetic.items():
         drawn = _draw(name, folder, count, seed, settings)
         say(f"{name}: {len(drawn)} samples")
         for one, sample in drawn:
             image = decode_image(one)
             # Pixels, not files: a name or a format would tell who made it.
-            digest = hashlib.sha256(f"{seed} {name}".encode() + image.tobytes()).hexdigest()[:16]
+            about = f"{seed} {name} {sample.item} {sample.anomaly_type}"
+            digest = hashlib.sha256(about.encode() + image.tobytes()).hexdigest()[:16]
+            if digest in samples:  # the same picture under two file names
+                continue
             samples[digest] = sample
-            cards.append({"id": digest, "item": sample.item, "type": sample.anomaly_type, "image": _as_uri(image)})
+            # Worded alike: `bent_lead` beside `bent lead` would tell who made it.
+            item, kind = (text.replace("_", " ") for text in (sample.item, sample.anomaly_type))
+            items.setdefault(name, set()).add(item)
+            cards.append({"id": digest, "item": item, "type": kind, "image": _as_uri(image)})
+    if own := sorted(item for item in set[str]().union(*items.values()) if any(item not in one for one in items.values())):
+        say(f"not blind: captions tell the contenders apart, since not all of them have {', '.join(own)}")
     order = np.random.default_rng([seed, 19]).permutation(len(cards)).tolist()
     review = hashlib.sha256("".join(sorted(samples)).encode()).hexdigest()[:12]
     page = resource_files("anomalyagent.training.evaluation").joinpath("review.html").read_text("utf-8")
     data = json.dumps({"review": review, "samples": [cards[place] for place in order]}, ensure_ascii=False)
-    write_atomically(out / "review.html", page.replace("/*DATA*/null", data.replace("</", "<\\/")).encode())
+    write_atomically(out / "review.html", page.replace("/*DATA*/null", data.replace("<", "\\u003c")).encode())
     write_atomically(out / "key.json", (_Key(review=review, samples=samples).model_dump_json(indent=1) + "\n").encode())
     return out / "review.html"
 
@@ -140,20 +149,26 @@ def count_ratings(out: Path) -> list[GoodRate]:
     """Count the ratings that lie in a review's folder, and write good_samples.md and .json.
 
     Raises:
-        RunError: it holds no review, or ratings of another one.
+        RunError: it holds no review, ratings of another one, two by one expert, or a damaged file.
     """
-    try:
-        key = _Key.model_validate_json((out / "key.json").read_bytes())
-        given = [_Ratings.model_validate_json(path.read_bytes()) for path in sorted(out.glob("ratings-*.json"))]
-    except (OSError, ValidationError) as error:
-        raise RunError(f"{out} holds no review, or a file of it is damaged: {error}") from error
-    for one in given:
+    if not (out / "key.json").is_file():
+        raise RunError(f"{out} holds no review: make one with --synthetic NAME=DIR.")
+    key = _read(out / "key.json", _Key)
+    given = {path.name: _read(path, _Ratings) for path in sorted(out.glob("ratings-*.json"))}
+    for name, one in given.items():
         if one.review != key.review:
-            raise RunError(f"the ratings of {one.expert!r} belong to the review {one.review}, not to {key.review} in {out}.")
-    if repeated := {one.expert for one in given if sum(other.expert == one.expert for other in given) > 1}:
-        raise RunError(f"{out} holds two ratings by {', '.join(sorted(repeated))}; an expert counts once.")
+            raise RunError(
+                f"{name}: the ratings of {one.expert!r} belong to the review {one.review}, not to {key.review} in {out}. "
+                "Move the file to its own review."
+            )
+    files: dict[str, list[str]] = {}
+    for name, one in given.items():
+        files.setdefault(one.expert, []).append(name)
+    for expert, names in files.items():
+        if len(names) > 1:
+            raise RunError(f"{out} holds two ratings by {expert}, and an expert counts once: keep one of {', '.join(names)}.")
     contenders = list(dict.fromkeys(sample.contender for sample in key.samples.values()))
-    rates = [_rate(name, key, given) for name in contenders]
+    rates = [_rate(name, key, list(given.values())) for name in contenders]
     write_atomically(out / "good_samples.md", _as_markdown(rates).encode())
     record = [one._asdict() for one in rates]
     write_atomically(out / "good_samples.json", (json.dumps(record, indent=2) + "\n").encode())
@@ -166,6 +181,20 @@ def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
     half = z * sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
     middle = (share + spread / 2) / (1 + spread)
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+_File = TypeVar("_File", bound=BaseModel)
+
+
+def _read(path: Path, kind: type[_File]) -> _File:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise RunError(f"{path} is damaged: {where}: {first['msg']}. Put the file there again as it was made.") from error
 
 
 def _rate(name: str, key: _Key, given: Sequence[_Ratings]) -> GoodRate:
@@ -196,14 +225,23 @@ def _is_good(rating: Rating) -> bool:
 
 
 def _draw(name: str, folder: Path, count: int, seed: int, settings: Settings) -> list[tuple[Path, _Sample]]:
-    root = find_categories(folder)[0]
-    records = read_manifest(root)
+    """(image, sample) of `count` anomaly images, evenly over the items of the folder and their types."""
+    places: dict[Path, tuple[Path, str]] = {}
+    files: list[Labelled] = []
+    for root in find_categories(folder):
+        found = read_labelled(root)
+        places |= {file.image: (root, file.anomaly_type) for file in found}
+        ranks = {kind: rank for rank, kind in enumerate(dict.fromkeys(file.anomaly_type for file in found))}
+        files += [file._replace(anomaly_type=f"{ranks[file.anomaly_type]:04d} {root.name}") for file in found]
+    files.sort(key=lambda file: file.anomaly_type)  # the first type of every item, then the second: few samples show all items
+    records = {root: read_manifest(root) for root, _ in places.values()}
     judge: Any = None
     drawn: list[tuple[Path, _Sample]] = []
-    for file in choose(read_labelled(root), count, seed):
-        record = records.get(file.image.relative_to(root).as_posix(), {})
+    for file in choose(files, count, seed):
+        root, kind = places[file.image]
+        record = records[root].get(file.image.relative_to(root).as_posix(), {})
         item = str(record.get("item") or root.name.replace("_", " "))
-        kind = str(record.get("anomaly_type") or file.anomaly_type)
+        kind = str(record.get("anomaly_type") or kind)
         normal = root / str(record.get("normal", ""))
         scores: tuple[float | None, float | None] = None, None
         if record.get("normal") and normal.is_file():
@@ -221,8 +259,6 @@ def _draw(name: str, folder: Path, count: int, seed: int, settings: Settings) ->
             judge_quality=scores[1],
         )
         drawn.append((file.image, sample))
-    if not drawn:
-        raise ImageError(f"'{name}' has no anomaly images.")
     return drawn
 
 
