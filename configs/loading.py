@@ -18,10 +18,11 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from rapidfuzz import process
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError
 
-__all__ = ["ENV_PREFIX", "Loaded", "dump_settings", "load_layers", "load_settings", "shipped_configs"]
+__all__ = ["ENV_PREFIX", "Loaded", "dump_settings", "load_layers", "load_settings", "read_pair", "shipped_configs"]
 
 ENV_PREFIX = "ANOMALYAGENT_"
 
@@ -68,10 +69,9 @@ def load_layers(
     try:
         return Loaded(Settings.model_validate(merged), origin)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        layer = next((origin[k] for k in origin if key.startswith(k)), "defaults")
-        raise ConfigError(f"setting '{key}' ({layer}): {first['msg']}; got {first['input']!r}.") from error
+        fault = first_fault(error)
+        layer = next((origin[k] for k in origin if fault.where.startswith(k)), "defaults")
+        raise ConfigError(f"setting '{fault.where}' ({layer}): {fault.problem}; got {fault.received!r}.") from error
 
 
 def dump_settings(settings: Settings) -> Tree:
@@ -93,10 +93,21 @@ def _layers(file: Path | None, sets: Sequence[str], env: Mapping[str, str]) -> I
             keys = name.removeprefix(ENV_PREFIX).lower().split("__")
             yield f"environment {name}", _nest(keys, _value(env[name], name))
     for pair in sets:
-        key, equals, text = pair.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--set needs key=value, got '{pair}'. Example: --set limits.rounds=5")
-        yield f"--set {key}", _nest(key.strip().split("."), _value(text, f"--set {key}"))
+        key, value = read_pair(pair, "limits.rounds=5")
+        yield f"--set {key}", _nest(key.split("."), value)
+
+
+def read_pair(pair: str, example: str) -> tuple[str, Any]:
+    """Key and value of `dotted.key=value`; the value is read as YAML.
+
+    Raises:
+        ConfigError: it is no such pair; `example` is one.
+    """
+    key, equals, text = pair.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise ConfigError(f"--set needs key=value, got '{pair}'. Example: --set {example}")
+    return key, _value(text, f"--set {key}")
 
 
 def _read_file(file: Path) -> Tree:

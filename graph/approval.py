@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, cast
 from langgraph.types import interrupt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import ForkError
 from anomalyagent.graph.edits import edit_call
 from anomalyagent.graph.observations import describe_rejection
@@ -67,8 +68,7 @@ def ask_for_approval(view: View, turn: Turn) -> tuple[Turn, list[Edit]]:
         try:
             return apply_ruling(view, turn, Ruling.model_validate(answer))
         except ValidationError as error:
-            first = error.errors()[0]
-            problem = f"this is no ruling: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}."
+            problem = f"this is no ruling: {first_fault(error)}."
         except ForkError as error:
             problem = str(error)
 

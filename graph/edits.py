@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, cast
 from pydantic import TypeAdapter, ValidationError
 from rapidfuzz import process
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import ForkError
 from anomalyagent.graph.compare import changes_between
 from anomalyagent.graph.observations import describe_result
@@ -193,10 +194,10 @@ def _spec(value: Any) -> DefectSpec:
     try:
         return DefectSpec.model_validate(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in ("spec", *first["loc"]))
-        known = f" Its fields are {', '.join(DefectSpec.model_fields)}." if first["type"] == "extra_forbidden" else ""
-        raise ForkError(f"{where} cannot be {first['input']!r}: {first['msg']}.{known}") from error
+        fault = first_fault(error)
+        where = f"spec.{fault.where}" if fault.where else "spec"
+        known = f" Its fields are {', '.join(DefectSpec.model_fields)}." if fault.kind == "extra_forbidden" else ""
+        raise ForkError(f"{where} cannot be {fault.received!r}: {fault.problem}.{known}") from error
 
 
 def _balance(result: dict[str, Any], changes: Mapping[str, Any]) -> None:
@@ -283,10 +284,9 @@ def _validated(kind: TypeAdapter[Any], value: Any, turn: Turn, what: str) -> Any
     try:
         return kind.validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or what
-        shown = repr(first["input"])[:80]
-        raise ForkError(f"turn {turn.index}: {where} cannot be {shown}: {first['msg']}.") from error
+        fault = first_fault(error, what)
+        shown = repr(fault.received)[:80]
+        raise ForkError(f"turn {turn.index}: {fault.where} cannot be {shown}: {fault.problem}.") from error
 
 
 def _with_arguments(call: ToolCall, changed: Mapping[str, Any]) -> ToolCall:

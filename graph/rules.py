@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 from pydantic import ValidationError
 from rapidfuzz import process
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.trace import Action, Answer, Malformed, ToolCall
 from anomalyagent.knowledge.spec import DefectSpec
@@ -182,9 +183,8 @@ def _check_value(view: View, name: str, kind: str, value: Any) -> str | None:
         try:
             DefectSpec.model_validate(value)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "spec"
-            return f"{name} is not a valid spec: {where}: {first['msg']}; received {_short(first['input'])}."
+            fault = first_fault(error, "spec")
+            return f"{name} is not a valid spec: {fault}; received {_short(fault.received)}."
     return None
 
 

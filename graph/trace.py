@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import TraceError
 from anomalyagent.graph.files import write_atomically
 
@@ -194,8 +195,6 @@ def read_trajectory(path: Path) -> Trajectory:
     try:
         return Trajectory.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise TraceError(
-            f"{path} is not a valid trajectory: {where}: {first['msg']} ({error.error_count()} problems in all)."
+            f"{path} is not a valid trajectory: {first_fault(error, 'the file')} ({error.error_count()} problems in all)."
         ) from error

@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from pydantic import ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.graph.observations import describe_task
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import TOOL_ARGUMENTS, Argument
@@ -240,9 +241,7 @@ def _read_answer(thought: str, text: str, data: Mapping[str, Any]) -> Said:
     try:
         return Said(thought, Answer.model_validate(data))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "answer"
-        return _malformed(thought, text, f"the <answer> cannot be used: {where}: {first['msg']}")
+        return _malformed(thought, text, f"the <answer> cannot be used: {first_fault(error, 'answer')}")
 
 
 def _malformed(thought: str, raw: str, problem: str) -> Said:

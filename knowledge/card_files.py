@@ -10,6 +10,7 @@ import platformdirs
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge import card_models
 from anomalyagent.knowledge.cache import cache_folder, write_whole
@@ -67,11 +68,10 @@ def _parse_card(path: Path, number: int, fields: dict[str, Any]) -> Card:
     try:
         return Card.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "card"
+        fault = first_fault(error, "card")
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         name = fields.get("id", f"number {number}")
-        raise KnowledgeError(f"{path}: card {name}: field '{where}': {first['msg']}{more}") from error
+        raise KnowledgeError(f"{path}: card {name}: field '{fault.where}': {fault.problem}{more}") from error
 
 
 def load_cards(folders: Iterable[Path] = (), *, with_user_folder: bool = True, cache_dir: Path | None = None) -> list[Card]:

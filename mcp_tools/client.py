@@ -17,6 +17,7 @@ from typing import Any, Literal, Self, cast, overload
 from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import ConfigError, ToolCallError
 from anomalyagent.mcp_tools.answers import META_COST, META_OUTAGE, META_TOKENS
@@ -159,10 +160,8 @@ def _checked(tool: ToolName, answer: CallToolResult) -> ToolResult:
             data = {key: value for key, value in cast(dict[str, Any], data).items() if key in kind.model_fields}
         return kind.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the result"
         raise ToolCallError(
-            f"{tool} answered outside its contract ({error.error_count()} problems): {where}: {first['msg']}.",
+            f"{tool} answered outside its contract ({error.error_count()} problems): {first_fault(error, 'the result')}.",
             kind="bad_result",
         ) from error
 

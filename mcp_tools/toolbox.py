@@ -21,6 +21,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import ConfigDict, ValidationError
 
+from anomalyagent.configs.faults import faults_of
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, BackendError, RemoteOutageError
 from anomalyagent.mcp_tools import registry
@@ -122,10 +123,9 @@ class ContractTool(Tool):
 
     def _explain(self, error: ValidationError) -> str:
         listed: dict[str, Any] = self.parameters["properties"]
-        faults = error.errors()[:8]
-        problems = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}" for each in faults]
-        text = f"the arguments do not fit. {'; '.join(problems)}. Arguments of {self.name}: {', '.join(listed)}."
-        wrong = dict.fromkeys(str(each["loc"][0]) for each in faults if len(each["loc"]) > 1)
+        faults = faults_of(error)[:8]
+        text = f"the arguments do not fit. {'; '.join(map(str, faults))}. Arguments of {self.name}: {', '.join(listed)}."
+        wrong = dict.fromkeys(str(fault.parts[0]) for fault in faults if len(fault.parts) > 1)
         helps = [
             f" {name} is an object: {listed[name]['description']}" for name in wrong if "properties" in listed.get(name, {})
         ]

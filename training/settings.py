@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ConfigError
+from anomalyagent.training.configuration import read_training
 from anomalyagent.training.judging import JudgeSettings
 from anomalyagent.training.practice import PracticeSettings
 from anomalyagent.training.rewards import RewardWeights
@@ -106,28 +106,4 @@ def load_train_settings(file: str | Path, sets: tuple[str, ...] = ()) -> TrainSe
     Raises:
         ConfigError: it cannot be read, or a value is unknown or out of range.
     """
-    shipped = shipped_trainings()
-    path = Path(file) if Path(file).is_file() else shipped.get(str(file), Path(file))
-    try:
-        tree: Any = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"training configuration '{file}' cannot be read: {error}. Give a file, or a shipped one: {', '.join(shipped)}."
-        ) from error
-    if not isinstance(tree, dict):
-        raise ConfigError(f"training configuration '{file}' must hold keys and values.")
-    for pair in sets:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--set needs key=value, got '{pair}'. Example: --set grpo.steps=5")
-        *above, last = key.split(".") if not key.startswith("settings.") else ["settings", key.removeprefix("settings.")]
-        branch: Any = tree
-        for name in above:
-            branch = branch.setdefault(name, {})
-        branch[last] = yaml.safe_load(text)
-    try:
-        return TrainSettings.model_validate(tree)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"training configuration '{file}': {where}: {first['msg']}; got {first['input']!r}.") from error
+    return read_training(TrainSettings, file, shipped_trainings(), sets, "grpo.steps=5")

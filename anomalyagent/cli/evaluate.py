@@ -5,6 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from anomalyagent.cli.evaluate_options import (
+    OracleOption,
+    PaperSizeOption,
+    RealOption,
+    SeedsOption,
+    SkipOption,
+    StepsOption,
+    WorkOption,
+)
 from anomalyagent.cli.options import needing, read_named
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ def _evaluate() -> None:  # pyright: ignore[reportUnusedFunction]
 
 @app.command()
 def localize(
-    real: Annotated[Path, typer.Option(help="Real data set in MVTec layout, one category.")],
+    real: RealOption,
     out: Annotated[Path, typer.Option(help="Markdown table; .csv and .json are written beside it.")],
     synthetic: Annotated[
         list[str] | None,
@@ -33,26 +42,22 @@ def localize(
     peers: Annotated[
         str, typer.Option(help="Published recipes, commas between: cutpaste, draem, nsa, memseg, perlin, croppaste (few-shot).")
     ] = "",
-    oracle: Annotated[bool, typer.Option(help="Train on the first third of the real defects, too: the mark to reach.")] = True,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each contender. One alone proves nothing.")] = 3,
+    oracle: OracleOption = True,
+    seeds: SeedsOption = 3,
     count: Annotated[int, typer.Option(min=1, help="Anomaly images of each contender.")] = 200,
-    paper: Annotated[
-        bool, typer.Option("--paper/--fast", help="The paper's size (a GPU for hours), or one for a CPU (minutes a training).")
-    ] = False,
+    paper: PaperSizeOption = False,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, instead of the preset's.")] = None,
     size: Annotated[
         int | None, typer.Option(min=32, help="Side of the images in pixels, instead of the preset's; small defects need more.")
     ] = None,
-    skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
+    skip_type: SkipOption = None,
     textures: Annotated[
         Path | None, typer.Option(help="Foreign textures for draem and memseg (e.g. DTD); unset: drawn ones.")
     ] = None,
     sheets: Annotated[
         Path | None, typer.Option(help="Folder for pictures: test image, truth and map of each contender (seed 0).")
     ] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Finished trainings, kept to resume; unset: .work beside the table.")
-    ] = None,
+    work: WorkOption = None,
 ) -> None:
     """Train a UNet from scratch on each contender's images and test it on real defects.
 
@@ -83,17 +88,15 @@ def localize(
 
 @app.command()
 def usefulness(
-    real: Annotated[Path, typer.Option(help="Real data set in MVTec layout, one category.")],
+    real: RealOption,
     item: Annotated[str, typer.Option(help='Name of the item, e.g. "bottle".')],
     out: Annotated[Path, typer.Option(help="Markdown table; a .json and the trainings' own table are written beside it.")],
     setting: Annotated[list[str] | None, typer.Option(help="Only this generator setting; repeatable. Unset: all 16.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each setting.")] = 1,
     count: Annotated[int, typer.Option(min=2, help="Images of each setting.")] = 200,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
-    skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Images and finished trainings, kept to resume; unset: .work beside the table.")
-    ] = None,
+    steps: StepsOption = 600,
+    skip_type: SkipOption = None,
+    work: WorkOption = None,
 ) -> None:
     """Does the judge's score tell what trains a detector? Correlates both over generator settings, good and bad."""
     with needing("eval"):
@@ -107,17 +110,15 @@ def usefulness(
 
 @app.command()
 def ablation(
-    real: Annotated[Path, typer.Option(help="Real data set in MVTec layout, one category.")],
+    real: RealOption,
     item: Annotated[str, typer.Option(help='Name of the item, e.g. "bottle".')],
     out: Annotated[Path, typer.Option(help="Markdown table; .csv and .json are written beside it.")],
     variant: Annotated[list[str] | None, typer.Option(help="Only this variant; repeatable. Unset: all.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each variant. One alone proves nothing.")] = 3,
     count: Annotated[int, typer.Option(min=1, help="Images of each variant.")] = 200,
-    steps: Annotated[int, typer.Option(min=1, help="Training steps.")] = 600,
-    skip_type: Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")] = None,
-    work: Annotated[
-        Path | None, typer.Option(help="Data sets and finished trainings, kept to resume; unset: .work beside the table.")
-    ] = None,
+    steps: StepsOption = 600,
+    skip_type: SkipOption = None,
+    work: WorkOption = None,
 ) -> None:
     """What is each part of the engine worth? Switches renderers, placement, masks, judge and rounds off, one at a time."""
     with needing("eval"):

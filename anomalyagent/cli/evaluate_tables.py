@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomalyagent.cli.evaluate import app
+from anomalyagent.cli.evaluate_options import OracleOption, PaperSizeOption, RealOption, SeedsOption, SkipOption, WorkOption
 from anomalyagent.cli.options import ConfigOption, SetOption, needing, read_named
 
 if TYPE_CHECKING:
@@ -13,37 +14,31 @@ if TYPE_CHECKING:
 
 __all__ = ["all_tables", "app", "classify", "cost", "generation", "good_samples"]
 
-_Real = Annotated[Path, typer.Option(help="Real data set, one category: MVTec layout, AD 2, LOCO, VisA, BTAD, MPDD, Real-IAD.")]
 _Synthetic = Annotated[
     list[str] | None,
     typer.Option(metavar="NAME=DIR", help="A contender: data set in MVTec layout, or a run; repeatable."),
 ]
-_Work = Annotated[Path | None, typer.Option(help="Finished pieces, kept to resume; unset: .work beside the result.")]
-_Skip = Annotated[list[str] | None, typer.Option(help="Anomaly type of the real set to leave out; repeatable.")]
 _Resnet = Annotated[
     str, typer.Option("--weights", help="ResNet34: a file, `download`, or `none` (from scratch; not the paper).")
 ]
 _Inception = Annotated[str | None, typer.Option(help="Inception v3 of torch-fidelity: a file, or `download`; unset: no IS.")]
 _Vgg = Annotated[str | None, typer.Option(help="VGG16 of torchvision: a file, or `download`; unset: no IC-LPIPS.")]
 _Other = Annotated[bool, typer.Option(help="Take files of weights with another hash; figures are then not comparable.")]
-_Oracle = Annotated[bool, typer.Option(help="Train on the first third of the real defects, too: the mark to reach.")]
-_Seeds = Annotated[int, typer.Option(min=1, help="Trainings of each contender. One alone proves nothing.")]
-_PaperSize = Annotated[bool, typer.Option("--paper/--fast", help="The paper's size (a GPU for hours), or one for a CPU.")]
 
 
 @app.command()
 def classify(
-    real: _Real,
+    real: RealOption,
     out: Annotated[Path, typer.Option(help="Markdown table; .csv and .json are written beside it.")],
     synthetic: _Synthetic = None,
-    oracle: _Oracle = True,
-    seeds: _Seeds = 3,
-    paper: _PaperSize = False,
+    oracle: OracleOption = True,
+    seeds: SeedsOption = 3,
+    paper: PaperSizeOption = False,
     weights: _Resnet = "none",
     other_weights: _Other = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Training epochs, instead of the preset's.")] = None,
-    skip_type: _Skip = None,
-    work: _Work = None,
+    skip_type: SkipOption = None,
+    work: WorkOption = None,
 ) -> None:
     """Train a ResNet34 to name the anomaly types on each contender's images, and test it on real defects.
 
@@ -74,15 +69,15 @@ def classify(
 
 @app.command()
 def generation(
-    real: _Real,
+    real: RealOption,
     out: Annotated[Path, typer.Option(help="Markdown table; .json is written beside it.")],
     synthetic: _Synthetic = None,
     inception: _Inception = None,
     vgg: _Vgg = None,
     other_weights: _Other = False,
     count: Annotated[int, typer.Option(min=1, help="Images of each type, the first ones.")] = 500,
-    skip_type: _Skip = None,
-    work: _Work = None,
+    skip_type: SkipOption = None,
+    work: WorkOption = None,
 ) -> None:
     """Inception Score and IC-LPIPS of generated images, for each anomaly type, by torch-fidelity and lpips."""
     from anomalyagent.errors import ConfigError
@@ -165,10 +160,10 @@ def all_tables(
     ] = None,
     parts: Annotated[str, typer.Option(help="Which tables, commas between.")] = "generation,classify,localize",
     peers: Annotated[str, typer.Option(help="For localize: published recipes, commas between.")] = "",
-    oracle: _Oracle = True,
-    seeds: _Seeds = 3,
+    oracle: OracleOption = True,
+    seeds: SeedsOption = 3,
     count: Annotated[int, typer.Option(min=1, help="For localize: anomaly images of each contender.")] = 200,
-    paper: _PaperSize = False,
+    paper: PaperSizeOption = False,
     steps: Annotated[int | None, typer.Option(min=1, help="For localize: training steps, instead of the preset's.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="For classify: epochs, instead of the preset's.")] = None,
     weights: _Resnet = "none",
@@ -177,7 +172,7 @@ def all_tables(
     other_weights: _Other = False,
     runs: Annotated[list[str] | None, typer.Option("--run", metavar="NAME=DIR", help="For the cost table; repeatable.")] = None,
     review: Annotated[Path | None, typer.Option(help="Folder of a review (`good-samples`).")] = None,
-    work: _Work = None,
+    work: WorkOption = None,
 ) -> None:
     """Every table of the paper, its rows beside ours.
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import (
     AnomalyAgentError,
@@ -83,10 +84,9 @@ class ChatPolicy:
             self.options = ChatPolicyOptions.model_validate(options)
             self._model = ChatModel(self.options, WHO, prices or {})
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
+            fault = first_fault(error)
             known = ", ".join(ChatPolicyOptions.model_fields)
-            raise PolicyError(f"policy.options.{where} of {WHO}: {first['msg']}. Its options are: {known}.") from error
+            raise PolicyError(f"policy.options.{fault.where} of {WHO}: {fault.problem}. Its options are: {known}.") from error
         except BackendUnavailableError as error:
             raise PolicyError(str(error)) from error
         self._pictures: OrderedDict[str, bytes] = OrderedDict()
@@ -201,9 +201,7 @@ def _read_call(message: "AIMessage") -> Said:
         try:
             return Said(thought, Answer.model_validate({"final_image_index": None, **first["args"]}))
         except ValidationError as error:
-            each = error.errors()[0]
-            where = ".".join(str(part) for part in each["loc"]) or "answer"
-            return _malformed(thought, _short_json(first["args"]), f"the answer cannot be used: {where}: {each['msg']}")
+            return _malformed(thought, _short_json(first["args"]), f"the answer cannot be used: {first_fault(error, 'answer')}")
     if message.invalid_tool_calls:
         broken = message.invalid_tool_calls[0]
         raw = str(broken.get("args") or "")

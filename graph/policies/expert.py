@@ -16,7 +16,7 @@ from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Answer, ToolCall
 from anomalyagent.knowledge.sampling import clamp_to_priors
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.knowledge.words import parse_prompt, render_prompt
+from anomalyagent.knowledge.words import parse_prompt, render_prompt, tell_changes
 from anomalyagent.mcp_tools.contracts import Adjustment, Finding, QualityResult
 
 __all__ = ["ExpertPolicy", "adjust_spec", "drawn_spec", "easier_spec", "refined_spec"]
@@ -165,11 +165,7 @@ def _refine(progress: Progress) -> tuple[Round, DefectSpec, DefectSpec]:
 def _refined_image(view: View, progress: Progress, evaluation: QualityResult) -> Decision:
     last = progress.rounds[-1]
     best, before, spec = _refine(progress)
-    changed = [
-        f"{name} {_show(getattr(before, name))} -> {_show(getattr(spec, name))}"
-        for name in DefectSpec.model_fields
-        if name != "seed" and getattr(before, name) != getattr(spec, name)
-    ]
+    changed = tell_changes(before, spec)
     thought = (
         f"Image {last.number} has {_scores(evaluation)}; more than {evaluation.threshold:g} is needed. {_worst(evaluation)} "
         + (f"I go back to image {best.number}, which has {best.score:.2f}. " if best is not last else "")
@@ -265,11 +261,3 @@ def _worst(evaluation: QualityResult) -> str:
         return "No fault was named."
     message = evaluation.findings[0].message.rstrip(".")
     return f"{message[:1].upper()}{message[1:]}."
-
-
-def _show(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, tuple):
-        return "(" + ", ".join(_show(part) for part in value) + ")"
-    return "open" if value is None else str(value)

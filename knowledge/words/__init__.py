@@ -4,17 +4,19 @@
     parse_prompt(text, default)     -> spec     reads it back, and reads what people and language models write
     read_prompt(text, default)      -> reading  the same with what was understood and what was not
     mechanism_of(type, item)        -> guess    for any words
+    tell_changes(before, after)     -> [str]    what differs between two specs
 
 Tolerances of the round trip: mechanism, zone, count exact; center 0.006; area, elongation and severity 6 %;
 orientation 0.51 degrees (modulo 180); colour 0.51 in each of L, a, b. The seed is not in the text: it comes from the default.
 """
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.changes import tell_changes
 from anomalyagent.knowledge.words.reader import PromptReading, read_prompt
 from anomalyagent.knowledge.words.types import MechanismGuess, mechanism_of
 from anomalyagent.knowledge.words.writer import render_prompt
 
-__all__ = ["MechanismGuess", "PromptReading", "mechanism_of", "parse_prompt", "read_prompt", "render_prompt"]
+__all__ = ["MechanismGuess", "PromptReading", "mechanism_of", "parse_prompt", "read_prompt", "render_prompt", "tell_changes"]
 
 
 def parse_prompt(text: str, default: DefectSpec | None = None) -> DefectSpec:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from anomalyagent.configs.faults import faults_of
 from anomalyagent.errors import BackendUnavailableError, ConfigError
 
 __all__ = ["BackendOptions", "Device", "choose_device", "missing_modules", "read_options"]
@@ -37,15 +38,15 @@ def read_options(kind: type[Options], backend: str, options: Mapping[str, Any] |
         return kind.model_validate(dict(options or {}))
     except ValidationError as error:
         said: list[str] = []
-        for each in error.errors():
-            name = ".".join(str(part) for part in each["loc"])
-            if each["type"] == "extra_forbidden":
+        for fault in faults_of(error):
+            name = fault.where
+            if fault.kind == "extra_forbidden":
                 said.append(f"unknown option {name!r}")
-            elif each["type"] == "missing":
+            elif fault.kind == "missing":
                 about = kind.model_fields[name].description if name in kind.model_fields else None
                 said.append(f"option {name!r} is not set{f' ({about})' if about else ''}")
             else:
-                said.append(f"option {name!r}: {each['msg']}, got {each['input']!r}")
+                said.append(f"option {name!r}: {fault.problem}, got {fault.received!r}")
         known = ", ".join(kind.model_fields)
         raise ConfigError(f"{backend}: {'; '.join(said)}. Known options: {known}.") from error
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from anomalyagent.configs.faults import faults_of
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import BackendError, BackendUnavailableError
 from anomalyagent.mcp_tools.remote.costs import FREE, Usage, cost_of, find_price
@@ -283,8 +284,7 @@ def _read(message: "AIMessage", text: str, shape: type[Shape]) -> Shape:
     try:
         return shape.model_validate(data)
     except ValidationError as error:
-        said = [f"{'.'.join(map(str, each['loc'])) or 'the answer'}: {each['msg']}" for each in error.errors()[:4]]
-        raise ValueError("; ".join(said)) from error
+        raise ValueError("; ".join(map(str, faults_of(error, "the answer")[:4]))) from error
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
@@ -192,9 +193,9 @@ def _read(path: Path, kind: type[_File]) -> _File:
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}.") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise RunError(f"{path} is damaged: {where}: {first['msg']}. Put the file there again as it was made.") from error
+        raise RunError(
+            f"{path} is damaged: {first_fault(error, 'the file')}. Put the file there again as it was made."
+        ) from error
 
 
 def _rate(name: str, key: _Key, given: Sequence[_Ratings]) -> GoodRate:

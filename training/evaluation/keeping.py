@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
 
-__all__ = ["digest_of", "keep"]
+__all__ = ["digest_of", "keep", "make_work_folder"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -28,12 +28,7 @@ def keep(folder: Path, name: str, kind: type[T], make: Callable[[], T]) -> tuple
         RunError: the folder cannot be written, or the file is damaged.
     """
     path = folder / f"{name}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"cannot make the work folder {folder}: {error.strerror or error}. Choose another with --work."
-        ) from error
+    make_work_folder(folder)
     with FileLock(folder / f"{name}.lock"):
         if path.is_file():
             try:
@@ -43,6 +38,20 @@ def keep(folder: Path, name: str, kind: type[T], make: Callable[[], T]) -> tuple
         made = make()
         write_atomically(path, (made.model_dump_json(indent=2) + "\n").encode())
         return made, False
+
+
+def make_work_folder(folder: Path) -> None:
+    """The folder of finished pieces, if it is not there yet.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the work folder {folder}: {error.strerror or error}. Choose another with --work."
+        ) from error
 
 
 def digest_of(facts: Any, *arrays: NDArray[np.generic]) -> str:

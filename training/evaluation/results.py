@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.training.evaluation.datasets import Images, Stack
+from anomalyagent.training.evaluation.keeping import make_work_folder
 from anomalyagent.training.evaluation.localize import Preset
 from anomalyagent.training.evaluation.metrics import Maps, Scores
 
@@ -62,12 +63,7 @@ class ResultStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(
-                f"cannot make the work folder {folder}: {error.strerror or error}. Choose another with --work."
-            ) from error
+        make_work_folder(folder)
 
     def lock(self, contender: str, seed: int, key: str) -> FileLock:
         """Held while this result is made, so that two comparisons over one folder do not train the same thing."""

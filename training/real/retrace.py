@@ -20,7 +20,7 @@ from anomalyagent.graph.progress import View
 from anomalyagent.graph.runfile import digest_of
 from anomalyagent.graph.trace import ToolCall
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.knowledge.words import render_prompt
+from anomalyagent.knowledge.words import render_prompt, tell_changes
 from anomalyagent.mcp_tools.contracts import ImageResult, MaskResult, QualityResult, ToolName, ToolResult
 from anomalyagent.mcp_tools.judge.expectation import THIN
 
@@ -129,11 +129,7 @@ def _thought(view: View, spec: DefectSpec) -> str:
             f"{spec.elongation:.1f} times as long as wide, severity {spec.severity:.1f}."
         )
     before = DefectSpec.model_validate(last.arguments["spec"])
-    changed = [
-        f"{name} {_show(getattr(before, name))} -> {_show(getattr(spec, name))}"
-        for name in DefectSpec.model_fields
-        if name != "seed" and getattr(before, name) != getattr(spec, name)
-    ]
+    changed = tell_changes(before, spec)
     found = view.progress.knowledge[-1:]
     knowledge = f"The card {found[0].cards[0].id} says what is usual. " if found and found[0].cards and last.knowledge else ""
     verdict = "" if last.knowledge else _verdict(last.number, last.evaluation) + " "
@@ -171,11 +167,3 @@ def imperfect_specs(spec: DefectSpec, seed: int) -> list[DefectSpec]:
     turned = wrong[seed % len(wrong) :] + wrong[: seed % len(wrong)]
     free = {"center": None, "orientation_deg": None, "zone": "any"}
     return [spec.model_copy(update={**free, **change, "seed": (seed + 7919 * n) % 2**31}) for n, change in enumerate(turned)]
-
-
-def _show(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, tuple):
-        return "(" + ", ".join(_show(part) for part in value) + ")"
-    return "open" if value is None else str(value)

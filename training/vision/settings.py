@@ -9,10 +9,10 @@ trainer   arguments of TRL's SFTConfig or GRPOConfig, by their own names: learni
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from anomalyagent.errors import ConfigError
+from anomalyagent.training.configuration import read_training
 from anomalyagent.training.judging import JudgeSettings
 from anomalyagent.training.practice import PracticeSettings
 from anomalyagent.training.rewards import RewardWeights
@@ -82,25 +82,4 @@ def load_vision_settings(file: str | Path, sets: tuple[str, ...] = ()) -> Vision
     Raises:
         ConfigError: it cannot be read, or a value is unknown or out of range.
     """
-    shipped = shipped_vision_trainings()
-    path = Path(file) if Path(file).is_file() else shipped.get(str(file), Path(file))
-    try:
-        tree: Any = yaml.safe_load(path.read_text("utf-8"))
-        for pair in sets:
-            key, equals, value = pair.partition("=")
-            if not equals:
-                raise ConfigError(f"'{pair}' is not KEY=VALUE.")
-            *parents, last = key.split(".")
-            branch = tree
-            for name in parents:
-                branch = branch.setdefault(name, {})
-            branch[last] = yaml.safe_load(value)
-        return VisionSettings.model_validate(tree)
-    except (OSError, yaml.YAMLError, AttributeError) as error:
-        raise ConfigError(
-            f"training configuration '{file}' cannot be read: {error}. Give a file, or one of: {', '.join(shipped)}."
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ConfigError(f"training configuration '{file}': {where}: {first['msg']}; received {first['input']!r}.") from error
+    return read_training(VisionSettings, file, shipped_vision_trainings(), sets, "trainer.learning_rate=1e-6")
