@@ -115,32 +115,36 @@ def _print(report: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    console.print(
-        f"anomalyagent {report['anomalyagent']}, Python {report['python']}, {report['platform']}, {report['cpu_count']} cores",
-        highlight=False,
-    )
+    console = Console(markup=False, highlight=False)  # `anomalyagent[sam]` is a name, not a style
+
+    def say(line: str, style: str | None = None) -> None:
+        console.print(line, style=style, soft_wrap=True)  # whole: lines are copied into a shell
+
+    say(f"anomalyagent {report['anomalyagent']}, Python {report['python']}, {report['platform']}, {report['cpu_count']} cores")
     for group, packages in report["packages"].items():
         missing = [name for name, version in packages.items() if version is None]
         state = "all installed" if not missing else f"missing {', '.join(missing)}"
         fix = f"  ->  pip install 'anomalyagent[{group}]'" if missing and group != "core" else ""
-        console.print(f"  {group}: {len(packages)} packages, {state}{fix}", highlight=False)
-    table = Table("tool", "backend", "usable", "needs", title="Backends", title_justify="left")
+        say(f"  {group}: {len(packages)} packages, {state}{fix}")
+    table = Table("tool", "backend", "installed", title="Backends", title_justify="left")
     for one in report["backends"]:
         name = f"{one['backend']} (chosen)" if one["chosen"] else one["backend"]
-        table.add_row(one["tool"], name, "yes" if one["usable"] else "no", one["needs"])
+        table.add_row(one["tool"], name, "yes" if one["usable"] else "no, see below")
     for tool, server in report["servers"].items():
-        table.add_row(tool, "other MCP server (chosen)", "", server if isinstance(server, str) else " ".join(server))
+        table.add_row(tool, f"{server if isinstance(server, str) else ' '.join(server)} (chosen MCP server)", "")
     console.print(table)
+    for one in report["backends"]:
+        if not one["usable"] and one["needs"] not in report["problems"]:
+            say(one["needs"])
     keys = ", ".join(name for name, found in report["keys"].items() if found) or "none"
-    console.print(f"Policy: {report['policy']}. Keys of hosted models in the environment: {keys}.", highlight=False)
+    say(f"Policy: {report['policy']}. Keys of hosted models in the environment: {keys}.")
     for name, price in report["prices"].items():
         dated = f", as listed in {price['as_of']}" if "as_of" in price else ""
         figures = ", ".join(f"{key} {value:g}" for key, value in price.items() if key not in ("as_of", "until"))
-        console.print(f"Price of {name} (US dollars, tokens by the million): {figures or 'nothing'}{dated}.", highlight=False)
+        say(f"Price of {name} (US dollars, tokens by the million): {figures or 'nothing'}{dated}.")
     for warning in report["warnings"]:
-        console.print(f"warning: {warning}", style="yellow", highlight=False)
+        say(f"warning: {warning}", "yellow")
     for problem in report["problems"]:
-        console.print(f"problem: {problem}", style="red", highlight=False)
+        say(f"problem: {problem}", "red")
     if report["ready"]:
-        console.print("Ready: this configuration can run.")
+        say("Ready: this configuration can run.")

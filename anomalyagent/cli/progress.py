@@ -56,12 +56,12 @@ class Bars:
 
     def __init__(self) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # an anomaly type may have brackets
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[info]}", style="dim"),
             TimeRemainingColumn(),
-            console=Console(),
+            console=Console(markup=False),
         )
         self._rows: dict[str, TaskID] = {}
         self._rejected: dict[str, int] = {}

@@ -136,7 +136,7 @@ def _print_summary(summary: "RunSummary") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False)
     table = Table(
         "anomaly type", "accepted", "rejected", "failed", "why not", "rounds", "score", box=None, title_justify="left"
     )

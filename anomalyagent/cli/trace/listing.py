@@ -87,4 +87,4 @@ def _print(entries: "list[Entry]", verdicts: dict[str, str]) -> None:
         )
     console().print(table)
     if any(one.parent for one in entries):
-        console().print("[dim]* a fork[/dim]")
+        console().print("* a fork", style="dim")

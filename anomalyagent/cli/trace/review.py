@@ -111,4 +111,4 @@ def _print_agreement(one: "Agreement") -> None:
     screen.print(f"{one.reviewed} reviewed, {100 * (one.share or 0):.0f} % agree, Cohen's kappa {kappa}")
     for told, names in (("accepted, but not kept", one.overruled_accepted), ("rejected, but kept", one.overruled_rejected)):
         if names:
-            screen.print(f"{told}: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}", markup=False)
+            screen.print(f"{told}: {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}")

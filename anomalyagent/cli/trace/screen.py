@@ -31,11 +31,11 @@ PIPE_WIDTH = 160
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Standard output (or error); in a pipe as wide as tables need."""
+    """Standard output (or error); in a pipe as wide as tables need. Brackets are text."""
     from rich.console import Console
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
-    return Console(width=None if terminal else PIPE_WIDTH, highlight=False, stderr=stderr)
+    return Console(width=None if terminal else PIPE_WIDTH, highlight=False, markup=False, stderr=stderr)
 
 
 def clean(text: str, most: int | None = MOST_CHARACTERS) -> str:

@@ -1,0 +1,33 @@
+"""What `doctor` and others print is text: brackets are part of it, and a line that is to be copied stays one line."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.photos import make_photos
+from typer.testing import CliRunner
+
+from anomalyagent.cli import app
+
+
+def test_doctor_names_the_extra_of_a_missing_module_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "segment_anything", None)
+    fix = "mask_gen backend 'sam' cannot be used: not installed: segment_anything. Run: pip install 'anomalyagent[sam]'"
+    lines = CliRunner().invoke(app, ["doctor"], env={"COLUMNS": "80"}).stdout.splitlines()
+    assert lines.count(fix) == 1
+    assert next(line for line in lines if re.search(r"mask_gen +│ sam ", line)).rstrip("│ ").endswith("no, see below")
+    done = CliRunner().invoke(app, ["doctor", "--set", "tools.mask_gen.backend=sam"], env={"COLUMNS": "80"})
+    assert done.exit_code == 1
+    assert f"problem: {fix}" in done.stdout.splitlines()
+    assert fix not in done.stdout.splitlines()
+
+
+def test_a_folder_and_a_type_with_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
+    normals = make_photos(tmp_path / "normals", count=1)
+    out = tmp_path / "run[bold]"
+    common = ["--normals", str(normals), "--item", "plate", "--anomaly-type", "scratch [dim]", "--count", "1"]
+    done = CliRunner().invoke(app, ["synthesize", *common, "--out", str(out)], env={"COLUMNS": "120"})
+    assert done.exit_code == 0, done.output
+    assert f"data set  {out}/dataset" in done.stdout
+    assert re.search(r"^ *scratch \[dim\] +1 ", done.stdout, re.MULTILINE)
