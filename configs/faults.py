@@ -2,9 +2,9 @@
 
 from typing import Any, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-__all__ = ["Fault", "faults_of", "first_fault"]
+__all__ = ["Fault", "faults_of", "first_fault", "tell_option"]
 
 
 class Fault(NamedTuple):
@@ -40,3 +40,14 @@ def faults_of(error: ValidationError, whole: str = "") -> list[Fault]:
 def first_fault(error: ValidationError, whole: str = "") -> Fault:
     """The first of them, which is told where there is room for one."""
     return faults_of(error, whole)[0]
+
+
+def tell_option(fault: Fault, kind: type[BaseModel]) -> str:
+    """What is wrong with one of the options that `kind` describes; of one that is missing, what it is for."""
+    name = fault.where
+    if fault.kind == "extra_forbidden":
+        return f"unknown option {name!r}"
+    if fault.kind == "missing":
+        about = kind.model_fields[name].description if name in kind.model_fields else None
+        return f"option {name!r} is not set{f' ({about})' if about else ''}"
+    return f"option {name!r}: {fault.problem}, got {fault.received!r}"

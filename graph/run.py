@@ -309,8 +309,8 @@ class _Session:
         self._outages = self._outages + 1 if at_start or _is_outage(trajectory) else 0
         if self._outages >= MOST_OUTAGES:
             raise RunError(
-                f"{self._outages} tasks in a row failed, the last one so: {trajectory.reason} "
-                "Mend what broke, then give the same command again: failed tasks are tried once more."
+                f"{self._outages} tasks in a row failed. Mend what broke, then give the same command again: failed tasks are "
+                f"tried once more. The last one said: {trajectory.reason}"
             )
         if tasks.given_up:
             brought = f"{tasks.most_tasks} tasks brought {tasks.accepted} of {tasks.count} samples"

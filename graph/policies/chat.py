@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from anomalyagent.configs.faults import first_fault
+from anomalyagent.configs.faults import first_fault, tell_option
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import (
     AnomalyAgentError,
@@ -85,8 +85,9 @@ class ChatPolicy:
             self._model = ChatModel(self.options, WHO, prices or {})
         except ValidationError as error:
             fault = first_fault(error)
+            told = tell_option(fault, ChatPolicyOptions)
             known = ", ".join(ChatPolicyOptions.model_fields)
-            raise PolicyError(f"policy.options.{fault.where} of {WHO}: {fault.problem}. Its options are: {known}.") from error
+            raise PolicyError(f"policy.options.{fault.where} of {WHO}: {told}. Its options are: {known}.") from error
         except BackendUnavailableError as error:
             raise PolicyError(str(error)) from error
         self._pictures: OrderedDict[str, bytes] = OrderedDict()

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.knowledge.sampling import sample_typical
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
-from anomalyagent.mcp_tools.backends.options import missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import read_options
 from anomalyagent.mcp_tools.contracts import PromptResult
 from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.modules import missing_modules
 from anomalyagent.mcp_tools.remote.chat import ChatModel, ChatOptions, schema_text
 from anomalyagent.mcp_tools.remote.pictures import image_block, png_of, text_block
 

@@ -23,7 +23,7 @@ from anomalyagent.errors import BackendError, BackendUnavailableError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import read_prompt
 from anomalyagent.mcp_tools.backends.base import Edited
-from anomalyagent.mcp_tools.backends.options import choose_device, missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import choose_device, read_options
 from anomalyagent.mcp_tools.backends.pipelines import BACKEND, DiffusersOptions, Pipeline, find_model, load_pipeline
 from anomalyagent.mcp_tools.backends.region import Region, fit_size, plan_region
 from anomalyagent.mcp_tools.backends.whole_frame import measure_for_edit, take_edit
@@ -31,6 +31,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import scene_of
+from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["DiffusersImageGen"]
 

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import BackendUnavailableError
-from anomalyagent.mcp_tools.backends.options import missing_modules
 from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, first_line
+from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["BuiltInEmbedder", "ImageEmbedder", "ModelEmbedder"]
 

@@ -17,12 +17,13 @@ from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.backends.hosted import Answer, EditorOptions, HostedEditor
-from anomalyagent.mcp_tools.backends.options import missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import read_options
 from anomalyagent.mcp_tools.backends.region import plan_region
 from anomalyagent.mcp_tools.backends.whole_frame import Canvas, nearest_shape, spread
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, encode_png
 from anomalyagent.mcp_tools.imaging.scene import scene_of
+from anomalyagent.mcp_tools.modules import missing_modules
 from anomalyagent.mcp_tools.remote.costs import Usage
 from anomalyagent.mcp_tools.remote.options import KEY_NAMES
 from anomalyagent.mcp_tools.remote.pictures import png_of

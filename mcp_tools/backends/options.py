@@ -1,18 +1,17 @@
-"""What backends with extras share: reading their options, naming modules that are missing, choosing a device.
+"""What backends with extras share: reading their options, choosing a device.
 
 Nothing here loads torch before a device is chosen.
 """
 
-from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from anomalyagent.configs.faults import faults_of
+from anomalyagent.configs.faults import faults_of, tell_option
 from anomalyagent.errors import BackendUnavailableError, ConfigError
 
-__all__ = ["BackendOptions", "Device", "choose_device", "missing_modules", "read_options"]
+__all__ = ["BackendOptions", "Device", "choose_device", "read_options"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -37,33 +36,9 @@ def read_options(kind: type[Options], backend: str, options: Mapping[str, Any] |
     try:
         return kind.model_validate(dict(options or {}))
     except ValidationError as error:
-        said: list[str] = []
-        for fault in faults_of(error):
-            name = fault.where
-            if fault.kind == "extra_forbidden":
-                said.append(f"unknown option {name!r}")
-            elif fault.kind == "missing":
-                about = kind.model_fields[name].description if name in kind.model_fields else None
-                said.append(f"option {name!r} is not set{f' ({about})' if about else ''}")
-            else:
-                said.append(f"option {name!r}: {fault.problem}, got {fault.received!r}")
+        said = [tell_option(fault, kind) for fault in faults_of(error)]
         known = ", ".join(kind.model_fields)
         raise ConfigError(f"{backend}: {'; '.join(said)}. Known options: {known}.") from error
-
-
-def missing_modules(modules: Sequence[str], extra: str) -> str | None:
-    """The line that says which of `modules` are not installed and how to install them; None when all are there."""
-    absent = [name for name in modules if not _is_there(name)]
-    if not absent:
-        return None
-    return f"not installed: {', '.join(absent)}. Run: pip install 'anomalyagent[{extra}]'"
-
-
-def _is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # its parent is not there either
-        return False
 
 
 def choose_device(wanted: Device, backend: str) -> Literal["cpu", "cuda"]:

@@ -7,9 +7,10 @@ from typing import Any
 from pydantic import Field as Option
 
 from anomalyagent.errors import BackendUnavailableError
-from anomalyagent.mcp_tools.backends.options import choose_device, missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import choose_device, read_options
 from anomalyagent.mcp_tools.backends.sam_checkpoint import ModelType, load_sam
 from anomalyagent.mcp_tools.backends.sam_votes import Predictor, VotedMask, VoteOptions
+from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["SamMask", "SamOptions"]
 

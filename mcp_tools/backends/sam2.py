@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pydantic import Field as Option
 
 from anomalyagent.errors import BackendUnavailableError
-from anomalyagent.mcp_tools.backends.options import choose_device, missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import choose_device, read_options
 from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, first_line
 from anomalyagent.mcp_tools.backends.sam_votes import Predictor, VotedMask, VoteOptions
+from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["Sam2Mask", "Sam2Options"]
 

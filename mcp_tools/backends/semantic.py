@@ -21,9 +21,10 @@ from anomalyagent.configs.schema import KnowledgeSettings
 from anomalyagent.errors import BackendUnavailableError
 from anomalyagent.knowledge.search import KnowledgeSearch
 from anomalyagent.mcp_tools.backends.cards import as_result
-from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device, missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device, read_options
 from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, first_line
 from anomalyagent.mcp_tools.contracts import KnowledgeResult
+from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["SemanticKnowledge", "SemanticOptions", "SentenceEmbedder"]
 

@@ -14,12 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import ToolInputError
-from anomalyagent.mcp_tools.backends.options import missing_modules, read_options
+from anomalyagent.mcp_tools.backends.options import read_options
 from anomalyagent.mcp_tools.contracts import Adjustment, Finding, QualityResult
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.change import mask_of_change
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.judge.scoring import review_nothing
+from anomalyagent.mcp_tools.modules import missing_modules
 from anomalyagent.mcp_tools.remote.chat import ChatModel, ChatOptions, schema_text
 from anomalyagent.mcp_tools.remote.pictures import image_block, png_of, text_block
 

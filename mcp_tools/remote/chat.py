@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator
 from anomalyagent.configs.faults import faults_of
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import BackendError, BackendUnavailableError
+from anomalyagent.mcp_tools.modules import is_installed, missing_modules
 from anomalyagent.mcp_tools.remote.costs import FREE, Usage, cost_of, find_price
 from anomalyagent.mcp_tools.remote.failures import BrokenAnswerError, Remote
 from anomalyagent.mcp_tools.remote.options import KEY_NAMES, RemoteOptions, read_key, refuse_secrets
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["Answered", "ChatModel", "ChatOptions", "Spoken", "schema_text", "text_of", "thoughts_of"]
 
 _LOCAL = frozenset({"ollama", "huggingface"})
+_OF_EXTRA = frozenset({"langchain", "langchain_openai", "langchain_google_genai"})
+"""What `anomalyagent[chat]` brings."""
+_OTHER_MODULES = {"azure_openai": "langchain_openai", "nvidia": "langchain_nvidia_ai_endpoints"}
+"""Modules of providers that are not called langchain_<provider>."""
 _SHAPED = frozenset({"openai", "anthropic", "google_genai", "azure_openai", "xai"})
 """Providers whose own servers keep to a JSON schema."""
 _THOUGHTS = re.compile(r"\A\s*<(think|thinking)>.*?</\1>", re.DOTALL)
@@ -87,7 +92,7 @@ class ChatModel:
     Args:
         who: for messages, e.g. "quality_eval backend 'vlm'".
     Raises:
-        BackendUnavailableError: there is no key, or no price.
+        BackendUnavailableError: there is no key, no price, or no module for the provider.
     """
 
     def __init__(self, options: ChatOptions, who: str, prices: Mapping[str, ModelPrice]) -> None:
@@ -97,6 +102,8 @@ class ChatModel:
         self._price = FREE if local else find_price(prices, options.model, options.base_url, who)
         names = KEY_NAMES.get(options.provider, ())
         self._key = read_key(options, names, who) if names or options.api_key_env else ""
+        if line := _not_installed(options.provider):
+            raise BackendUnavailableError(f"{who} cannot be used: {line}")
         self._remote = Remote(options, who, self._key, names)
         self._lock = threading.Lock()
         self._made: BaseChatModel | None = None
@@ -231,6 +238,18 @@ class ChatModel:
         cached = said.get("input_token_details", {}).get("cache_read", 0) or 0
         usage = Usage(said["input_tokens"], cached, 0, said["output_tokens"], requests=1)
         return cost_of(usage, self._price), usage.tokens
+
+
+def _not_installed(provider: str) -> str | None:
+    """The line that installs what a provider's models need; None when it is there, or when LangChain alone knows what it is."""
+    if line := missing_modules(("langchain",), "chat"):
+        return line
+    if provider not in KEY_NAMES and provider not in _LOCAL and provider not in _OTHER_MODULES:
+        return None
+    module = _OTHER_MODULES.get(provider, f"langchain_{provider}")
+    if module in _OF_EXTRA:
+        return missing_modules((module,), "chat")
+    return None if is_installed(module) else f"{module} is not installed. Run: pip install {module.replace('_', '-')}"
 
 
 def text_of(message: "AIMessage") -> str:

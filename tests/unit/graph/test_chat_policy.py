@@ -211,6 +211,7 @@ async def test_a_refused_key_ends_it_at_once(tmp_path: Path) -> None:
     ("options", "said"),
     [
         ({}, "policy.options.model"),
+        ({}, r"option 'model' is not set \(provider:model"),
         ({"model": "openai:some-model", "fromat": "text"}, "fromat.*Its options are: model"),
         ({"model": "openai:dear-model"}, "price of 'dear-model' is not known"),
         ({"model": "openai:some-model", "api_key_env": "NO_SUCH_VARIABLE"}, r"export NO_SUCH_VARIABLE=\.\.\."),

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ from helpers.photos import make_photo
 from helpers.services import Reply, Script, Service, chat_reply, gemini_error, openai_error, passing_openai_faults
 
 from anomalyagent.configs.loading import load_settings
-from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError, RemoteOutageError
+from anomalyagent.configs.schema import ModelPrice, PolicySettings, Settings
+from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError, PolicyError, RemoteOutageError
 from anomalyagent.graph.policies import make_policy
 from anomalyagent.mcp_tools.backends.base import PromptGenBackend, QualityEvalBackend
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, QualityResult
@@ -330,6 +332,26 @@ def test_without_a_key_a_price_or_a_module_one_line_says_what_to_do(monkeypatch:
         make(model="mistralai:some-model").judge(*pair(), "ring", "stain", 5.0)
     with pytest.raises(BackendUnavailableError, match=r"cannot be made: .*Name it provider:model"):
         make(model="some-model").judge(*pair(), "ring", "stain", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "absent", "fix"),
+    [
+        ("ollama:some-model", "langchain_ollama", "pip install langchain-ollama"),
+        ("azure_openai:some-model", "langchain_openai", "pip install 'anomalyagent[chat]'"),
+        ("google_genai:some-model", "langchain", "pip install 'anomalyagent[chat]'"),
+    ],
+)
+def test_a_provider_whose_module_is_missing_is_refused_before_anything_is_asked(
+    model: str, absent: str, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, absent, None)
+    monkeypatch.setenv("GEMINI_API_KEY", "k" * 8)
+    options, free = {"model": model}, {"some-model": ModelPrice()}
+    with pytest.raises(BackendUnavailableError, match=f"{absent}.* Run: {re.escape(fix)}$"):
+        create_backend("quality_eval", settings("quality_eval", "vlm", options))
+    with pytest.raises(PolicyError, match=f"^policy 'chat' cannot be used: .*{absent}.* Run: {re.escape(fix)}$"):
+        make_policy(PolicySettings(name="chat", options=options), free)
 
 
 @pytest.mark.parametrize("name", ["api", "paper"])
