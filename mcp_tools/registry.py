@@ -183,17 +183,27 @@ def _load(tool: ToolName, name: str, entry: BackendEntry) -> Any:
     """The backend's class, checked for what it needs."""
     module_name, _, class_name = entry.target.partition(":")
     try:
-        kind = getattr(importlib.import_module(module_name), class_name)
+        module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        install = f"pip install 'anomalyagent[{entry.extra}]'" if entry.extra else f"pip install {error.name}"
+        if entry.extra:
+            fix = f"Run: pip install 'anomalyagent[{entry.extra}]'"
+        elif error.name and f"{module_name}.".startswith(f"{error.name}."):  # no package name is guessed from a module's
+            fix = "Correct the name, install the package that holds it, or put its folder on PYTHONPATH."
+        else:
+            fix = "Install it where anomalyagent is installed; the package that provides the backend says how."
         raise BackendUnavailableError(
-            f"{tool} backend {name!r} needs the Python module {error.name!r}, which is not installed. Run: {install}"
+            f"{tool} backend {name!r} needs the Python module {error.name!r}, which is not installed. {fix}"
         ) from error
     except Exception as error:  # another package's module may fail in any way; `doctor` must still list the others
         raise BackendUnavailableError(
             f"{tool} backend {name!r} cannot be loaded from {entry.target!r}: {type(error).__name__}: {error}. "
             "Reinstall the package that provides it."
         ) from error
+    kind: Any = getattr(module, class_name, None)
+    if kind is None:
+        raise BackendUnavailableError(
+            f"{tool} backend {name!r}: module {module_name!r} has no {class_name!r}. Name a class, as module:Class."
+        )
     missing = getattr(kind, "missing", None)
     if callable(missing) and (line := missing()):
         raise BackendUnavailableError(f"{tool} backend {name!r} cannot be used: {line}")

@@ -63,6 +63,30 @@ def test_doctor_hears_of_every_backend_of_every_tool() -> None:
     assert all(status.usable and not status.missing for status in found if is_embedded(status.tool, status.name))
 
 
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("my_package.masks:MyMask", "'my_package', which is not installed. Correct the name, .* folder on PYTHONPATH"),
+        ("mine.mask:MyMask", "'mine.mask', which is not installed. Correct the name"),
+        ("mine.masks:MyMsk", "has no 'MyMsk'. Name a class, as module:Class"),
+        ("mine.needy:MyMask", "'of_another_kind', which is not installed. Install it where anomalyagent is installed"),
+    ],
+)
+def test_a_class_that_is_not_there_is_told_without_a_guess_at_what_to_install(
+    target: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mine"
+    package.mkdir()
+    for name, text in {"__init__": "", "masks": "class MyMask: ...\n", "needy": "import of_another_kind\n"}.items():
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BackendUnavailableError, match=said) as told:
+        create_backend("mask_gen", _mask_settings(target))
+    assert "pip install" not in str(told.value)
+    for name in [name for name in sys.modules if name.split(".")[0] == "mine"]:
+        monkeypatch.delitem(sys.modules, name)
+
+
 def test_other_packages_join_by_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "thirdparty-1.0.dist-info"
     package.mkdir()
