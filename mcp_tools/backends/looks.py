@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import BackendUnavailableError
-from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, first_line
+from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
 from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["BuiltInEmbedder", "ImageEmbedder", "ModelEmbedder"]
@@ -80,7 +80,7 @@ class ModelEmbedder:
             self._prepare = library.AutoImageProcessor.from_pretrained(source, local_files_only=local_files_only)
             loaded = library.AutoModel.from_pretrained(source, local_files_only=local_files_only).eval()
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
-            raise BackendUnavailableError(f"{WHO}: model '{model}' cannot be loaded: {first_line(error)}") from error
+            raise BackendUnavailableError(f"{WHO}: model '{model}' cannot be loaded: {reason_of(error)}") from error
         self._model = getattr(loaded, "vision_model", loaded)  # CLIP and its like have words, too
 
     @staticmethod

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 
 from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError
 from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device
-from anomalyagent.mcp_tools.backends.pretrained import find_pretrained
+from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 
 __all__ = ["DiffusersOptions", "Family", "Lora", "Pipeline", "find_model", "load_pipeline"]
@@ -214,7 +214,7 @@ def load_pipeline(options: DiffusersOptions) -> Pipeline:
     try:
         pipe = loader.from_pretrained(_place(options.model), dtype=getattr(torch, dtype), variant=options.variant, **source)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise BackendUnavailableError(f"{BACKEND}: model '{options.model}' cannot be loaded: {_first_line(error)}") from error
+        raise BackendUnavailableError(f"{BACKEND}: model '{options.model}' cannot be loaded: {reason_of(error)}") from error
     arguments = _call_arguments(pipe, options)
     _lay_over(pipe, options)
     pipe.set_progress_bar_config(disable=True)
@@ -234,7 +234,7 @@ def _class_of(diffusers: Any, options: DiffusersOptions, source: dict[str, Any])
     except OSError as error:
         # find_model has seen the file, so it is damaged, or the Hub did not give it
         raise BackendUnavailableError(
-            f"{BACKEND}: model_index.json of '{options.model}' cannot be read: {_first_line(error)}"
+            f"{BACKEND}: model_index.json of '{options.model}' cannot be read: {reason_of(error)}"
         ) from error
     name = config.get("_class_name")
     kind = getattr(diffusers, str(name), None)
@@ -288,7 +288,7 @@ def _lay_over(pipe: Any, options: DiffusersOptions) -> None:
             )
         except (OSError, ValueError, RuntimeError, ImportError, AttributeError) as error:
             raise BackendUnavailableError(
-                f"{BACKEND}: LoRA '{each.model}' cannot be laid over {type(pipe).__name__}: {_first_line(error)}"
+                f"{BACKEND}: LoRA '{each.model}' cannot be laid over {type(pipe).__name__}: {reason_of(error)}"
             ) from error
     pipe.set_adapters(names, [each.scale for each in options.lora])
 
@@ -314,7 +314,3 @@ def _place(model: str) -> str:
     """A folder with ~ resolved, or the Hugging Face id as it is."""
     path = Path(model).expanduser()
     return str(path) if path.exists() else model
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0] or type(error).__name__

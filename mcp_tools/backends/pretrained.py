@@ -4,7 +4,7 @@ from pathlib import Path
 
 from anomalyagent.errors import BackendUnavailableError
 
-__all__ = ["find_pretrained", "first_line"]
+__all__ = ["find_pretrained", "reason_of"]
 
 
 def find_pretrained(
@@ -44,7 +44,13 @@ def find_pretrained(
     return model
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error of another library, cut to what can be read."""
-    lines = str(error).strip().splitlines()
+def reason_of(error: BaseException) -> str:
+    """The first line of an error of another library, cut to what can be read.
+
+    Where a download failed, the Hub's own words: libraries say of it that there is no such file.
+    """
+    cause: BaseException | None = error
+    while cause is not None and type(cause).__name__ != "LocalEntryNotFoundError":
+        cause = cause.__cause__ or cause.__context__
+    lines = str(cause or error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__

@@ -16,7 +16,7 @@ from pydantic import Field as Option
 
 from anomalyagent.errors import BackendUnavailableError
 from anomalyagent.mcp_tools.backends.options import choose_device, read_options
-from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, first_line
+from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
 from anomalyagent.mcp_tools.backends.sam_votes import Predictor, VotedMask, VoteOptions
 from anomalyagent.mcp_tools.modules import missing_modules
 
@@ -96,7 +96,7 @@ class Sam2Mask(VotedMask):
             prepare = processor.from_pretrained(self._source, **source)
         except (OSError, ValueError, ImportError, RuntimeError, AttributeError) as error:
             raise BackendUnavailableError(
-                f"{BACKEND}: model '{self.options.model}' cannot be loaded: {first_line(error)}"
+                f"{BACKEND}: model '{self.options.model}' cannot be loaded: {reason_of(error)}"
             ) from error
         return _Asked(loaded.to(device).eval(), prepare)
 

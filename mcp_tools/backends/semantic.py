@@ -22,7 +22,7 @@ from anomalyagent.errors import BackendUnavailableError
 from anomalyagent.knowledge.search import KnowledgeSearch
 from anomalyagent.mcp_tools.backends.cards import as_result
 from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device, read_options
-from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, first_line
+from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
 from anomalyagent.mcp_tools.contracts import KnowledgeResult
 from anomalyagent.mcp_tools.modules import missing_modules
 
@@ -83,7 +83,7 @@ class SentenceEmbedder:
             return library.SentenceTransformer(self._source, device=choose_device(self._options.device, BACKEND), **source)
         except (OSError, ValueError, ImportError, RuntimeError, KeyError) as error:
             raise BackendUnavailableError(
-                f"{BACKEND}: model '{self._options.model}' cannot be loaded: {first_line(error)}"
+                f"{BACKEND}: model '{self._options.model}' cannot be loaded: {reason_of(error)}"
             ) from error
 
 

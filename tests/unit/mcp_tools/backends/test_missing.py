@@ -194,3 +194,18 @@ def test_a_checkpoint_of_another_type_or_with_missing_tensors_is_refused(models:
     torch.save(state, tmp_path / "part.pth")
     with pytest.raises(BackendUnavailableError, match="does not fit the segment-anything package"):
         mask_gen(checkpoint=str(tmp_path / "part.pth")).segment(PHOTO, CHANGED)
+
+
+def test_a_download_that_failed_is_not_told_as_a_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from diffusers.pipelines.pipeline_utils import DiffusionPipeline
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    def load_config(*_: object, **__: object) -> None:
+        try:
+            raise LocalEntryNotFoundError("Please check your connection and try again.")
+        except LocalEntryNotFoundError as error:  # as diffusers words it
+            raise OSError("owner/name does not appear to have a file named model_index.json.") from error
+
+    monkeypatch.setattr(DiffusionPipeline, "load_config", load_config)
+    with pytest.raises(BackendUnavailableError, match="'owner/name' cannot be read: Please check your connection"):
+        draw(model="owner/name", local_files_only=False)
