@@ -11,7 +11,7 @@
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -34,8 +34,14 @@ _MIN_EDGE_RATIO = 3.0  # steepness of the outline against the steepest tenth of 
 _MIN_CLEARNESS = 5.0  # step that four fifths of the outline exceed, against how uneven the background is beside it
 # light that the background gets in the object's shadow, against full light: beside it, typically in a hole, deep in a hole
 _CAST_SHADE, _HOLE_SHADE, _DEEP_SHADE, _FULL_LIGHT = 0.27, 0.2, 0.02, 0.97
+_CUT_SHARE = 0.8  # of a background that lies along the border, how much at least hangs together with the frame
+_MANY = 4  # pieces from which on they are looked at as a set
+_SCATTERED, _MIN_PIECE = 0.25, 0.002  # share of the pieces beside the main ones, and of each in the frame, to be parts as well
+_MIN_SOLIDITY, _MIN_TRAY_SOLIDITY = 0.85, 0.9  # median share of its convex hull that a piece of several, of very many fills
+_MIN_ALIKE = 0.6  # share of very many pieces that have about the usual size
 _SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
 _MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
+_MAX_PIECE_COMPLEXITY = 40.0  # outline^2 / area for each of many like pieces: 13 for a disc, 23 for a bar of 1 : 4
 
 _BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
 _SmallMask = NDArray[np.uint8]
@@ -160,19 +166,34 @@ def _most_frequent(colors: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _keep_main_parts(mask: _SmallMask) -> _SmallMask:
-    """The largest component and those at least a quarter as large."""
+    """The largest component and those at least a quarter as large; of many scattered ones also the like of them.
+
+    Where some of many parts touch, they are one large component; the others are whole parts all the same.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count <= 2:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA].astype(np.int64)
     areas[0] = 0
-    return np.asarray((areas * 4 >= areas.max())[np.asarray(labels)], np.uint8) * np.asarray(mask > 0, np.uint8)
+    kept = areas * 4 >= areas.max()
+    small = areas[~kept & (areas >= _MIN_PIECE * mask.size)]
+    if len(small) >= _MANY - 1 and small.sum() > _SCATTERED * areas.sum():
+        kept |= areas * 4 >= np.median(small)
+    return np.asarray(kept[np.asarray(labels)], np.uint8) * np.asarray(mask > 0, np.uint8)
 
 
 def _lies_along_border(mask: _SmallMask) -> bool:
-    """True when the candidate is rather the background: it touches the frame and leaves the centre free."""
+    """True when the candidate is rather the background: it touches the frame and leaves the centre free.
+
+    Parts that are scattered over a plain ground leave much of the centre free too, and the frame cuts some of them; but
+    the others lie free.
+    """
     center, frame = _share_of_center_and_frame(mask)
-    return center < 0.15 and frame > max(0.1, 2.0 * center)
+    if center >= 0.15 or frame <= max(0.1, 2.0 * center):
+        return False
+    labels = np.asarray(cv2.connectedComponents(mask, connectivity=8)[1])
+    cut = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    return float(np.isin(labels, cut[cut > 0]).sum()) > _CUT_SHARE * float(mask.sum())
 
 
 def _share_of_center_and_frame(mask: _SmallMask) -> tuple[float, float]:
@@ -284,9 +305,7 @@ def _local_mean(lab: Lab, where: Mask, side_px: int) -> Lab:
 def _is_object(mask: _SmallMask, sides: _Sides) -> bool:
     """Well apart in colour from the background, with its outline on real edges, and in few pieces."""
     lab = sides.lab
-    contours, _ = cv2.findContours(np.pad(mask, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
-    outline = sum(cv2.arcLength(contour, True) for contour in contours)
-    if outline**2 > _MAX_COMPLEXITY * float(mask.sum()):
+    if _is_ragged(mask):
         return False
     along = np.asarray(cv2.dilate(mask, _BOX3) - cv2.erode(mask, _BOX3), np.bool_)
     jump = _length(sides.inside[along] - sides.outside[along])
@@ -303,6 +322,31 @@ def _is_object(mask: _SmallMask, sides: _Sides) -> bool:
     if crisp < 0.7 or edge < _MIN_EDGE_RATIO * float(np.percentile(_sample(slope[sides.outer]), 90.0)):
         return False
     return _is_clear(along, sides)
+
+
+def _is_ragged(mask: _SmallMask) -> bool:
+    """True when the outline is longer, or its pieces are less round and alike, than an object or a tray of parts shows.
+
+    The blots of a patterned surface differ in size, and bays and necks cut into them.
+    """
+    contours, _ = cv2.findContours(np.pad(mask, 1), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+    complexity = sum(cv2.arcLength(contour, True) for contour in contours) ** 2 / max(float(mask.sum()), 1.0)
+    outer, _ = cv2.findContours(np.pad(mask, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if len(outer) < _MANY:
+        return complexity > _MAX_COMPLEXITY
+    hulls = [cv2.convexHull(contour) for contour in outer]
+    areas, hull_areas = (np.array([_pixels_within(polygon) for polygon in polygons]) for polygons in (outer, hulls))
+    solidity = float(np.median(areas / hull_areas))
+    if complexity <= _MAX_COMPLEXITY:
+        return solidity < _MIN_SOLIDITY
+    alike = float((np.abs(np.log2(areas / np.median(areas))) < 1.0).mean())
+    crowded = complexity > _MAX_PIECE_COMPLEXITY * len(outer)
+    return crowded or solidity < _MIN_TRAY_SOLIDITY or alike < _MIN_ALIKE
+
+
+def _pixels_within(polygon: Any) -> float:
+    """Pixels of a polygon whose corners are pixel centres, its outline included (Pick's theorem)."""
+    return cv2.contourArea(polygon) + 0.5 * cv2.arcLength(polygon, True) + 1.0
 
 
 def _is_clear(along: Mask, sides: _Sides) -> bool:

@@ -62,3 +62,37 @@ def test_an_uneven_or_spotted_surface_fills_the_frame(seed: int) -> None:
     ragged = clouds / clouds.std() + 0.6 * cv2.GaussianBlur(noise[2], (0, 0), 4.0) * 8.0
     tone = 0.35 + 0.02 * brushed / brushed.std() + 0.25 / (1.0 + np.exp(-3.0 * ragged))
     assert find_foreground(_photo(np.repeat(tone[..., None], 3, axis=2), seed)).all()
+
+
+def _tray(rows: int, seed: int, *, cut: bool, long: bool) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Parts strewn over a dark ground, `rows` x `rows` of them; with `cut` the frame cuts those on the left."""
+    side, rng = 400, np.random.default_rng(seed)
+    cell = side / (rows + 0.4)
+    parts = np.zeros((side, side), np.uint8)
+    image = np.full((side, side, 3), 0.2)
+    for row, column in np.ndindex(rows, rows):
+        at = [
+            int((one + shift + rng.uniform(-0.06, 0.06)) * cell) for one, shift in ((column, 0.15 if cut else 0.7), (row, 0.7))
+        ]
+        axes = (int(0.36 * cell), int((0.18 if long else 0.33) * cell))
+        part = cv2.ellipse(np.zeros_like(parts), at, axes, float(rng.uniform(0, 180)), 0, 360, 1, -1)
+        image[part > 0] = np.array([0.75, 0.35, 0.25]) * rng.uniform(0.9, 1.1)
+        parts |= part
+    return image, parts > 0
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("rows", [3, 4, 5, 6])
+def test_every_part_of_a_tray_is_object(rows: int, cut: bool, long: bool) -> None:
+    image, parts = _tray(rows, rows, cut=cut, long=long)
+    found = find_foreground(_photo(image))
+    assert (found & parts).sum() / (found | parts).sum() > 0.85
+
+
+@pytest.mark.parametrize("grain_px", [4, 6, 8])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_surface_with_crisp_blots_fills_the_frame(grain_px: int, seed: int) -> None:
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(size=(256, 256)), (0, 0), grain_px)
+    tone = np.where(noise > np.quantile(noise, 0.65), 0.35, 0.8)
+    assert find_foreground(_photo(np.repeat(tone[..., None], 3, axis=2), seed)).all()
