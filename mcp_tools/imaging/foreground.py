@@ -83,15 +83,12 @@ def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
     levels = np.clip(distance * 4.0, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     threshold = max(0.7 * min(otsu / 4.0, 25.0), 3.0 * spread, 3.0)
-    mask = np.asarray(distance > threshold, np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, _BOX5)
-    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, _BOX3), np.uint8)
-    mask = _keep_main_parts(mask)
+    alike = distance < max(2.0 * spread, 0.35 * threshold, 2.0)
+    mask = _keep_main_parts(_closed(np.asarray(distance > threshold, np.uint8), alike))
     if _lies_along_border(mask):
         mask = _keep_main_parts(1 - mask)
         mask = _fill_holes(mask, None)
     elif mask.any():
-        alike = distance < max(2.0 * spread, 0.35 * threshold, 2.0)
         light = _light_on_background(lab, expected)
         mask = _fill_holes(mask, alike)
         for least in (_DEEP_SHADE, _HOLE_SHADE):  # a dark object looks like the deepest shade itself
@@ -104,6 +101,19 @@ def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
     if share < 0.15 and center == 0.0 and frame > 0.0:  # nobody photographs a small part at the rim of the picture
         return None
     return mask
+
+
+def _closed(apart: _SmallMask, alike: Mask) -> _SmallMask:
+    """Small gaps of the candidate closed, and specks removed.
+
+    Args:
+        alike: what looks like the background. Where closing would join parts of a tray, the gaps between them stay.
+    """
+    closed = np.asarray(cv2.morphologyEx(apart, cv2.MORPH_CLOSE, _BOX5), np.uint8)
+    bridges = _reaching_outside(closed & (1 - apart) & np.asarray(alike, np.uint8), closed)
+    whole, split = (np.asarray(cv2.morphologyEx(one, cv2.MORPH_OPEN, _BOX3)) for one in (closed, closed & (1 - bridges)))
+    joined = int(cv2.connectedComponents(split)[0]) - int(cv2.connectedComponents(whole)[0])
+    return np.asarray(split if joined > 0 else whole, np.uint8)
 
 
 def _background_of(lab: Lab, pull: float) -> tuple[Lab, float]:
