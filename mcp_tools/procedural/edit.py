@@ -1,7 +1,7 @@
 """What a mechanism hands to the engine: changes of one surface patch, not pixels.
 
 All arrays cover the same window of the photo. Every part is optional; the engine (`engine.py`) applies them in the
-order height -> reflectance -> roughness -> paint -> shadow, with the light, blur and noise of the photo.
+order open -> height -> reflectance -> roughness -> paint -> shadow, with the light, blur and noise of the photo.
 
 A mechanism is one module `mechanisms/<name>.py` with
 
@@ -74,6 +74,8 @@ class Edit:
     Attributes:
         window: where the arrays lie in the photo.
         support: (h, w) bool, pixels that may change at all.
+        opened: 0..1, share of the surface that is gone: its print, weave and scratches with it. What lies below has the even
+            tone of the surroundings until the other parts change it.
         height: pixels, positive towards the camera; shaded with the light of the scene.
         log_reflectance: (h, w, 3) added to the logarithm of linear reflectance.
         roughness: > 0 matter (highlights dulled, fine grain added), < 0 smoother.
@@ -88,6 +90,7 @@ class Edit:
 
     window: Window
     support: Mask
+    opened: Field | None = None
     height: Field | None = None
     log_reflectance: RGB | None = None
     roughness: Field | None = None

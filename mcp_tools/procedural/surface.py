@@ -2,6 +2,7 @@
 
 An `Edit` changes a surface; `Surface.draw` turns the change into pixels:
 
+    opened        the pattern of the surface gives way to the tone of its surroundings, continued smoothly
     relief        n = (-dh/dx, -dh/dy, 1) / |.|;  diffuse = (ambient + (1 - ambient) max(n.l, 0) / l_z), relative to flat
     highlight     Blinn-Phong lobe k_s ((n.h)^p - h_z^p), k_s from the photo's own highlights
     occlusion     points below the mean of their neighbourhood see less of the sky
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Window
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
@@ -33,6 +35,7 @@ _MAX_RATIO = 5.0
 _VEIL = 0.07  # share of the light around that lens and dust scatter even into a black gap
 _ACCOMPANYING = 2.0  # relief and roughness that go with a change of colour are not exaggerated beyond this gain
 _STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
+_NOISIEST = 0.02  # sRGB 0..1: no sensor is worse; what a photo shows beyond that is fine texture
 _DRAWN_SIGMA_PX = 0.4  # blur that anti-aliased drawing already has
 
 
@@ -104,14 +107,14 @@ class Surface:
         if channels == 3:  # raw conversion and chroma subsampling leave mostly common noise
             noise = 0.8 * noise.mean(2, keepdims=True) * np.float32(np.sqrt(3)) + 0.6 * cv2.blur(noise, (3, 3)) * 1.5
         noise = cv2.GaussianBlur(noise, (0, 0), 0.5).reshape(*self.window.shape, -1)
-        return noise * np.float32(self.scene.noise_sigma / max(float(noise.std()), 1e-6))
+        return noise * np.float32(min(self.scene.noise_sigma, _NOISIEST) / max(float(noise.std()), 1e-6))
 
     def draw(self, edit: Edit, gain: float) -> RGB:
         """(h, w, 3) sRGB: the window with the edit applied `gain` times as strongly as given.
 
         `edit.window` must equal this window. Pixels outside `edit.support`, widened by the point spread, do not change.
         """
-        light = self.linear
+        light, around = self._below(edit)
         fade = edit.support.astype(np.float32)[..., None]
         alone = edit.log_reflectance is None and edit.paint is None
         if edit.height is not None:
@@ -119,30 +122,59 @@ class Surface:
             light = light * ratio[..., None] + highlight
         if edit.log_reflectance is not None:
             change = np.clip(edit.log_reflectance * np.float32(gain), -6.0, 3.0)
-            veil = np.minimum(light, _VEIL * self.around)
+            veil = np.minimum(light, _VEIL * around)
             light = veil + (light - veil) * np.exp(change)
         if edit.roughness is not None:
             light = self._roughen(light, np.clip(edit.roughness * np.float32(min(gain, _ACCOMPANYING)), -1.0, 1.5))
         cover = np.zeros((*self.window.shape, 1), np.float32)
         if edit.paint is not None and edit.opacity is not None:
-            cover = np.clip(edit.opacity, 0.0, 1.0)
+            laid = np.clip(edit.opacity, 0.0, 1.0)
             # stronger: as if painted again, which keeps soft borders soft
-            cover = (cover * np.float32(gain) if gain <= 1.0 else 1.0 - (1.0 - cover) ** np.float32(gain))[..., None]
-            light = light + cover * (linear_from_srgb(edit.paint) - light)
+            laid = (laid * np.float32(gain) if gain <= 1.0 else 1.0 - (1.0 - laid) ** np.float32(gain))[..., None]
+            light = light + laid * (linear_from_srgb(edit.paint) - light)
+            cover = laid
         if edit.shadow is not None:
             light = light * (1.0 - np.clip(edit.shadow * np.float32(gain), 0.0, 0.97))[..., None].astype(np.float32)
         # A pixel on the border of the support gets the full change: softness there comes from the mechanism and the lens.
         change = (srgb_from_linear(light) - self.rgb) * fade
         if edit.photographed:
             return np.clip(self.rgb + change, 0.0, 1.0).astype(np.float32, copy=False)
-        sigma = float(np.sqrt(max(self.scene.blur_sigma_px**2 - _DRAWN_SIGMA_PX**2, 0.0)))
-        if sigma > 0.25:
-            size = 2 * int(np.ceil(3 * sigma)) + 1
-            change = cv2.GaussianBlur(change, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
-        drawn = self.rgb + change
-        if cover.any():  # the paint covered the grain of the photo
+        gone = cover if edit.opened is None else np.maximum(cover, edit.opened[..., None])
+        drawn = self.rgb + self._through_lens(change, gone * fade)
+        if edit.opened is not None:  # grain went with the surface; little light leaves little of it
+            left = np.clip(light.mean(2) / np.maximum(self.around.mean(2), 1e-3), 0.0, 1.0)
+            cover = np.maximum(cover, (edit.opened * left)[..., None])
+        if cover.any():  # the grain of the photo is covered or gone
             drawn = drawn + self.noise * np.sqrt(cover * fade)
         return np.clip(drawn, 0.0, 1.0).astype(np.float32, copy=False)
+
+    def _through_lens(self, change: RGB, gone: RGB) -> RGB:
+        """The change blurred by the photo's point spread; the fine texture of the photo, which is sharp as it is, goes with it.
+
+        Args:
+            gone: (h, w, 1) 0..1, share of the surface that is covered or gone, so that nothing of its texture shows.
+        """
+        sigma = float(np.sqrt(max(self.scene.blur_sigma_px**2 - _DRAWN_SIGMA_PX**2, 0.0)))
+        if sigma <= 0.25:
+            return change
+        size = 2 * int(np.ceil(3 * sigma)) + 1
+
+        def blurred(values: RGB) -> RGB:
+            return np.asarray(cv2.GaussianBlur(values, (size, size), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
+
+        soft, moved = blurred(self.rgb), blurred(change)
+        before = soft.mean(axis=2, keepdims=True)
+        brighter = (before + moved.mean(axis=2, keepdims=True)) / np.maximum(before, 0.02)
+        kept = np.clip(brighter, 0.0, 2.0) * (1.0 - blurred(gone).reshape(gone.shape))
+        return moved + (self.rgb - soft) * np.where(moved.any(axis=2, keepdims=True), kept - 1.0, 0.0)
+
+    def _below(self, edit: Edit) -> tuple[RGB, RGB]:
+        """(h, w, 3) linear light where `edit` has opened the window, before anything else is changed; and without texture."""
+        if edit.opened is None:
+            return self.linear, self.around
+        even = continue_smoothly(self.around, edit.opened <= 0.0)
+        gone = np.clip(edit.opened, 0.0, 1.0)[..., None].astype(np.float32)
+        return self.linear + gone * (even - self.linear), self.around + gone * (even - self.around)
 
     def _relight(self, height: Field) -> tuple[Field, RGB]:
         azimuth, elevation = self.scene.light

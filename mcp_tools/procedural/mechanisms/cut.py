@@ -1,8 +1,8 @@
 """A cut: a sharp blade went deep in one stroke.
 
 Physics: a clean narrow opening, widest in the middle and pointed at both ends, along a nearly straight path. The interior
-lies in shadow except for the wall that faces the light; elastic lips bulge on both sides and catch light over a width of
-several openings. Fresh cuts show the unweathered material of the walls.
+lies in shadow except for the wall that faces the light; elastic lips bulge on both sides of a narrow one and catch light, those
+of a gaping one stay as narrow. Fresh cuts show the unweathered material of the walls.
 """
 
 import cv2
@@ -18,6 +18,7 @@ from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, offset_path,
 __all__ = ["render"]
 
 _KNOTS = 128
+_WIDEST_LIP_PX = 4.0
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -47,12 +48,14 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     dark = dark_tone(near, spec, depth=float(rng.uniform(0.75, 0.95)))
     bare = bare_tone(near, spec, rng, chance_lighter=0.9)
     grain = 1.0 + 0.1 * fractal_noise(site.window.shape, max(2.0, width), rng, octaves=2)
-    bulge = np.exp(-(((stroke.distance - 1.5 * half) / np.maximum(0.8 * half, 0.9)) ** 2)) * half * 0.15
+    lip = np.minimum(half, _WIDEST_LIP_PX)
+    bulge = np.exp(-(((stroke.distance - half - 0.5 * lip) / np.maximum(0.8 * lip, 0.9)) ** 2)) * lip * 0.15
     height = cv2.GaussianBlur(np.where(stroke.distance < 2.2 * opening_px + 2.5, bulge, 0.0).astype(np.float32), (5, 5), 0.8)
     tone = ((core - wall) * (0.55 + 0.45 * depth) * grain)[..., None] * dark + (0.6 * wall * grain)[..., None] * bare
     return Edit(
         window=site.window,
         support=(core > 0.02) | (height > 0.04),
+        opened=core.astype(np.float32),
         height=height * (1.0 - core),
         log_reflectance=tone.astype(np.float32),
     )

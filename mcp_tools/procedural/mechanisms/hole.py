@@ -1,8 +1,9 @@
 """A hole: pinhole, blowhole, pore, drilled or punched hole.
 
 Physics: a pit whose bottom sees little of the sky and is dark (shallow ones grey); the wall on the side away from the
-light faces it and shows as a lit crescent, the near wall casts shadow; metal around it may be drawn up into a burr. Gas
-pores are smooth and round or drop-shaped, torn holes irregular. A hole right through the object shows what lies behind.
+light faces it and shows as a lit crescent, the near wall casts shadow; metal around it may be drawn up into a burr. What
+was printed, woven or ground into the surface ends at its rim. Gas pores are smooth and round or drop-shaped, torn holes
+irregular. A hole right through the object shows what lies behind.
 """
 
 import numpy as np
@@ -53,6 +54,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     return Edit(
         window=site.window,
         support=(dark > 0.02) | (rim > 0.05),
+        opened=(cover * (0.5 + 0.5 * deep)).astype(np.float32),
         height=rim.astype(np.float32) if burr else None,
         log_reflectance=(np.clip(dark, 0.0, 1.4)[..., None] * tone).astype(np.float32),
     )

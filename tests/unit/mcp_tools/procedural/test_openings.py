@@ -150,3 +150,29 @@ def test_a_notch_leaves_nothing_of_the_fracture_beside_the_object() -> None:
         made = draw("chip", scene, zone="edge", elongation=2.0, area_fraction=0.03, severity=60.0, seed=seed)
         paler = (made.photo.rgb - scene.photo.rgb)[made.mask & beside]
         assert paler.max(initial=0.0) < 0.06
+
+
+def _printed(contrast: int) -> Scene:
+    rows = np.arange(200)[:, None, None]
+    native = 150 + contrast * ((rows // 3) % 2) + np.random.default_rng(0).normal(0, 1.2, (200, 200, 3))
+    return Scene(photo_from_array(native.astype(np.uint8)))
+
+
+@pytest.mark.parametrize("mechanism", ["hole", "cut"])
+def test_what_is_printed_on_a_surface_ends_where_it_is_opened(mechanism: Mechanism) -> None:
+    scene = _printed(40)
+    for seed in range(6):
+        elongation = 1.2 if mechanism == "hole" else 5.0
+        made = draw(mechanism, scene, elongation=elongation, area_fraction=0.03, severity=14.0, seed=seed, orientation_deg=0.0)
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        steps = [np.diff(photo.rgb.mean(axis=2), axis=0, append=0.0)[inside] for photo in (scene.photo, made.photo)]
+        assert np.corrcoef(*steps)[0, 1] < 0.3
+
+
+def test_the_lips_of_a_gaping_cut_are_no_wider_than_those_of_a_narrow_one() -> None:
+    scene = _printed(4)
+    for seed in range(4):
+        made = draw("cut", scene, elongation=5.0, area_fraction=0.04, severity=30.0, seed=seed, orientation_deg=0.0)
+        change = np.abs(made.photo.rgb - scene.photo.rgb).max(axis=2)
+        opening = (change > 0.5 * np.percentile(change[made.mask], 90)).sum()
+        assert made.mask.sum() < 2.2 * opening

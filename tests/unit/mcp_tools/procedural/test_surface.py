@@ -76,3 +76,13 @@ def test_a_photo_out_of_focus_gets_soft_defects() -> None:
     profile = drawn[48, :48, 0]
     assert scene.blur_sigma_px > 1.0
     assert np.abs(np.diff(profile)).max() < 0.6 * (profile.max() - profile.min())
+
+
+def test_on_a_woven_surface_paint_gets_no_more_noise_than_a_sensor_makes() -> None:
+    native = np.random.default_rng(0).normal(120, 30, (64, 64, 1)).clip(0, 255).astype(np.uint8).repeat(3, axis=2)
+    native[..., 2] += np.uint8(4)
+    scene = Scene(photo_from_array(native))
+    assert scene.noise_sigma > 0.05
+    surface = Surface(scene, WINDOW, np.ascontiguousarray(scene.photo.rgb[WINDOW.slices]), seed=1)
+    drawn = surface.draw(edit_of(paint=np.full((48, 48, 3), 0.5, np.float32), opacity=np.ones((48, 48), np.float32)), 1.0)
+    assert 0.004 < drawn[disc(8.0)].std() < 0.025
