@@ -20,6 +20,8 @@ from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, s
 
 __all__ = ["render", "targets"]
 
+_DEEPEST_PUSH = 0.08  # of the object's smaller side
+
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Leads, pins and tabs are bent rather than what holds them."""
@@ -81,6 +83,9 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
         return None
     radius = 1.3 * size + 4.0
     depth = float(np.clip(0.1 + 0.02 * spec.severity, 0.15, 0.45)) * radius * float(rng.choice([1.0, 1.0, -0.7]))
+    x0, y0, x1, y1 = scene.box_xyxy
+    deepest = _DEEPEST_PUSH * min(x1 - x0, y1 - y0) + 1.0  # a body is dented; only what is thin is folded over
+    depth = float(np.clip(depth, -deepest, deepest))
     shift = inwards / norm * depth
     maps = push_map(window.shape, at, (float(shift[0]), float(shift[1])), radius)
     rgb = np.ascontiguousarray(scene.photo.rgb[window.slices])
