@@ -25,6 +25,7 @@ __all__ = ["find_foreground"]
 _SIDE = 128  # longer side of the copy on which the object is found
 _REFINED_SIDE = 1024  # longer side of the copy on which its outline is drawn
 _MIN_SEPARATION = 8.0  # CIELAB units between object and background
+_MIN_FAINT_SEPARATION = 5.0  # the same for the rest of an object of which a part was found
 _MIN_SHARE = 0.02  # of the frame, for the object and for the background
 _MIN_EDGE = 0.45  # part of the separation (10 units are always enough) that must happen within a few pixels of the outline
 # (smoothing in pixels, how far a border pixel may lie off the background's colour and still shape it), most usual case first:
@@ -39,6 +40,7 @@ _MANY = 4  # pieces from which on they are looked at as a set
 _SCATTERED, _MIN_PIECE = 0.25, 0.002  # share of the pieces beside the main ones, and of each in the frame, to be parts as well
 _MIN_SOLIDITY, _MIN_TRAY_SOLIDITY = 0.85, 0.9  # median share of its convex hull that a piece of several, of very many fills
 _MIN_ALIKE = 0.6  # share of very many pieces that have about the usual size
+_PART = 1.5  # how much larger the object must be than the part of it that stands out most
 _SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
 _MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
 _MAX_PIECE_COMPLEXITY = 40.0  # outline^2 / area for each of many like pieces: 13 for a disc, 23 for a bar of 1 : 4
@@ -55,13 +57,13 @@ def find_foreground(rgb: RGB) -> Mask:
     lab = lab_from_rgb(coarse)
     for smoothing_px, pull in _ATTEMPTS:
         smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), smoothing_px, borderType=cv2.BORDER_REFLECT), np.float32)
-        mask = _find_object(smooth, pull)
-        sides = None if mask is None else _measure_sides(mask, smooth)
-        if mask is not None and sides is not None and _is_object(mask, sides):
+        standing_out = _checked(_find_object(smooth, pull, faint=False), smooth, _MIN_SEPARATION)
+        if standing_out is not None:
             break
     else:
         return np.ones((height, width), np.bool_)
-    found = _refine(fine, mask, sides)
+    whole = _checked(_find_object(smooth, pull, faint=True), smooth, _MIN_FAINT_SEPARATION)
+    found = _refine(fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0]) else standing_out))
     if found.shape != (height, width):
         soft = cv2.resize(found.astype(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
         found = np.asarray(soft >= 128, np.bool_)
@@ -77,12 +79,24 @@ def _shrink(rgb: RGB, side: int) -> RGB:
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _find_object(lab: Lab, pull: float) -> _SmallMask | None:
+def _checked(mask: _SmallMask | None, lab: Lab, least: float) -> tuple[_SmallMask, "_Sides"] | None:
+    """The candidate and its sides, if it is an object that lies at least `least` CIELAB units from its background."""
+    sides = None if mask is None else _measure_sides(mask, lab)
+    return None if mask is None or sides is None or not _is_object(mask, sides, least) else (mask, sides)
+
+
+def _is_part(mask: _SmallMask, whole: _SmallMask) -> bool:
+    """True when what stands out is but a part of a larger object: the core of a roll of white paper on a white table."""
+    return int(whole.sum()) > _PART * int(mask.sum()) and float(whole[mask > 0].mean()) > 0.98
+
+
+def _find_object(lab: Lab, pull: float, *, faint: bool) -> _SmallMask | None:
+    """The candidate for the object on a small copy; `faint`: all that differs from the background, however little."""
     expected, spread = _background_of(lab, pull)
     distance = _length(lab - expected)
     levels = np.clip(distance * 4.0, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    threshold = max(0.7 * min(otsu / 4.0, 25.0), 3.0 * spread, 3.0)
+    threshold = max(0.0 if faint else 0.7 * min(otsu / 4.0, 25.0), 3.0 * spread, 3.0)
     alike = distance < max(2.0 * spread, 0.35 * threshold, 2.0)
     mask = _keep_main_parts(_closed(np.asarray(distance > threshold, np.uint8), alike))
     if _lies_along_border(mask):
@@ -312,7 +326,7 @@ def _local_mean(lab: Lab, where: Mask, side_px: int) -> Lab:
     return np.asarray(total[..., :3] / np.maximum(total[..., 3:], 1e-6), np.float32)
 
 
-def _is_object(mask: _SmallMask, sides: _Sides) -> bool:
+def _is_object(mask: _SmallMask, sides: _Sides, least: float) -> bool:
     """Well apart in colour from the background, with its outline on real edges, and in few pieces."""
     lab = sides.lab
     if _is_ragged(mask):
@@ -321,11 +335,11 @@ def _is_object(mask: _SmallMask, sides: _Sides) -> bool:
     jump = _length(sides.inside[along] - sides.outside[along])
     background = lab[sides.outer]
     separation = float(_length(_median_color(lab[sides.inner]) - _median_color(background)))
-    if max(separation, float(np.median(jump))) < _MIN_SEPARATION:
+    if max(separation, float(np.median(jump))) < least:
         return False
     # the colour must change within a few pixels, and more than it does from pixel to pixel of the background
     spread = 1.4826 * float(np.median(_sample(np.abs(background[:, 0] - sides.outside[..., 0][sides.outer]))))
-    crisp = float((jump > max(min(_MIN_EDGE * max(separation, _MIN_SEPARATION), 10.0), 2.0 * spread)).mean())
+    crisp = float((jump > max(min(_MIN_EDGE * max(separation, least), 10.0), 2.0 * spread)).mean())
     steepest = np.asarray(cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, _BOX3), np.float32)
     slope = np.maximum(np.maximum(steepest[..., 0], steepest[..., 1]), steepest[..., 2])
     edge = float(np.median(cv2.dilate(slope, _BOX3)[along]))

@@ -96,3 +96,13 @@ def test_a_surface_with_crisp_blots_fills_the_frame(grain_px: int, seed: int) ->
     noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(size=(256, 256)), (0, 0), grain_px)
     tone = np.where(noise > np.quantile(noise, 0.65), 0.35, 0.8)
     assert find_foreground(_photo(np.repeat(tone[..., None], 3, axis=2), seed)).all()
+
+
+@pytest.mark.parametrize("reach_px", [80, 99])
+def test_a_pale_part_on_a_white_table_is_object_around_its_dark_middle(reach_px: int) -> None:
+    image = np.full((SIDE, SIDE, 3), 0.985)
+    image[R < reach_px] = 0.93
+    image[R < 30] = (0.35, 0.28, 0.22)
+    found = find_foreground(_photo(image))
+    assert found[R < reach_px - 4].mean() > 0.99
+    assert found[R > reach_px + 4].mean() < 0.02
