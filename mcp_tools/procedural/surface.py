@@ -166,7 +166,8 @@ class Surface:
         before = soft.mean(axis=2, keepdims=True)
         brighter = (before + moved.mean(axis=2, keepdims=True)) / np.maximum(before, 0.02)
         kept = np.clip(brighter, 0.0, 2.0) * (1.0 - blurred(gone).reshape(gone.shape))
-        return moved + (self.rgb - soft) * np.where(moved.any(axis=2, keepdims=True), kept - 1.0, 0.0)
+        lost = np.where(moved.any(axis=2, keepdims=True), kept - 1.0, 0.0).astype(np.float32)
+        return np.asarray(moved + (self.rgb - soft) * lost, np.float32)
 
     def _below(self, edit: Edit) -> tuple[RGB, RGB]:
         """(h, w, 3) linear light where `edit` has opened the window, before anything else is changed; and without texture."""
@@ -174,7 +175,8 @@ class Surface:
             return self.linear, self.around
         even = continue_smoothly(self.around, edit.opened <= 0.0)
         gone = np.clip(edit.opened, 0.0, 1.0)[..., None].astype(np.float32)
-        return self.linear + gone * (even - self.linear), self.around + gone * (even - self.around)
+        light, around = (np.asarray(one + gone * (even - one), np.float32) for one in (self.linear, self.around))
+        return light, around
 
     def _relight(self, height: Field) -> tuple[Field, RGB]:
         azimuth, elevation = self.scene.light
