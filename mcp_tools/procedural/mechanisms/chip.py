@@ -204,7 +204,7 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
         shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
     )
     lab[..., 0] += contrast * _walls(distance, max(1.0, (0.16 if spall else 0.05) * radius), azimuth)
-    lab[..., 1:] *= float(rng.uniform(0.3, 0.9))
+    lab[..., 1:] *= float(rng.uniform(0.55, 1.0))  # rough, so a little paler; most bodies are coloured throughout
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0

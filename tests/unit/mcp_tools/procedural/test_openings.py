@@ -176,3 +176,16 @@ def test_the_lips_of_a_gaping_cut_are_no_wider_than_those_of_a_narrow_one() -> N
         change = np.abs(made.photo.rgb - scene.photo.rgb).max(axis=2)
         opening = (change > 0.5 * np.percentile(change[made.mask], 90)).sum()
         assert made.mask.sum() < 2.2 * opening
+
+
+def test_a_coloured_body_is_coloured_where_a_piece_broke_off() -> None:
+    native = np.random.default_rng(0).normal((205, 130, 95), 2.0, (200, 200, 3)).clip(0, 255).astype(np.uint8)
+    scene = Scene(photo_from_array(native))
+    saturation: list[float] = []
+    for seed in range(12):
+        made = draw("chip", scene, elongation=1.5, area_fraction=0.03, severity=14.0, seed=seed)
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        lab = cv2.cvtColor(made.photo.rgb, cv2.COLOR_RGB2LAB)
+        saturation.append(float(np.median(np.hypot(lab[inside, 1], lab[inside, 2]))))
+    whole = cv2.cvtColor(scene.photo.rgb, cv2.COLOR_RGB2LAB)[..., 1:]
+    assert min(saturation) > 0.45 * float(np.median(np.hypot(whole[..., 0], whole[..., 1])))
