@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 from rapidfuzz import process
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import TraceError
 from anomalyagent.graph.progress import Progress, read_progress
 from anomalyagent.graph.runfile import RUN_FILE
@@ -130,7 +131,7 @@ def progress_of(trajectory: Trajectory) -> Progress:
     try:
         return read_progress(trajectory.turns)
     except (ValidationError, LookupError, TypeError, ValueError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
+        first = first_fault(error).problem if isinstance(error, ValidationError) else f"{type(error).__name__}: {error}"
         raise TraceError(
             f"the turns of trajectory {trajectory.id!r} do not fit together ({first}): the file was edited or damaged."
         ) from error

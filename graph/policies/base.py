@@ -8,10 +8,14 @@ it as an observation. The same view must give the same decision wherever the run
 from dataclasses import dataclass
 from typing import Protocol
 
+from pydantic import BaseModel, ValidationError
+
+from anomalyagent.configs.faults import first_fault, tell_option
+from anomalyagent.errors import PolicyError
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.trace import Action
 
-__all__ = ["Decision", "Policy"]
+__all__ = ["Decision", "Policy", "wrong_option"]
 
 
 @dataclass(frozen=True)
@@ -30,3 +34,10 @@ class Policy(Protocol):
     name: str
 
     async def decide(self, view: View) -> Decision: ...
+
+
+def wrong_option(error: ValidationError, kind: type[BaseModel], who: str) -> PolicyError:
+    """What to raise when `policy.options` do not fit the model `kind` of a policy's options; `who`: the policy in words."""
+    fault = first_fault(error)
+    known = ", ".join(kind.model_fields)
+    return PolicyError(f"policy.options.{fault.where} of {who}: {tell_option(fault, kind)}. Its options are: {known}.")

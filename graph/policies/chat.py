@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from anomalyagent.configs.faults import first_fault, tell_option
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import (
     AnomalyAgentError,
@@ -27,7 +27,7 @@ from anomalyagent.errors import (
     PolicyError,
     RemoteOutageError,
 )
-from anomalyagent.graph.policies.base import Decision
+from anomalyagent.graph.policies.base import Decision, wrong_option
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.trace import Action, Answer, ImageEntry, Malformed, ToolCall, Turn
 from anomalyagent.graph.wire import ANSWER, TOOLS, Message, Said, converse, read_turn, system_text
@@ -84,10 +84,7 @@ class ChatPolicy:
             self.options = ChatPolicyOptions.model_validate(options)
             self._model = ChatModel(self.options, WHO, prices or {})
         except ValidationError as error:
-            fault = first_fault(error)
-            told = tell_option(fault, ChatPolicyOptions)
-            known = ", ".join(ChatPolicyOptions.model_fields)
-            raise PolicyError(f"policy.options.{fault.where} of {WHO}: {told}. Its options are: {known}.") from error
+            raise wrong_option(error, ChatPolicyOptions, WHO) from error
         except BackendUnavailableError as error:
             raise PolicyError(str(error)) from error
         self._pictures: OrderedDict[str, bytes] = OrderedDict()

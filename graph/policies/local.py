@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.errors import PolicyError
-from anomalyagent.graph.policies.base import Decision
+from anomalyagent.graph.policies.base import Decision, wrong_option
 from anomalyagent.graph.policies.local_grammar import Vocabulary
 from anomalyagent.graph.policies.local_network import Network
 from anomalyagent.graph.policies.local_plans import plans, write_planned
@@ -106,11 +106,7 @@ class LocalPolicy:
         try:
             self._options = _Options.model_validate(options)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise PolicyError(
-                f"policy.options.{where} of the local policy: {first['msg']}. Known: {', '.join(_Options.model_fields)}."
-            ) from error
+            raise wrong_option(error, _Options, "the local policy") from error
         named = self._options.model
         folder = shipped_model() if named is None else Path(named).expanduser()
         card = read_model_card(folder) if folder.is_dir() else None
