@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, s
 __all__ = ["render", "targets"]
 
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
+_SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
@@ -91,8 +92,13 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
     rgb = np.ascontiguousarray(scene.photo.rgb[window.slices])
     paint = sample(rgb, *maps)
     gx_map, gy_map = np.meshgrid(np.arange(window.shape[1]), np.arange(window.shape[0]))
-    cover = (np.hypot(maps[0] - gx_map, maps[1] - gy_map) > 0.05).astype(np.float32)
-    return edit_of(window, paint, cover)
+    moved = np.hypot(maps[0] - gx_map, maps[1] - gy_map) > 0.05
+    # what lies behind stays where it is: only where the object was or comes to lie, with its soft outline, anything changes
+    wide = np.ones((_SOFT_OUTLINE_PX, _SOFT_OUTLINE_PX), np.uint8)
+    before = cv2.dilate(foreground.astype(np.uint8), wide).astype(np.float32)
+    after = cv2.remap(before, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    reach = cv2.GaussianBlur(np.maximum(before, after), (0, 0), 0.2 * _SOFT_OUTLINE_PX)
+    return edit_of(window, paint, (moved * smooth_step(2.0 * np.asarray(reach, np.float32) - 0.5)).astype(np.float32))
 
 
 def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:

@@ -1,10 +1,14 @@
 """Bent leads keep their pixels and leave background behind; plain sheets get a crease; outlines are pushed."""
 
+import cv2
 import numpy as np
 from helpers.sites import comb, draw, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import bend
 from anomalyagent.mcp_tools.procedural.warp import bend_map, sample_cover
 
@@ -69,3 +73,18 @@ def test_the_outline_of_a_body_is_pushed_without_new_colours() -> None:
     assert (np.abs(after - site.scene.photo.rgb).max(axis=2) > 0.2).sum() > 40
     assert after.min() >= 69 / 255
     assert after.max() <= 226 / 255
+
+
+def test_what_lies_behind_a_dented_part_stays_where_it_is_and_the_dent_is_no_bite() -> None:
+    y, x = np.mgrid[:200, :200]
+    disc = np.hypot(x - 100, y - 100) < 45
+    native = np.where(disc[..., None], (190, 90, 60), (60, 70, 62)) + np.random.default_rng(0).normal(0, 5, (200, 200, 3))
+    scene = Scene(photo_from_array(native.clip(0, 255).astype(np.uint8)))
+    for seed in range(8):
+        spec = DefectSpec(mechanism="bend", zone="edge", area_fraction=0.08, severity=40.0, seed=seed)
+        made = render_defect(scene, spec)
+        red = made.photo.rgb[..., 0] > 0.5
+        near = cv2.dilate((disc | red).astype(np.uint8), np.ones((19, 19), np.uint8)) > 0
+        assert not (made.mask & ~near).any()
+        assert (disc & ~red).sum() < 0.2 * disc.sum()
+        assert np.hypot(x - 100, y - 100)[~red].min() > 45 - 0.16 * 90
