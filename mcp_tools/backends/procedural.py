@@ -22,8 +22,9 @@ from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
+from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import render_defect
-from anomalyagent.mcp_tools.procedural.references import Donor, Transplant, choose_donor, load_references
+from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
 
 __all__ = ["ProceduralImageGen"]
 

@@ -1,11 +1,9 @@
-"""Real defects that a user has, with their masks: transplants of them, and the ranges in which the renderers then draw.
+"""Real defects that a user has, with their masks: read and measured, and the ranges in which the renderers then draw.
 
     <dir>/test/<type>/<stem>.png  +  <dir>/ground_truth/<type>/<stem>_mask.png      MVTec layout, or
     <dir>/[<type>/]<stem>.png     +  <dir>/[<type>/]<stem>_mask.png                 an image and its mask side by side
 
-A donor is the defect and the surface around it. When it is transplanted, what it changed against its own surface is laid on
-the new one: turned along the new place, resized, mirrored, bent a little, in another strength and tone, with soft borders.
-Source: few-shot pasting as in CropPaste and DFMGAN's baselines; here relative to the surface instead of as it is.
+A donor is the defect and the surface around it; `donation.py` transplants it.
 """
 
 import re
@@ -21,21 +19,16 @@ from anomalyagent.errors import ImageError
 from anomalyagent.knowledge.cards import Priors
 from anomalyagent.knowledge.names import plain_name
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_difference, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.photo import read_mask, read_photo
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.palette import rgb_of
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid
-from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover
-from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover
+from anomalyagent.mcp_tools.procedural.lie import Lie, lie_at
 
 __all__ = [
     "Donor",
     "Pair",
-    "Transplant",
     "choose_donor",
     "find_pairs",
     "load_references",
@@ -60,6 +53,7 @@ class Donor:
         mask: (h, w) bool.
         area_fraction, elongation, severity, count, shift: as in a DefectSpec, measured.
         angle_rad: direction of its long axis, image coordinates.
+        lie: how it lay on its object; None where that filled the frame.
     """
 
     anomaly_type: str
@@ -72,6 +66,7 @@ class Donor:
     count: int
     shift: tuple[float, float, float]
     angle_rad: float
+    lie: Lie | None = None
 
 
 class Pair(NamedTuple):
@@ -144,68 +139,6 @@ def choose_donor(donors: Sequence[Donor], spec: DefectSpec, rng: np.random.Gener
     return donors[int(rng.choice(len(odds), p=odds / odds.sum()))]
 
 
-@dataclass(frozen=True)
-class Transplant:
-    """A mechanism that draws one donor; see `procedural.edit` for what a mechanism is."""
-
-    donor: Donor
-
-    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:  # noqa: ARG002
-        """The donor at the site, in the site's size and direction. None when there are too few pixels."""
-        donor = self.donor
-        if min(site.window.shape) < 4:
-            return None
-        zoom = float(np.sqrt(site.area_px / max(int(np.count_nonzero(donor.mask)), 1)))
-        turn = site.angle_rad - donor.angle_rad + (np.pi if rng.random() < 0.5 else 0.0)
-        flip = -1.0 if rng.random() < 0.5 else 1.0
-        squeeze = float(np.exp(rng.normal(0.0, 0.12)))
-        x, y = pixel_grid(site.window)
-        size = float(np.sqrt(site.area_px))
-        bend = 0.04 * size
-        dx = np.asarray(x - site.center_xy[0] + bend * fractal_noise(site.window.shape, 0.7 * size + 3.0, rng, octaves=2))
-        dy = np.asarray(y - site.center_xy[1] + bend * fractal_noise(site.window.shape, 0.7 * size + 3.0, rng, octaves=2))
-        cos, sin = np.cos(turn), np.sin(turn)
-        rows, columns = np.nonzero(donor.mask)
-        map_x = (columns.mean() + (dx * cos + dy * sin) / (zoom * squeeze)).astype(np.float32)
-        map_y = (rows.mean() + flip * (-dx * sin + dy * cos) * squeeze / zoom).astype(np.float32)
-        shrunk = _prefilter(donor, zoom)
-        cover = sample_cover(shrunk[2], map_x, map_y) * foreground_cover(site)
-        if not (cover > 0.3).any():
-            return None
-        guest, guest_ground = sample(shrunk[0], map_x, map_y), sample(shrunk[1], map_x, map_y)
-        host = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
-        blur = 2 * int(max(0.25 * size, 2.0)) + 1
-        smooth = cv2.blur(host, (blur, blur), borderType=cv2.BORDER_REFLECT)
-        host_ground = np.asarray(smooth if rng.random() < 0.7 else host, np.float32)
-        change = lab_from_rgb(guest) - lab_from_rgb(guest_ground)
-        lab = lab_from_rgb(host_ground) + np.float32(rng.uniform(0.8, 1.25)) * change
-        lab[..., 0] += np.float32(rng.normal(0.0, 2.0))
-        # partly in its own colours: foreign matter keeps them whatever it lies on
-        own = float(rng.choice([0.0, 0.0, 0.5, 1.0]))
-        lab = lab + np.float32(own) * (lab_from_rgb(guest) - lab)
-        if site.scene.photo.is_grey:
-            lab[..., 1:] = 0.0
-        lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
-        return Edit(
-            window=site.window,
-            support=cover > 0.02,
-            paint=rgb_of(lab.astype(np.float32)),
-            opacity=cover.astype(np.float32),
-            strength_fixed=True,
-            photographed=True,
-        )
-
-
-def _prefilter(donor: Donor, zoom: float) -> tuple[RGB, RGB, Field]:
-    """(pixels, ground, soft cover) of a donor, blurred so that shrinking it does not alias."""
-    cover = cv2.GaussianBlur(cv2.dilate(donor.mask.astype(np.float32), np.ones((3, 3), np.uint8)), (0, 0), 1.0)
-    if zoom > 0.8:
-        return donor.rgb, donor.ground, np.asarray(cover, np.float32)
-    sigma = 0.4 / zoom
-    blurred = [cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (donor.rgb, donor.ground)]
-    return np.asarray(blurred[0], np.float32), np.asarray(blurred[1], np.float32), np.asarray(cover, np.float32)
-
-
 def find_pairs(folder: Path) -> list[Pair]:
     """Images with their masks (see module docstring), by name; at most 400.
 
@@ -259,6 +192,12 @@ def measure_donor(pair: Pair) -> Donor | None:
     repaired = photo.rgb.copy()  # else the defect itself could be taken for the object
     repaired[window] = np.where(inside[..., None], ground, rgb)
     foreground = find_foreground(repaired)
+    lie = None
+    if not foreground.all():
+        depth = np.asarray(cv2.distanceTransform(np.pad(foreground.astype(np.uint8), 1), cv2.DIST_L2, 5), np.float32)[
+            1:-1, 1:-1
+        ]
+        lie = lie_at(depth, window[1].start + float(x.mean()), window[0].start + float(y.mean()))
     pieces = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)))[0] - 1
     shift = np.median(lab[inside] - lab_ground[inside], axis=0)
     return Donor(
@@ -272,4 +211,5 @@ def measure_donor(pair: Pair) -> Donor | None:
         count=max(int(pieces), 1),
         shift=(float(shift[0]), float(shift[1]), float(shift[2])),
         angle_rad=float(np.arctan2(axes[1, 1], axes[0, 1])),
+        lie=lie,
     )

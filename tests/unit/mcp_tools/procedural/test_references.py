@@ -134,3 +134,30 @@ def test_unknown_options_and_shares_are_refused() -> None:
         ProceduralImageGen({"quality": 3})
     with pytest.raises(ConfigError, match="0 to 1"):
         ProceduralImageGen({"reference_share": 3})
+
+
+def test_on_an_object_a_transplant_lies_to_the_outline_as_the_defect_lay(tmp_path: Path) -> None:
+    y, x = np.mgrid[:200, :200]
+    away = np.hypot(x - 100, y - 100)
+    part = np.where((away < 80)[..., None], (120, 120, 120), (20, 20, 20))
+    part = (part + np.random.default_rng(0).normal(0, 1.5, part.shape)).clip(0, 255).astype(np.uint8)
+    marked, mask = part.copy(), np.zeros((200, 200), np.uint8)
+    mask[30:60, 92:108] = 255  # from close to the rim towards the middle: red outside, blue inside
+    marked[30:44, 92:108], marked[44:60, 92:108] = (200, 40, 40), (40, 40, 200)
+    cv2.imwrite(str(tmp_path / "a.png"), marked[..., ::-1])
+    cv2.imwrite(str(tmp_path / "a_mask.png"), mask)
+    donor = load_references(tmp_path)[0]
+    assert donor.lie is not None
+    assert donor.lie.depth == pytest.approx(25 / 80, abs=0.03)
+    assert donor.lie.outward_rad == pytest.approx(-np.pi / 2, abs=0.1)
+    backend = ProceduralImageGen({"reference": str(tmp_path), "reference_share": 1.0})
+    asked = DefectSpec(mechanism="stain", area_fraction=donor.area_fraction, elongation=donor.elongation, severity=20.0)
+    directions: list[float] = []
+    for seed in range(8):
+        made = backend.edit(photo_from_array(part), "", asked, seed)
+        change, mask_made = made.photo.rgb - photo_from_array(part).rgb, mask_of_change(photo_from_array(part), made.photo)
+        red, blue = (mask_made & (change[..., one] > change[..., other] + 0.1) for one, other in ((0, 2), (2, 0)))
+        assert away[red].mean() > away[blue].mean() + 8.0
+        assert abs(float(away[mask_made].mean()) - 55.0) < 20.0
+        directions.append(float(np.arctan2((y - 100)[mask_made].mean(), (x - 100)[mask_made].mean())))
+    assert np.ptp(directions) > 1.5
