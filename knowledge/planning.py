@@ -3,7 +3,8 @@
     1. the item's own cards; each card's frequency is its share
     2. no card lists the item: the grid's cards of its material, which its words name, or else its photos suggest
     3. nothing known at all: the general cards, and `transplant` for what nobody described
-    4. shares are raised or lowered by what the photos allow: nothing is missing from a plain sheet, a weave tears and frays
+    4. shares are raised or lowered by what the photos allow: nothing is missing from a plain sheet, a weave tears and frays, of
+       a tray of parts one may be gone
 
 An item's own cards were written by somebody who knows it, so the photos change their shares by half at most.
 """
@@ -25,6 +26,8 @@ UNKNOWN_TYPE = "transplant"
 """Anomaly type, and mechanism, for what nobody described."""
 _UNKNOWN_SHARE = 0.25
 _OWN_CARDS_RANGE = (0.67, 1.5)
+_TRAY = 4
+"""Pieces from which on photos show a tray of parts."""
 
 
 class Traits(BaseModel):
@@ -43,6 +46,7 @@ class Traits(BaseModel):
     gloss: float = Field(description="How far the highlights stand above the median lightness, units of L.")
     chroma: float = Field(description="Median CIELAB chroma of the object.")
     hue_deg: float = Field(description="Median CIELAB hue of the object.")
+    pieces: int = Field(default=1, description="Like parts that lie apart: many on a tray, one otherwise.")
     unusual: list[str] = Field(default_factory=list[str], description="Photos unlike all the others: are they good?")
 
 
@@ -65,7 +69,8 @@ def plan_kinds(cards: Sequence[Card], item: str, traits: Traits | None = None) -
         chosen, because, extra = types_for_item(cards, item), f"listed for '{own[0].item}'", 0.0
     else:
         material, because = _material(cards, item, traits)
-        chosen = types_for_item(cards, item, material)[:MOST_KINDS]
+        chosen = types_for_item(cards, item, material)
+        chosen = sorted(chosen, key=lambda card: -card.frequency * max(1.0, _fit(card, traits)[0]))[:MOST_KINDS]
         extra = _UNKNOWN_SHARE if material is None else 0.0
     weights: list[tuple[str, float, str]] = []
     for card in chosen:
@@ -135,6 +140,8 @@ def _fit(card: Card, traits: Traits | None) -> tuple[float, list[str]]:
 
 
 def _fit_of(mechanism: Mechanism, traits: Traits) -> tuple[float, str]:
+    if traits.pieces >= _TRAY and mechanism in ("missing", "swap"):
+        return 2.5, "the photos show many parts, of which one may be gone or wrong"
     if traits.surface and mechanism in ("bend", "missing", "swap"):
         return 0.5, "the photos show a surface without parts"
     if traits.symmetry > 0.93 and mechanism == "swap":

@@ -61,6 +61,7 @@ class _Looked(NamedTuple):
     lab: NDArray[np.float32]  # (n, 96, 96, 3)
     inside: NDArray[np.bool_]  # (n, 96, 96)
     surface: list[bool]
+    pieces: list[int]
     detail: list["_Detail"]
     grey: bool
 
@@ -75,6 +76,7 @@ class _Detail(NamedTuple):
 def _looked_at(paths: Sequence[Path]) -> _Looked | None:
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _MOST_PHOTOS)).round().astype(int))]
     names, labs, insides, surfaces, details, greys = list[str](), list[Lab](), list[Mask](), list[bool](), list[_Detail](), []
+    pieces = list[int]()
     for path in chosen:
         try:
             photo = read_photo(path)
@@ -90,11 +92,19 @@ def _looked_at(paths: Sequence[Path]) -> _Looked | None:
         labs.append(_small(lab))
         insides.append(_small(foreground.astype(np.float32)) > 0.5)
         surfaces.append(bool(foreground.all()))
+        pieces.append(_pieces(foreground))
         details.append(_detail(np.ascontiguousarray(lab[..., 0]), foreground))
         greys.append(photo.is_grey)
     if not names:
         return None
-    return _Looked(names, np.stack(labs), np.stack(insides), surfaces, details, all(greys))
+    return _Looked(names, np.stack(labs), np.stack(insides), surfaces, pieces, details, all(greys))
+
+
+def _pieces(foreground: Mask) -> int:
+    """Parts that lie apart; crumbs are none."""
+    count, _, stats, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=8)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    return int((4 * areas >= np.median(areas)).sum()) if count > 1 else 0
 
 
 def _small(field: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -168,6 +178,7 @@ def _traits(model: SetModel, looked: _Looked) -> Traits:
         gloss=round(float(detail[3]), 2),
         chroma=round(float(np.hypot(a, b)), 2),
         hue_deg=round(float(np.degrees(np.arctan2(b, a))) % 360.0, 1),
+        pieces=int(np.median(looked.pieces)),
         unusual=unusual,
     )
 

@@ -75,3 +75,12 @@ def test_a_larger_count_never_means_fewer_samples_of_a_kind(count: int) -> None:
     assert all(a <= b for a, b in zip(fewer, more, strict=True))
     assert all(fewer)
     assert abs(sum(fewer) - count * len(kinds)) <= len(kinds)
+
+
+def test_on_a_tray_of_parts_one_may_be_missing_or_wrong() -> None:
+    tray = PLAIN.model_copy(update={"surface": False, "pieces": 12, "symmetry": 0.1})
+    alone = {kind.anomaly_type for kind in plan_kinds(CARDS, "frobnicator", tray.model_copy(update={"pieces": 1}))}
+    found = {kind.anomaly_type: kind for kind in plan_kinds(CARDS, "frobnicator", tray)}
+    assert "missing_part" not in alone
+    assert found["missing_part"].share > 0.08
+    assert "many parts" in found["missing_part"].reason

@@ -73,3 +73,15 @@ def test_files_that_are_no_photos_are_left_out(tmp_path: Path) -> None:
     assert traits is not None
     assert traits.photos == 2
     assert measure_set([tmp_path / "broken.png"]) is None
+
+
+def test_parts_that_lie_apart_are_counted(tmp_path: Path) -> None:
+    for number in range(4):
+        tray = np.full((240, 320, 3), 40, np.uint8)
+        for row, column in np.ndindex(3, 4):
+            cv2.circle(tray, (40 + 78 * column + number, 40 + 78 * row), 24, (60, 90, 200), -1)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), tray)
+    traits = measure_set(sorted(tmp_path.glob("*.png")))
+    assert traits is not None
+    assert traits.pieces == 12
+    assert not traits.surface
