@@ -114,6 +114,7 @@ def test_ultralytics_reads_the_outlines_and_draws_the_masks_again(
     monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
     monkeypatch.setenv("YOLO_OFFLINE", "true")
     monkeypatch.setenv("YOLO_AUTOINSTALL", "false")
+    monkeypatch.setattr(Image, "open", Image.open)  # it puts its own in place, which later tests must not get
     # It wants opencv-python beside our headless one: `make` installs it without its dependencies.
     pytest.importorskip("ultralytics", reason="run: pip install --no-deps ultralytics")
     data: Any = import_module("ultralytics.data.dataset")
