@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from anomalyagent.knowledge.card_models import Card, Priors, Variant
+from anomalyagent.knowledge.card_models import Card, Contrast, Priors, Variant
 from anomalyagent.knowledge.lookup import LAST_WORDS, find_fit, guess_material, match_item, rank_match, types_for_item
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
@@ -35,6 +35,9 @@ _NOT_KIND = frozenset(
 
 _OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "transplant"})
 """Their colour is the photo's own."""
+
+_TONE_L = 5.0
+"""CIELAB lightness from which a colour in words is a darker or lighter one."""
 
 _LAB_PER_JND = 2.0
 """A colour named in words is shown at least this strongly: its CIELAB distance for each JND of severity."""
@@ -123,12 +126,33 @@ def _kind_stems(text: str, mechanism: Mechanism) -> set[str]:
 
 def _narrowed(card: Card, anomaly_type: str) -> Card:
     """The card with the ranges that a term of the words implies, for the variants of that term's mechanism if there are any."""
+    card = _with_tone(card, anomaly_type)
     forms = {hit.mechanism: IMPLIED_FORMS[hit.term] for hit in find_terms(plain(anomaly_type)) if hit.term in IMPLIED_FORMS}
     if not forms:
         return card
     # A card may draw a "black speck" as a stain: the form is meant all the same.
     other = None if any(one.mechanism in forms for one in card.variants) else next(iter(forms.values()))
     variants = tuple(_with_form(one, forms.get(one.mechanism, other)) for one in card.variants)
+    return card.model_copy(update={"variants": variants})
+
+
+def _with_tone(card: Card, anomaly_type: str) -> Card:
+    """The card with the tone that the words of the type name: "white rust" is light, whatever rust is otherwise."""
+    reading = read_prompt(anomaly_type)
+    shift = reading.spec.color_shift
+    if shift is None or abs(shift[0]) < _TONE_L:
+        return card
+    # as in `adapt_spec`: a colour that the words only imply ("dirt") is that of their mechanism
+    named = "color_shift" in reading.understood
+    tone: Contrast = "lighter" if shift[0] > 0.0 else "darker"
+    variants = tuple(
+        one.model_copy(update={"priors": one.priors.model_copy(update={"contrast": tone})})
+        if one.priors.contrast not in ("either", tone)
+        and one.mechanism not in _OWN_COLOR
+        and (named or one.mechanism == reading.spec.mechanism)
+        else one
+        for one in card.variants
+    )
     return card.model_copy(update={"variants": variants})
 
 

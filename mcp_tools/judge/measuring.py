@@ -15,6 +15,7 @@ __all__ = ["Measured", "measure"]
 
 _SHAPE_KEPT = 0.15
 """Doublings of length by width: what misses by less is the shape of the card, drawn."""
+_ALL_EDGE_PX = 9.0
 _TONE_KEPT = 0.2
 """A tone that is missed by less is the card's."""
 
@@ -53,5 +54,7 @@ def _settled(placing: Placing, expected: Expectation) -> list[int]:
         return []
     shaped, dark = placing.elongation_miss < _SHAPE_KEPT, placing.tone_miss < _TONE_KEPT
     sized = shaped and placing.oversized == placing.undersized == 0.0
-    kept = {"elongation": shaped, "width": sized, "tone": dark}
+    # what is hardly wider than the blur of its own outline is all edge: steep, and full of fine detail, whatever it is
+    edge = sized and placing.width_px < _ALL_EDGE_PX
+    kept = {"elongation": shaped, "width": sized, "tone": dark, "steepness": edge, "grain": edge}
     return [DESCRIPTOR.index(name) for name, holds in kept.items() if holds]

@@ -56,6 +56,7 @@ class Component:
     Attributes:
         area: pixels.
         elongation: length / width; curved strokes count along their course.
+        extent: length / width of the region that it lies in, whatever course its strokes take there.
         solidity: area / area of the convex hull, 1 = no branches or bays.
         width: mean width in pixels.
         axis_rad: direction of the long axis, image coordinates.
@@ -63,6 +64,7 @@ class Component:
 
     area: float
     elongation: float
+    extent: float
     solidity: float
     width: float
     axis_rad: float
@@ -185,5 +187,10 @@ def _describe(labels: NDArray[np.int32], index: int, stats: NDArray[np.int32]) -
     hull = cv2.convexHull(np.concatenate(outline))
     hull_area = float(cv2.contourArea(hull)) + 0.5 * float(cv2.arcLength(hull, True)) + 1.0
     return Component(
-        area, max(1.0, straight, curved), min(1.0, area / hull_area), width, 0.5 * float(np.arctan2(2 * xy, xx - yy))
+        area=area,
+        elongation=max(1.0, straight, curved),
+        extent=max(1.0, straight),
+        solidity=min(1.0, area / hull_area),
+        width=width,
+        axis_rad=0.5 * float(np.arctan2(2 * xy, xx - yy)),
     )

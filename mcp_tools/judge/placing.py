@@ -4,16 +4,19 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.cards import Variant
-from anomalyagent.knowledge.spec import Zone
+from anomalyagent.knowledge.spec import Mechanism, Zone
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, Expectation, covers_object
-from anomalyagent.mcp_tools.judge.pair import Component, Pair, dilate
+from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, THIN, Expectation, covers_object
+from anomalyagent.mcp_tools.judge.pair import Pair, dilate
 
 __all__ = ["Placing", "allowed_mask", "measure_placing"]
 
+STROKE = 12.0
+"""Length by width from which a winding shape is a stroke; below, a ring or a rim is as long as what it encloses."""
 FINEST_WIDTH_PX = 3.0
 """The thinnest stroke that a photo shows: of so many pixels in all, no stroke can be more elongated than this allows."""
 
@@ -30,7 +33,7 @@ class Placing:
         pieces: number of parts of about equal size that the change falls into.
         surplus: doublings by which `pieces` exceeds the expected number.
         tone_miss: 0..1, how clearly it is darker where lighter is expected, or the other way round.
-        area_fraction, elongation: as measured.
+        area_fraction, elongation, width_px: as measured.
         variant: the variant that was compared with.
     """
 
@@ -44,6 +47,7 @@ class Placing:
     tone_miss: float
     area_fraction: float
     elongation: float
+    width_px: float
     variant: Variant
 
 
@@ -83,9 +87,11 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
     off_object = float(weight[~around].sum()) / total
     area_fraction = float(np.count_nonzero(pair.visible)) / scene.object_area_px
     components = pair.components
-    areas = np.array([part.area for part in components])
+    areas = np.array([part.area for part in components], np.float64)
     pieces = float(areas.sum() ** 2 / (areas**2).sum())
-    elongation = _typical_elongation(components)
+    along = _typical([part.elongation for part in components], areas)
+    extent = _typical([part.extent for part in components], areas)
+    width_px = float((areas * [part.width for part in components]).sum() / areas.sum())
     resolvable = max(1.0, 0.6 * float(areas.max()) / (1.77 * FINEST_WIDTH_PX**2))
     lightness = pair.shift[..., 0] * pair.mask
     balance = float(lightness.sum()) / max(1e-6, float(np.abs(pair.shift).sum(axis=2)[pair.mask].sum()))
@@ -97,6 +103,7 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
         structural = variant.mechanism in STRUCTURAL
         judged = on_total > 0 and not structural and "any" not in priors.zones
         wrong_zone = float((on_object * _farness(scene, priors.zones)[pair.window]).sum()) / on_total if judged else 0.0
+        elongation = _elongation_as(variant.mechanism, along, extent)
         low, high = priors.area_fraction
         fewest, most = min(priors.elongation[0], resolvable), priors.elongation[1]
         if covers_object(variant):
@@ -113,6 +120,7 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
             tone_miss=max(0.0, tone),
             area_fraction=area_fraction,
             elongation=elongation,
+            width_px=width_px,
             variant=variant,
         )
         miss = wrong_zone + placing.oversized + placing.undersized + placing.elongation_miss + placing.tone_miss
@@ -120,8 +128,16 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
     return min(candidates, key=lambda entry: entry[0])[1]
 
 
-def _typical_elongation(components: list[Component]) -> float:
+def _elongation_as(mechanism: Mechanism, along: float, extent: float) -> float:
+    """Length by width as the mechanism means it: of strokes along their course, of patches and bodies that of the region in
+    which they lie (of a dent only the flanks show, a stain may be a ring), unless what lies there is a stroke. Signs consist
+    of strokes.
+    """
+    if mechanism in THIN or mechanism == "bend":
+        return along
+    return extent if mechanism == "print" else extent * max(1.0, along / STROKE)
+
+
+def _typical(values: list[float], areas: NDArray[np.float64]) -> float:
     """Area-weighted geometric mean over the components."""
-    areas = np.array([part.area for part in components])
-    logs = np.log([part.elongation for part in components])
-    return float(np.exp((areas * logs).sum() / areas.sum()))
+    return float(np.exp((areas * np.log(values)).sum() / areas.sum()))

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Site
@@ -36,6 +37,18 @@ def edge_cover(distance: Field) -> Field:
     return np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32)
 
 
+def _evenly(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The polygon (N, 2) squeezed until it is as wide one way as the other (equal second moments), centred on its middle."""
+    scale = 1000.0  # cv2 takes float32 points
+    found = cv2.moments((points * scale).astype(np.float32).reshape(-1, 1, 2))
+    area = found["m00"]
+    middle = np.array([found["m10"], found["m01"]]) / area / scale
+    spread = np.array([[found["mu20"], found["mu11"]], [found["mu11"], found["mu02"]]]) / area / scale**2
+    values, axes = np.linalg.eigh(spread)
+    level = float(np.sqrt(values.prod()) ** 0.5)
+    return (points - middle) @ (axes * (level / np.sqrt(values))) @ axes.T
+
+
 def cut_outline(
     site: Site, elongation: float, rng: np.random.Generator, *, corners: int, spread: float, convex: bool = True
 ) -> Field:
@@ -43,7 +56,7 @@ def cut_outline(
     turns = np.sort((np.arange(corners) + rng.uniform(-0.35, 0.35, corners)) * 2.0 * np.pi / corners)
     sizes = rng.uniform(1.0 - spread, 1.0 + spread, corners)
     stretch = np.sqrt(elongation)
-    points = np.stack([sizes * np.cos(turns) * stretch, sizes * np.sin(turns) / stretch], 1)
+    points = _evenly(np.stack([sizes * np.cos(turns), sizes * np.sin(turns)], 1)) * (stretch, 1.0 / stretch)
     if convex:
         points = cv2.convexHull(points.astype(np.float32))[:, 0]
     area = 0.5 * abs(float(np.dot(points[:, 0], np.roll(points[:, 1], 1)) - np.dot(points[:, 1], np.roll(points[:, 0], 1))))

@@ -51,6 +51,8 @@ class Site:
         area_px: area this instance should cover, in pixels.
         angle_rad: direction of its long axis, image coordinates (x right, y down), already resolved.
         window: box of the photo that the edit may touch.
+        slimness: how many times as elongated as asked a stroke is drawn, so that it keeps its length while the engine fits its
+            visible area: blur, lips and dirt widen a stroke, they do not lengthen it.
     """
 
     scene: Scene
@@ -58,6 +60,7 @@ class Site:
     area_px: float
     angle_rad: float
     window: Window
+    slimness: float = 1.0
 
 
 class Target(NamedTuple):

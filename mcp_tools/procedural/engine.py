@@ -35,6 +35,7 @@ _MIN_SUM = 12.0  # JND x pixels: `imaging.change` does not count less as visible
 _BOOSTS = (1.0, 2.0, 5.0)  # a defect that nobody can see is drawn again, stronger
 _MAX_SEVERITY = 60.0
 _GAIN_RANGE = (0.02, 4.0)  # beyond, soft borders would turn hard: what cannot be stronger stays as it is
+_STROKES: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})  # only their width is fitted, see `Site.slimness`
 _MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
 
@@ -177,8 +178,10 @@ def _fit_size(
             break
         tried.append((site.area_px, shown.visible_px))
         area = _next_area(tried, wanted)
-        window = window_around(site.scene, site.center_xy, extent_of(site.scene, area, spec.elongation), site.angle_rad)
-        site = replace(site, area_px=area, window=window)
+        slimness = max(wanted / area, 1.0 / spec.elongation) if spec.mechanism in _STROKES else 1.0
+        extent = extent_of(site.scene, area, spec.elongation * slimness)
+        window = window_around(site.scene, site.center_xy, extent, site.angle_rad)
+        site = replace(site, area_px=area, window=window, slimness=slimness)
     return best
 
 

@@ -290,7 +290,7 @@ def blob_distance(
     Args:
         area_px: area of the blob; met exactly when the window holds all of it.
         elongation: length over width.
-        lobes: relative size of slow waves of the outline (2 to 5 around).
+        lobes: relative size of slow waves of the outline (3 to 6 around).
         roughness: relative size of its fine fractal irregularity.
         across_px: (h, w) replaces the straight coordinate across the long axis, so that the blob follows a curve.
     """
@@ -305,8 +305,8 @@ def blob_distance(
     outline = np.ones(window.shape, np.float32)
     if lobes > 0:
         theta = np.arctan2(v, u)
-        for k in range(2, 6):
-            outline += lobes * float(rng.normal()) * 1.7 / k**1.8 * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
+        for k in range(3, 7):  # two waves would be an elongation that nobody asked for
+            outline += lobes * float(rng.normal()) * 2.2 / k**1.8 * np.cos(k * theta + rng.uniform(0, 2 * np.pi))
     if roughness > 0:
         outline += roughness * fractal_noise(window.shape, max(radius / stretch, 2.0), rng, octaves=4, gain=0.6)
     # Distances shrink with the stretch across the blob: dividing by it keeps a pixel at the flanks a pixel.

@@ -49,6 +49,8 @@ _MADE_OF = {
 _TRANSLUCENT = frozenset({"film", "drop", "haze"})
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _CLEAR = 10.0  # JND
+_LEAST_POWDER_PX = 160.0  # area
+_LEAST_INSECT_PX = 14.0  # size: below, arms would be as thick as the body
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -101,6 +103,8 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
         odds["drop"] = 0.4 if spec.elongation < 2.0 else 0.0
     elif area > 250.0:
         odds |= {"rag": 0.6, "strip": 0.5 if spec.elongation >= 2.0 else 0.0, "film": 1.0, "haze": 0.25}
+    if area < _LEAST_POWDER_PX:  # its grains could not be told apart
+        odds["powder"] = 0.0
     if cavity is not None:  # in a hollow a soft cloud cannot be told from a reflection
         odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
@@ -157,9 +161,7 @@ def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
 
 def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Convex splinter: half-planes around the centre, flat facets, bright ridges."""
-    distance = cut_outline(
-        site, min(spec.elongation * float(rng.uniform(1.0, 1.8)), 30.0), rng, corners=int(rng.integers(4, 9)), spread=0.45
-    )
+    distance = cut_outline(site, min(spec.elongation, 30.0), rng, corners=int(rng.integers(4, 9)), spread=0.45)
     size = np.sqrt(site.area_px)
     facets = facet_planes(site.window, site.center_xy, 0.6 * size, rng, count=int(rng.integers(2, 6)), slope=0.35, warp=0.05)
     bevel = np.clip(distance / max(0.1 * size, 1.0), 0.0, 1.0)
@@ -203,12 +205,12 @@ def _debris(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
         site.center_xy,
         site.area_px * 0.9,
         rng,
-        elongation=min(spec.elongation * float(rng.uniform(1.0, 1.6)), 12.0),
+        elongation=min(spec.elongation, 12.0),
         angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.15, 0.4)),
         roughness=float(rng.uniform(0.15, 0.4)),
     )
-    if size > 6.0 and rng.random() < 0.5:
+    if size > _LEAST_INSECT_PX and rng.random() < 0.5:
         for _ in range(int(rng.integers(2, 7))):
             heading, long = float(rng.uniform(0.0, 2.0 * np.pi)), size * float(rng.uniform(0.5, 1.2))
             center = (

@@ -16,7 +16,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone
 from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
-from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
+from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
 from anomalyagent.mcp_tools.procedural.shapes import (
     Branch,
     branching_paths,
@@ -29,6 +29,9 @@ from anomalyagent.mcp_tools.procedural.shapes import (
 __all__ = ["render"]
 
 _KNOTS = 200
+_TRUNK = 0.9  # of the length that area and elongation give
+_LEAST_SLENDER = 12.0
+_TURNS = (0.0, 0.3, -0.3, 0.6, -0.6, 0.95, -0.95, 1.3, -1.3)  # radians
 _INWARDS = 0.8  # chance that a crack near an outline starts there
 
 
@@ -36,13 +39,14 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """A crack with as many branches as its elongation leaves room for. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    length, _ = extent_of(site.scene, site.area_px, max(spec.elongation, 25.0))
+    length, _ = extent_of(site.scene, site.area_px, _slender(site, spec))
+    length *= _TRUNK
     slim = spec.elongation > 15.0
-    site = _from_outline(site, spec, 0.9 * length, rng)
+    site, length = _with_room(_from_outline(site, spec, length, rng), spec, length)
     branches = int(rng.choice([0, 0, 0, 1, 2], p=[0.4, 0.2, 0.1, 0.2, 0.1]) if slim else rng.integers(1, 5))
     arms = branching_paths(
         site.center_xy,
-        0.9 * length,
+        length,
         site.angle_rad,
         rng,
         meander=float(rng.choice([0.03, 0.08, 0.17], p=[0.4, 0.4, 0.2])),
@@ -97,9 +101,52 @@ def _from_outline(site: Site, spec: DefectSpec, length_px: float, rng: np.random
     center = root + 0.5 * length_px * np.array([np.cos(angle), np.sin(angle)])
     height, width = depth.shape
     center_xy = float(np.clip(center[0], 0, width - 1)), float(np.clip(center[1], 0, height - 1))
-    extent = extent_of(site.scene, site.area_px, max(spec.elongation, 25.0))
-    window = window_around(site.scene, center_xy, extent, angle)
-    return replace(site, center_xy=center_xy, angle_rad=angle, window=window)
+    return _moved(site, center_xy, angle, length_px)
+
+
+def _slender(site: Site, spec: DefectSpec) -> float:
+    """Length by mean width: a crack that tapers is mostly wider than its mean width, and its arms add to its area."""
+    return site.slimness * max(1.3 * spec.elongation, _LEAST_SLENDER)
+
+
+def _moved(site: Site, center_xy: tuple[float, float], angle_rad: float, length_px: float) -> Site:
+    window = window_around(site.scene, center_xy, Extent(length_px, site.area_px / length_px), angle_rad)
+    return replace(site, center_xy=center_xy, angle_rad=angle_rad, window=window)
+
+
+def _with_room(site: Site, spec: DefectSpec, length_px: float) -> tuple[Site, float]:
+    """The site turned (if its direction is free) and pushed along itself so that the trunk lies on the object, and its length.
+
+    A crack that does not fit would be cut off at the outline and be drawn fatter to have its area.
+    """
+    turns = (0.0,) if spec.orientation_deg is not None else _TURNS
+    best: tuple[float, float, float] | None = None
+    for turn in turns:
+        behind, ahead = (_run(site, site.angle_rad + turn + half_turn, length_px) for half_turn in (np.pi, 0.0))
+        if best is None or behind + ahead > best[0] + best[1]:
+            best = (behind, ahead, site.angle_rad + turn)
+        if behind + ahead >= length_px:
+            break
+    assert best is not None
+    behind, ahead, angle = best
+    if behind + ahead < 0.3 * length_px and spec.orientation_deg is None:
+        return site, length_px  # it sits on a sliver of the object: nothing is gained
+    length = max(min(length_px, behind + ahead), 3.0)
+    push = max(0.5 * length - behind, 0.0) - max(0.5 * length - ahead, 0.0)
+    center = site.center_xy[0] + push * float(np.cos(angle)), site.center_xy[1] + push * float(np.sin(angle))
+    return _moved(site, center, angle, length), length
+
+
+def _run(site: Site, angle_rad: float, most_px: float) -> float:
+    """Pixels from the site's centre in a direction to where the object ends, `most_px` at most."""
+    allowed = site.scene.allowed
+    steps = np.arange(0.0, most_px + 1.0)
+    columns = np.rint(site.center_xy[0] + steps * np.cos(angle_rad)).astype(int)
+    rows = np.rint(site.center_xy[1] + steps * np.sin(angle_rad)).astype(int)
+    inside = (rows >= 0) & (columns >= 0) & (rows < allowed.shape[0]) & (columns < allowed.shape[1])
+    on = np.zeros(len(steps), bool)
+    on[inside] = allowed[rows[inside], columns[inside]]
+    return float(steps[-1] if on.all() else on.argmin())
 
 
 def _width_for(arms: list[Branch], area_px: float) -> float:

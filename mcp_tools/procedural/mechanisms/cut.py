@@ -18,14 +18,16 @@ from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, offset_path,
 __all__ = ["render"]
 
 _KNOTS = 128
-_WIDEST_LIP_PX = 4.0
+_WIDEST_LIP_PX = 2.0
+_POINTED = 1.4  # greatest by mean width
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One clean cut. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    length, width = extent_of(site.scene, site.area_px, max(spec.elongation, 5.0))
+    # A pointed opening is wider in the middle than on the average that area and length give.
+    length, width = extent_of(site.scene, site.area_px, _POINTED * site.slimness * max(spec.elongation, 4.0))
     path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.02, 0.2)), wobble=0.01)
     opening_px = 0.8 * width
     stroke = trace_stroke(site.window, path, 2.2 * opening_px + 3.0)
@@ -48,7 +50,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     dark = dark_tone(near, spec, depth=float(rng.uniform(0.75, 0.95)))
     bare = bare_tone(near, spec, rng, chance_lighter=0.9)
     grain = 1.0 + 0.1 * fractal_noise(site.window.shape, max(2.0, width), rng, octaves=2)
-    lip = np.minimum(half, _WIDEST_LIP_PX)
+    lip = np.minimum(0.5 * half + 0.3, _WIDEST_LIP_PX)
     bulge = np.exp(-(((stroke.distance - half - 0.5 * lip) / np.maximum(0.8 * lip, 0.9)) ** 2)) * lip * 0.15
     height = cv2.GaussianBlur(np.where(stroke.distance < 2.2 * opening_px + 2.5, bulge, 0.0).astype(np.float32), (5, 5), 0.8)
     tone = ((core - wall) * (0.55 + 0.45 * depth) * grain)[..., None] * dark + (0.6 * wall * grain)[..., None] * bare

@@ -18,6 +18,7 @@ from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window
 
 __all__ = ["render"]
 
+_LEAST_SLENDER = 12.0  # a fibre is never more compact
 _SLENDER = 20.0  # elongation from which on a fibre is a single long curve
 _MIN_LENGTH = 0.16  # of the object's diagonal, for such a fibre: shorter ones look like dashes
 _MIN_WIDTH_PX = 0.75
@@ -33,7 +34,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     # a thicker fibre is not what a larger area means: hairs stay about a pixel and a half, threads a few, the rest is length
     scale = float(np.sqrt(site.scene.object_area_px)) / 256.0
     thick = {"hair": rng.uniform(0.8, 1.6), "thread": rng.uniform(1.6, 3.6), "lint": rng.uniform(0.7, 1.2)}[kind]
-    width = float(np.clip(max(thick * max(scale, 0.3), np.sqrt(site.area_px) / 18.0), 0.9, np.sqrt(site.area_px / 12.0) + 0.5))
+    # nor is it a much longer one than asked, as far as the blur of the lens leaves a choice
+    least_px = max(np.sqrt(site.area_px) / 18.0, np.sqrt(0.5 * site.area_px / max(spec.elongation, _LEAST_SLENDER)))
+    width = float(np.clip(max(thick * max(scale, 0.3), least_px), 0.9, np.sqrt(site.area_px / 12.0) + 0.5))
     length = site.area_px / width
     least = 0.0
     if slender:

@@ -28,6 +28,7 @@ __all__ = ["render", "targets"]
 _SEARCH_PX = 256  # longest side of the copy on which print is looked for
 _PLACES = 40
 
+_STREAK = 6.0  # elongation from which stray ink is a streak
 _FAULTS = ("smear", "ghost", "gap", "shift", "bleed", "blots")
 
 
@@ -237,17 +238,24 @@ def _stray(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     if spec.color_shift is not None:
         ink = near.lab + np.array(spec.color_shift, np.float32)
     color = reach_contrast(near, ink, spec.severity)
-    kind = str(rng.choice(["glyphs", "streak", "blot"], p=[0.65, 0.22, 0.13] if spec.elongation < 12 else [0.0, 1.0, 0.0]))
+    odds = (
+        [0.8, 0.0, 0.2]
+        if spec.elongation < _STREAK
+        else [0.0, 1.0, 0.0]
+        if spec.elongation > 2.0 * _STREAK
+        else [0.5, 0.5, 0.0]
+    )
+    kind = str(rng.choice(["glyphs", "streak", "blot"], p=odds))
     size = float(np.sqrt(site.area_px))
     if kind == "glyphs" and size > 9.0:
         coverage = _glyphs(site, spec, rng)
-    elif kind == "blot":
+    elif kind != "streak":
         outline = blob_distance(
             site.window, site.center_xy, site.area_px, rng, elongation=min(spec.elongation, 4.0), lobes=0.15, roughness=0.08
         )
         coverage = np.clip(outline + 0.5, 0.0, 1.0)
     else:
-        slender = float(np.clip(spec.elongation, float(rng.uniform(25.0, 60.0)), 120.0))
+        slender = float(np.clip(spec.elongation, _STREAK, 120.0))
         length = float(np.sqrt(site.area_px * slender))
         path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=0.03, wobble=0.0)
         stroke = trace_stroke(site.window, path, site.area_px / length + 3.0)

@@ -27,7 +27,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """One scratch, or a bundle of parallel ones (see module docstring). None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    length, width = extent_of(site.scene, site.area_px, max(spec.elongation, 6.0))
+    length, width = extent_of(site.scene, site.area_px, site.slimness * max(spec.elongation, 6.0))
     bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
     bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2]))
     spine = spline_path(site.center_xy, length, site.angle_rad, rng, bend=bend, wobble=0.012)

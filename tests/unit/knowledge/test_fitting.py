@@ -180,3 +180,25 @@ def test_every_implied_form_is_of_a_known_term_and_makes_valid_priors(cards: lis
         assert [hit.term for hit in hits] == [term]
         for spec in draw(cards, "qwertz", term, 2):
             assert spec.mechanism == hits[0].mechanism
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "tone"),
+    [
+        ("body panel", "white rust", "lighter"),
+        ("wrench", "fading", "lighter"),
+        ("tire", "dirt", "darker"),
+        ("gear", "rust", "darker"),
+    ],
+)
+def test_the_tone_that_the_words_name_is_the_tone_that_is_expected(cards: list[Card], item: str, kind: str, tone: str) -> None:
+    """prompt_gen drew white rust, and the judge asked for dark rust."""
+    for card in choose_cards(cards, item, kind).cards:
+        assert {one.priors.contrast for one in card.variants} <= {tone, "either"}
+
+
+def test_a_raised_or_sunken_place_has_a_light_and_a_dark_flank_and_so_no_tone(cards: list[Card]) -> None:
+    for card in cards:
+        for variant in card.variants:
+            if variant.mechanism == "dent" and card.id.rpartition("/")[2] in ("blister", "bubble", "run"):
+                assert variant.priors.contrast == "either", card.id
