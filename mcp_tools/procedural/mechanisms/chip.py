@@ -63,8 +63,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     site = replace(site, area_px=max(site.area_px, _MIN_AREA_PX))
     seat = find_seat(site, spec, rng)
     elongation = min(max(spec.elongation, 1.1), 8.0)
-    if seat.on_outline:  # half of the outline below is cut off along its length: what is left is twice as long by its width
-        elongation = max(0.5 * elongation, 0.7)
+    if seat.on_outline:  # half of the outline below is cut off along its length: what is left is twice as long by its width,
+        elongation = max(0.5 * elongation, 1.0)  # and no deeper than a half-moon: a blow at an edge runs along it
     nominal = site.area_px * (1.8 if seat.on_outline else 1.0)  # about half of it lies beyond the edge
     # The piece may have sat beside the site, at the edge: it gets a window of its own.
     width = float(np.sqrt(site.area_px / np.pi))
