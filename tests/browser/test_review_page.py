@@ -22,7 +22,8 @@ def review(made_run: Path, tmp_path: Path) -> Path:
 
 def begin(page: Page, review: Path, expert: str) -> None:
     page.goto((review / "review.html").as_uri())
-    page.keyboard.type(expert)  # the field has the focus
+    expect(page.locator("#expert")).to_be_focused()
+    page.keyboard.type(expert)
     page.keyboard.press("Enter")
     expect(page.locator("#work")).to_be_visible()
 
@@ -56,6 +57,7 @@ def test_what_an_expert_rates_in_the_page_is_what_good_samples_counts(page: Page
     assert len(marks) == 3
     expect(page.locator("#where")).to_have_text("Picture 4 of 4, 3 rated")
     page.reload()  # the page was closed, and opened again another day
+    expect(page.locator("#expert")).to_be_focused()
     page.keyboard.type("Ann B.")
     expect(page.locator("#before")).to_have_text("3 of 4 rated under this name")
     page.get_by_role("button", name="Go on").click()
