@@ -11,7 +11,7 @@
 """
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.measures import pixels_within
 
 __all__ = ["find_foreground"]
 
@@ -57,12 +58,13 @@ def find_foreground(rgb: RGB) -> Mask:
     lab = lab_from_rgb(coarse)
     for smoothing_px, pull in _ATTEMPTS:
         smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), smoothing_px, borderType=cv2.BORDER_REFLECT), np.float32)
-        standing_out = _checked(_find_object(smooth, pull, faint=False), smooth, _MIN_SEPARATION)
+        backdrop = _background_of(smooth, pull)
+        standing_out = _checked(_find_object(smooth, *backdrop, faint=False), smooth, _MIN_SEPARATION)
         if standing_out is not None:
             break
     else:
         return np.ones((height, width), np.bool_)
-    whole = _checked(_find_object(smooth, pull, faint=True), smooth, _MIN_FAINT_SEPARATION)
+    whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, _MIN_FAINT_SEPARATION)
     found = _refine(fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0]) else standing_out))
     if found.shape != (height, width):
         soft = cv2.resize(found.astype(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -90,9 +92,13 @@ def _is_part(mask: _SmallMask, whole: _SmallMask) -> bool:
     return int(whole.sum()) > _PART * int(mask.sum()) and float(whole[mask > 0].mean()) > 0.98
 
 
-def _find_object(lab: Lab, pull: float, *, faint: bool) -> _SmallMask | None:
-    """The candidate for the object on a small copy; `faint`: all that differs from the background, however little."""
-    expected, spread = _background_of(lab, pull)
+def _find_object(lab: Lab, expected: Lab, spread: float, *, faint: bool) -> _SmallMask | None:
+    """The candidate for the object on a small copy.
+
+    Args:
+        expected, spread: of the background, see `_background_of`.
+        faint: all that differs from the background, however little.
+    """
     distance = _length(lab - expected)
     levels = np.clip(distance * 4.0, 0, 255).astype(np.uint8)
     otsu, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
@@ -359,18 +365,13 @@ def _is_ragged(mask: _SmallMask) -> bool:
     if len(outer) < _MANY:
         return complexity > _MAX_COMPLEXITY
     hulls = [cv2.convexHull(contour) for contour in outer]
-    areas, hull_areas = (np.array([_pixels_within(polygon) for polygon in polygons]) for polygons in (outer, hulls))
+    areas, hull_areas = (np.array([pixels_within(polygon) for polygon in polygons]) for polygons in (outer, hulls))
     solidity = float(np.median(areas / hull_areas))
     if complexity <= _MAX_COMPLEXITY:
         return solidity < _MIN_SOLIDITY
     alike = float((np.abs(np.log2(areas / np.median(areas))) < 1.0).mean())
     crowded = complexity > _MAX_PIECE_COMPLEXITY * len(outer)
     return crowded or solidity < _MIN_TRAY_SOLIDITY or alike < _MIN_ALIKE
-
-
-def _pixels_within(polygon: Any) -> float:
-    """Pixels of a polygon whose corners are pixel centres, its outline included (Pick's theorem)."""
-    return cv2.contourArea(polygon) + 0.5 * cv2.arcLength(polygon, True) + 1.0
 
 
 def _is_clear(along: Mask, sides: _Sides) -> bool:

@@ -1,11 +1,21 @@
 """Single measurements on the luma of a photo: sensor noise, sharpness, light direction, local orientation."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 
-__all__ = ["DEFAULT_LIGHT", "estimate_blur", "estimate_light", "estimate_noise", "local_orientation"]
+__all__ = [
+    "DEFAULT_LIGHT",
+    "depth_below_outline",
+    "estimate_blur",
+    "estimate_light",
+    "estimate_noise",
+    "local_orientation",
+    "pixels_within",
+]
 
 DEFAULT_LIGHT = (-0.75 * float(np.pi), 0.25 * float(np.pi))
 """From the top left, halfway up: the convention of shaded drawings, used when a photo does not tell."""
@@ -110,3 +120,15 @@ def local_orientation(luma: Field, x: float, y: float, radius: int) -> tuple[flo
     across = 0.5 * np.arctan2(2.0 * xy, xx - yy)
     along = across + 0.5 * np.pi
     return float(along if along <= 0.5 * np.pi else along - np.pi), coherence
+
+
+def depth_below_outline(foreground: Mask) -> Field:
+    """(H, W) float32 pixels: distance of each foreground pixel to the outline (to the frame for a surface); 0 outside."""
+    # where the object is cut off by the frame there is no outline
+    padded = np.pad(foreground.astype(np.uint8), 1, mode="constant" if foreground.all() else "edge")
+    return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1].astype(np.float32)
+
+
+def pixels_within(polygon: Any) -> float:
+    """Pixels of a polygon whose corners are pixel centres, its outline included (Pick's theorem). `polygon`: a cv2 contour."""
+    return float(cv2.contourArea(polygon)) + 0.5 * float(cv2.arcLength(polygon, True)) + 1.0

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import Zone
@@ -126,11 +125,7 @@ class Scene:
     @cached_property
     def depth_px(self) -> Field:
         """(H, W) float32: distance of each foreground pixel to the outline (to the frame for a surface), pixels; 0 outside."""
-        padded = np.pad(self.foreground.astype(np.uint8), 1, constant_values=0)
-        if not self.fills_frame:
-            # where the object is cut off by the frame there is no outline
-            padded = np.pad(self.foreground.astype(np.uint8), 1, mode="edge")
-        return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1].astype(np.float32)
+        return measures.depth_below_outline(self.foreground)
 
     def zone_mask(self, zone: Zone) -> Mask:
         """(H, W) bool: the part of the foreground that `zone` names, where it is legal; empty only when nothing is legal.

@@ -23,6 +23,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_difference, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.measures import depth_below_outline
 from anomalyagent.mcp_tools.imaging.photo import read_mask, read_photo
 from anomalyagent.mcp_tools.procedural.lie import Lie, lie_at
 
@@ -194,9 +195,7 @@ def measure_donor(pair: Pair) -> Donor | None:
     foreground = find_foreground(repaired)
     lie = None
     if not foreground.all():
-        depth = np.asarray(cv2.distanceTransform(np.pad(foreground.astype(np.uint8), 1), cv2.DIST_L2, 5), np.float32)[
-            1:-1, 1:-1
-        ]
+        depth = depth_below_outline(foreground)
         lie = lie_at(depth, window[1].start + float(x.mean()), window[0].start + float(y.mean()))
     pieces = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)))[0] - 1
     shift = np.median(lab[inside] - lab_ground[inside], axis=0)

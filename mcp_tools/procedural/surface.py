@@ -109,6 +109,21 @@ class Surface:
         noise = cv2.GaussianBlur(noise, (0, 0), 0.5).reshape(*self.window.shape, -1)
         return noise * np.float32(min(self.scene.noise_sigma, _NOISIEST) / max(float(noise.std()), 1e-6))
 
+    @cached_property
+    def lens_px(self) -> float:
+        """Point spread that drawing still lacks, pixels; 0 where it can be left out."""
+        sigma = float(np.sqrt(max(self.scene.blur_sigma_px**2 - _DRAWN_SIGMA_PX**2, 0.0)))
+        return sigma if sigma > 0.25 else 0.0
+
+    @cached_property
+    def soft(self) -> RGB:
+        """(h, w, 3) sRGB blurred by `lens_px`."""
+        return self._blurred(self.rgb)
+
+    def _blurred(self, values: RGB) -> RGB:
+        size = 2 * int(np.ceil(3 * self.lens_px)) + 1
+        return np.asarray(cv2.GaussianBlur(values, (size, size), self.lens_px, borderType=cv2.BORDER_REFLECT), np.float32)
+
     def draw(self, edit: Edit, gain: float) -> RGB:
         """(h, w, 3) sRGB: the window with the edit applied `gain` times as strongly as given.
 
@@ -154,20 +169,14 @@ class Surface:
         Args:
             gone: (h, w, 1) 0..1, share of the surface that is covered or gone, so that nothing of its texture shows.
         """
-        sigma = float(np.sqrt(max(self.scene.blur_sigma_px**2 - _DRAWN_SIGMA_PX**2, 0.0)))
-        if sigma <= 0.25:
+        if not self.lens_px:
             return change
-        size = 2 * int(np.ceil(3 * sigma)) + 1
-
-        def blurred(values: RGB) -> RGB:
-            return np.asarray(cv2.GaussianBlur(values, (size, size), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
-
-        soft, moved = blurred(self.rgb), blurred(change)
-        before = soft.mean(axis=2, keepdims=True)
+        moved = self._blurred(change)
+        before = self.soft.mean(axis=2, keepdims=True)
         brighter = (before + moved.mean(axis=2, keepdims=True)) / np.maximum(before, 0.02)
-        kept = np.clip(brighter, 0.0, 2.0) * (1.0 - blurred(gone).reshape(gone.shape))
+        kept = np.clip(brighter, 0.0, 2.0) * (1.0 - self._blurred(gone).reshape(gone.shape))
         lost = np.where(moved.any(axis=2, keepdims=True), kept - 1.0, 0.0).astype(np.float32)
-        return np.asarray(moved + (self.rgb - soft) * lost, np.float32)
+        return np.asarray(moved + (self.rgb - self.soft) * lost, np.float32)
 
     def _below(self, edit: Edit) -> tuple[RGB, RGB]:
         """(h, w, 3) linear light where `edit` has opened the window, before anything else is changed; and without texture."""
