@@ -123,7 +123,9 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
             width_px=width_px,
             variant=variant,
         )
-        miss = wrong_zone + placing.oversized + placing.undersized + placing.elongation_miss + placing.tone_miss
+        miss = (
+            wrong_zone + placing.oversized + placing.undersized + placing.elongation_miss + placing.tone_miss + placing.surplus
+        )
         candidates.append((miss + 0.01 * order, placing))
     return min(candidates, key=lambda entry: entry[0])[1]
 

@@ -71,3 +71,15 @@ def test_that_small_specks_are_all_edge_does_not_make_them_another_kind_of_defec
         assert pair is not None
         excess.append(measure(pair, expected, looks).likeness.excess)
     assert np.median(excess) < 3.5
+
+
+def test_several_marks_are_compared_with_the_variant_that_allows_several() -> None:
+    """Two broad scratches on a metal nut, whose card allows five, were compared with its abrasion: "1 at most are expected"."""
+    card = [card for card in load_cards(with_user_folder=False) if card.id == "mvtec/metal_nut/scratch"]
+    assert [variant.priors.count for variant in card[0].variants] == [(1, 5), (1, 1)]
+    mask = np.zeros((192, 192), np.uint8)
+    for row in (50, 120):
+        cv2.rectangle(mask, (40, row), (40 + 79, row + 16), 1, -1)  # less elongated than the card's scratches
+    placing = measure_placing(pair_of(mask, (235, 235, 235), (120, 120, 120)), expect(card, "scratch"))
+    assert placing.pieces == pytest.approx(2.0, abs=0.1)
+    assert (placing.variant.mechanism, placing.surplus) == ("scratch", 0.0)
