@@ -50,6 +50,9 @@ def localize(
     size: Annotated[
         int | None, typer.Option(min=32, help="Side of the images in pixels, instead of the preset's; small defects need more.")
     ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=1e-6, max=1.0, help="Adam's, instead of the preset's; larger images need a smaller one.")
+    ] = None,
     skip_type: SkipOption = None,
     textures: Annotated[
         Path | None, typer.Option(help="Foreign textures for draem and memseg (e.g. DTD); unset: drawn ones.")
@@ -74,7 +77,7 @@ def localize(
         oracle=oracle,
         seeds=seeds,
         count=count,
-        preset=changed(PAPER if paper else FAST, steps, size),
+        preset=changed(PAPER if paper else FAST, steps, size, learning_rate),
         out=out,
         work=work or out.parent / ".work",
         skip_types=skip_type or [],

@@ -57,8 +57,8 @@ FAST = Preset("fast", 128, 8, 4, 600, 8, 2e-3, average=0.98)
 PRESETS = {preset.name: preset for preset in (FAST, PAPER)}
 
 
-def changed(preset: Preset, steps: int | None = None, size_px: int | None = None) -> Preset:
-    """A preset with other steps or another size of the images, where given.
+def changed(preset: Preset, steps: int | None = None, size_px: int | None = None, learning_rate: float | None = None) -> Preset:
+    """A preset with other steps, another size of the images or another learning rate, where given.
 
     Raises:
         ConfigError: the network cannot halve images of this size as often as it must.
@@ -70,7 +70,7 @@ def changed(preset: Preset, steps: int | None = None, size_px: int | None = None
             f"size {size_px} is no multiple of {2**preset.depth}: the network of '{preset.name}' halves images {preset.depth} "
             f"times. Use {max(near, 2**preset.depth)}."
         )
-    return replace(preset, steps=steps or preset.steps, size_px=size_px)
+    return replace(preset, steps=steps or preset.steps, size_px=size_px, learning_rate=learning_rate or preset.learning_rate)
 
 
 class Outcome(NamedTuple):

@@ -116,8 +116,8 @@ def warn_of_weak_oracle(pixel_ap: Mapping[str, float]) -> str | None:
     if not weak:
         return None
     return (
-        f"**The oracle itself reaches a pixel AP of only {', '.join(weak)}: this training is too short, or its images are too "
-        "small, to compare contenders.**"
+        f"**The oracle itself reaches a pixel AP of only {', '.join(weak)}: this training is too short, its learning "
+        "rate too high, or its images are too small, to compare contenders.**"
     )
 
 

@@ -79,5 +79,6 @@ def test_the_fast_preset_averages_its_weights() -> None:
 def test_a_preset_takes_other_steps_and_sizes_that_its_network_can_halve() -> None:
     assert changed(FAST) == FAST
     assert (changed(FAST, 1500, 192).steps, changed(FAST, 1500, 192).size_px) == (1500, 192)
+    assert changed(FAST, learning_rate=5e-4) == replace(FAST, learning_rate=5e-4)
     with pytest.raises(ConfigError, match=r"size 100 is no multiple of 16.*Use 96"):
         changed(FAST, size_px=100)
