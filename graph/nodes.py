@@ -122,11 +122,14 @@ class Nodes:
             for key, value in turn.action.arguments.items()
             if value is not None
         }
-        seed = Task.model_validate(state.get("task")).seed
+        task = Task.model_validate(state.get("task"))
         if name == "prompt_gen":
-            arguments.setdefault("seed", seed)
-        elif name == "image_gen" and "seed" not in cast("dict[str, object]", arguments.get("spec", {})):
-            arguments.setdefault("seed", derive_seed(seed, "image", len(images)))
+            arguments.setdefault("seed", task.seed)
+        elif name == "image_gen":
+            if "seed" not in cast("dict[str, object]", arguments.get("spec", {})):
+                arguments.setdefault("seed", derive_seed(task.seed, "image", len(images)))
+            if arguments.get("tries", 1) > 1:  # what its own check compares with
+                arguments |= {"item_name": task.item_name, "anomaly_type": task.anomaly_type}
         elif name == "knowledge_retrieval" and self._services.compares:
             newest = next((image for image in reversed(images) if image.role == "anomaly"), None)
             if newest is not None:

@@ -21,7 +21,7 @@ from anomalyagent.configs.faults import first_fault
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.trace import Action, Answer, Malformed, ToolCall
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.contracts import MOST_TRIES, TOOL_NAMES, ToolName
 
 __all__ = ["TOOL_ARGUMENTS", "Argument", "check"]
 
@@ -31,7 +31,7 @@ MAX_TEXT_CHARACTERS = 4000
 class Argument(NamedTuple):
     """One argument of a tool, as the agent gives it: images by number; a seed left out follows from the task's."""
 
-    kind: Literal["image", "text", "spec", "seed"]
+    kind: Literal["image", "text", "spec", "seed", "tries"]
     required: bool = True
 
 
@@ -47,6 +47,7 @@ TOOL_ARGUMENTS: dict[ToolName, dict[str, Argument]] = {
         "prompt": Argument("text"),
         "spec": Argument("spec", required=False),
         "seed": Argument("seed", required=False),
+        "tries": Argument("tries", required=False),
     },
     "quality_eval": {
         "normal_image": Argument("image"),
@@ -179,6 +180,9 @@ def _check_value(view: View, name: str, kind: str, value: Any) -> str | None:
     elif kind == "seed":
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
             return f"{name} is a whole number from 0 to 2^63 - 1; received {_short(value)}."
+    elif kind == "tries":
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_TRIES:
+            return f"{name} is a whole number from 1 to {MOST_TRIES}; received {_short(value)}."
     else:
         try:
             DefectSpec.model_validate(value)

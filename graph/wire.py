@@ -26,7 +26,7 @@ from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import TOOL_ARGUMENTS, Argument
 from anomalyagent.graph.trace import Action, Answer, ImageEntry, Malformed, ToolCall
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
+from anomalyagent.mcp_tools.contracts import MOST_TRIES, TOOL_NAMES, ToolName
 
 __all__ = ["ANSWER", "TOOLS", "Message", "Said", "converse", "read_turn", "render", "system_text", "tools_digest", "write_turn"]
 
@@ -71,6 +71,9 @@ def _schema(argument: Argument) -> dict[str, Any]:
         return {"type": "integer", "minimum": 1, "description": "Number of an image of this conversation."}
     if argument.kind == "seed":
         return {"type": "integer", "minimum": 0}
+    if argument.kind == "tries":
+        told = "Draw again, up to so many times in this call, while a check of its own finds the drawing too poor; default 1."
+        return {"type": "integer", "minimum": 1, "maximum": MOST_TRIES, "description": told}
     if argument.kind == "text":
         return {"type": "string"}
     fields = DefectSpec.model_json_schema()["properties"]

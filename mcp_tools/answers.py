@@ -51,7 +51,7 @@ ItemName = Annotated[
 ]
 AnomalyType = Annotated[str, Field(min_length=1, max_length=200, description="e.g. oil stain")]
 Seed = Annotated[int, Field(ge=0, lt=2**63, description="For variants")]
-Preview = Annotated[bool, Field(description="Add a small JPEG")]
+Preview = Annotated[bool, Field(description="Add a JPEG")]
 
 
 def answer(

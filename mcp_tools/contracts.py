@@ -14,6 +14,7 @@ from anomalyagent.knowledge.card_models import Variant  # `cards` loads the arra
 from anomalyagent.knowledge.spec import DefectSpec
 
 __all__ = [
+    "MOST_TRIES",
     "RESULT_TYPES",
     "TOOL_NAMES",
     "Adjustment",
@@ -32,6 +33,9 @@ __all__ = [
 ToolName = Literal["prompt_gen", "image_gen", "quality_eval", "knowledge_retrieval", "mask_gen"]
 TOOL_NAMES: tuple[ToolName, ...] = ("prompt_gen", "image_gen", "quality_eval", "knowledge_retrieval", "mask_gen")
 
+MOST_TRIES = 8
+"""Drawings that one call of image_gen may make."""
+
 Score5 = Annotated[float, Field(ge=0.0, le=5.0)]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -41,7 +45,7 @@ class ToolResult(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    backend: str = Field(description="Backend that did the work.")
+    backend: str = Field(default="", description="Backend that did the work; empty when its server does not say.")
     cost_usd: float = Field(default=0.0, ge=0.0, description="Money spent on this call, in US dollars.")
     tokens: int = Field(default=0, ge=0, description="Tokens of hosted models used by this call, in and out.")
 
@@ -61,6 +65,7 @@ class ImageResult(ToolResult):
     changed_fraction: Unit = Field(description="Share of all pixels that visibly changed; the others are identical.")
     spec: DefectSpec | None = Field(default=None, description="Spec as it was drawn, with centre and orientation filled in.")
     seed: int = Field(description="Seed that was used.")
+    drawings: int = Field(default=1, ge=1, description="Drawings made, of which this is the best by the tool's own check.")
     notes: list[str] = Field(default_factory=list, description="What the backend had to adapt, in words.")
 
 

@@ -13,7 +13,7 @@ __all__ = ["flat", "listed_input", "listed_output"]
 Schema = dict[str, Any]
 
 _LISTED = ("type", "enum", "minimum", "maximum", "default", "items", "properties", "required", "description")
-_FOR_RECORDS_ONLY = frozenset({"cost_usd", "knowledge_card", "notes", "references", "tokens", "web"})
+_FOR_RECORDS_ONLY = frozenset({"backend", "cost_usd", "drawings", "knowledge_card", "notes", "references", "tokens", "web"})
 
 
 def listed_input(schema: Mapping[str, Any]) -> Schema:

@@ -24,7 +24,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     def mask_gen(
         normal_image: NormalRef, anomaly_image: AnomalyRef, preview: Preview = False
     ) -> Annotated[CallToolResult, MaskResult]:
-        """Last, for an image that passed: the mask of the pixels that visibly changed, a PNG of 0 and 255."""
+        """Last, for an image that passed: the mask of the pixels that visibly changed, PNG of 0 and 255."""
         normal, anomaly = read_pair(toolbox.workspace, normal_image, anomaly_image)
         backend: MaskGenBackend = toolbox.backend("mask_gen")
         segmented = backend.segment(normal, anomaly)

@@ -22,7 +22,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         normal_image: NormalRef, anomaly_image: AnomalyRef, item_name: ItemName, anomaly_type: AnomalyType
     ) -> Annotated[CallToolResult, QualityResult]:
         """Judge whether the defect is believable: score 0-10 (location 0-5 + quality 0-5), passed, and findings with hints.
-        Next: mask_gen if passed; else change the spec as the hints say and call image_gen again.
+        Next: mask_gen if passed; else change the spec as hinted and call image_gen again.
         """
         normal, anomaly = read_pair(toolbox.workspace, normal_image, anomaly_image)
         backend: QualityEvalBackend = toolbox.backend("quality_eval")

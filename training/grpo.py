@@ -126,7 +126,12 @@ def make_environments(room: ToolRoom) -> Callable[[], Any]:
             return self._call("prompt_gen", image=image, item_name=item_name, anomaly_type=anomaly_type, seed=seed)
 
         def image_gen(
-            self, image: int | None = None, prompt: str = "", spec: dict[str, Any] | None = None, seed: int | None = None
+            self,
+            image: int | None = None,
+            prompt: str = "",
+            spec: dict[str, Any] | None = None,
+            seed: int | None = None,
+            tries: int | None = None,
         ) -> str | list[dict[str, Any]]:
             """Draw the anomaly.
 
@@ -135,8 +140,9 @@ def make_environments(room: ToolRoom) -> Callable[[], Any]:
                 prompt: editing prompt.
                 spec: the same in numbers.
                 seed: of the image.
+                tries: drawings at most, while its own check finds them too poor.
             """
-            return self._call("image_gen", image=image, prompt=prompt, spec=spec, seed=seed)
+            return self._call("image_gen", image=image, prompt=prompt, spec=spec, seed=seed, tries=tries)
 
         def quality_eval(
             self, normal_image: int | None = None, anomaly_image: int | None = None, item_name: str = "", anomaly_type: str = ""

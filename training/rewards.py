@@ -3,6 +3,7 @@
     R_task   the score of the final image, 0..1; 0 without one, or where it shows another mechanism than was asked for
     R_ref    what each image improved on the best one before it, summed, 0..1
     R_beh    format - illegal turns + knowledge asked for after a low score - turns beyond the shortest good episode
+             - drawings beyond the first of a call
 
 Scores come from `training.judging`, a judge that the agent never hears. Source: the paper, section on RL; its weights are not
 published, ours are in `configs/train/*.yaml`. Deviations, each against a hack that pays in the formula as printed:
@@ -41,6 +42,9 @@ class RewardWeights(BaseModel):
     )
     low_score: Annotated[float, Field(ge=0, le=10)] = Field(default=5.0, description="delta, of 10.")
     turn: Annotated[float, Field(ge=0)] = Field(default=0.2, description="l_T: taken off for each turn beyond `most_turns`.")
+    drawing: Annotated[float, Field(ge=0)] = Field(
+        default=0.02, description="Taken off for each drawing of an image_gen call beyond its first (ours; the paper has none)."
+    )
     most_turns: Annotated[int, Field(ge=1)] = Field(default=5, description="T_max: prompt, image, judge, mask, answer.")
 
     @model_validator(mode="after")
@@ -110,6 +114,9 @@ def reward(trajectory: Trajectory, scores: Sequence[ImageScore], weights: Reward
             why.append(f"turn {turn.index + 1} of {weights.most_turns}")
         number = _drawn(turn)
         if number is not None:
+            again = _drawings(turn) - 1
+            behaviour -= weights.drawing * again
+            why += [f"drawn {again + 1} times"] if again else []
             last = _value(known, number)
             if last > best:
                 reflection = last - best
@@ -157,6 +164,11 @@ def _drawn(turn: Turn) -> int | None:
     if not _succeeded(turn, "image_gen") or turn.observation is None:
         return None
     return turn.observation.images[0].number
+
+
+def _drawings(turn: Turn) -> int:
+    result = turn.observation.structured if turn.observation is not None else None
+    return int((result or {}).get("drawings", 1))
 
 
 def _asked(turn: Turn) -> bool:

@@ -20,8 +20,11 @@ _Seeds = Annotated[int, typer.Option(min=1, help="Sets of tasks.")]
 def policy(
     out: _Out,
     policies: Annotated[
-        str, typer.Option(help="Commas between: expert, scripted, random, tiny-sft, tiny-grpo, or NAME=FOLDER of a model.")
-    ] = "expert,scripted,tiny-sft,tiny-grpo,random",
+        str,
+        typer.Option(
+            help="Commas between: expert, expert-tries, scripted, random, tiny-sft, tiny-grpo, or NAME=FOLDER of a model."
+        ),
+    ] = "tiny-grpo,tiny-sft,expert,expert-tries,scripted,random",
     config: _Config = "evaluation",
     tasks: _Tasks = 60,
     seeds: _Seeds = 3,

@@ -9,15 +9,17 @@ spent, the best image is kept, its mask is made, and the answer says failure.
 
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from anomalyagent.errors import PolicyError
-from anomalyagent.graph.policies.base import Decision
+from anomalyagent.graph.policies.base import Decision, wrong_option
 from anomalyagent.graph.progress import Progress, Round, View
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Answer, ToolCall
 from anomalyagent.knowledge.sampling import clamp_to_priors
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import parse_prompt, render_prompt, tell_changes
-from anomalyagent.mcp_tools.contracts import Adjustment, Finding, QualityResult
+from anomalyagent.mcp_tools.contracts import MOST_TRIES, Adjustment, Finding, QualityResult
 
 __all__ = ["ExpertPolicy", "adjust_spec", "drawn_spec", "easier_spec", "refined_spec"]
 
@@ -31,14 +33,26 @@ GROWTH_AFTER_FAILURE = 1.6
 _RANGES = {"area_fraction": (1e-5, 0.7), "elongation": (1.0, 200.0), "severity": (0.5, 60.0), "count": (1.0, 16.0)}
 
 
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tries: int = Field(default=1, ge=1, le=MOST_TRIES, strict=True)
+
+
 class ExpertPolicy:
-    """See module docstring. Takes no options."""
+    """See module docstring.
+
+    Options:
+        tries: how often each call of image_gen may draw, 1 to 8; default 1, so that each drawing is a turn that can be seen.
+    """
 
     name = "expert"
 
     def __init__(self, options: dict[str, Any]) -> None:
-        if options:
-            raise PolicyError(f"the expert policy takes no options; received {', '.join(options)}. Empty policy.options.")
+        try:
+            self._tries = _Options.model_validate(options).tries
+        except ValidationError as error:
+            raise wrong_option(error, _Options, "the expert policy") from error
 
     async def decide(self, view: View) -> Decision:
         """The next turn.
@@ -62,7 +76,7 @@ class ExpertPolicy:
             )
         last = progress.last
         if last is None:
-            return _first_image(view, progress)
+            return self._draw(view, *_first_image(view, progress))
         if last.evaluation is None:
             return _call(
                 f"Image {last.number} changed {100 * last.result.changed_fraction:.2f} % of the pixels. I have it judged.",
@@ -82,7 +96,14 @@ class ExpertPolicy:
                 item_name=view.task.item_name,
                 anomaly_type=view.task.anomaly_type,
             )
-        return _refined_image(view, progress, last.evaluation)
+        return self._draw(view, *_refined_image(view, progress, last.evaluation))
+
+    def _draw(self, view: View, thought: str, prompt: str, spec: DefectSpec) -> Decision:
+        calls = sum(1 for turn in view.turns if isinstance(turn.action, ToolCall) and turn.action.name == "image_gen")
+        seed = derive_seed(view.task.seed, "image", calls)
+        numbers = spec.model_copy(update={"seed": seed}).model_dump(mode="json", exclude_none=True)
+        asked = {"tries": self._tries} if self._tries > 1 else {}
+        return _call(thought, "image_gen", image=1, prompt=prompt, spec=numbers, seed=seed, **asked)
 
 
 def adjust_spec(spec: DefectSpec, findings: list[Finding]) -> tuple[DefectSpec, list[str]]:
@@ -118,7 +139,8 @@ def _adjusted(value: Any, adjust: Adjustment) -> Any:
     return round(result) if adjust.field == "count" else result
 
 
-def _first_image(view: View, progress: Progress) -> Decision:
+def _first_image(view: View, progress: Progress) -> tuple[str, str, DefectSpec]:
+    """Thought, prompt and spec."""
     assert progress.prompt is not None
     spec, prompt = progress.prompt.spec, progress.prompt.prompt
     if "image_gen" in progress.failed:
@@ -130,7 +152,7 @@ def _first_image(view: View, progress: Progress) -> Decision:
             f"The prompt asks for a {spec.mechanism} of {100 * spec.area_fraction:.2f} % of the object's area, "
             f"zone {spec.zone}, severity {spec.severity:.1f}. I draw it."
         )
-    return _draw(view, thought, prompt, spec)
+    return thought, prompt, spec
 
 
 def refined_spec(view: View) -> DefectSpec:
@@ -162,7 +184,8 @@ def _refine(progress: Progress) -> tuple[Round, DefectSpec, DefectSpec]:
     return best, before, easier_spec(spec, progress)
 
 
-def _refined_image(view: View, progress: Progress, evaluation: QualityResult) -> Decision:
+def _refined_image(view: View, progress: Progress, evaluation: QualityResult) -> tuple[str, str, DefectSpec]:
+    """Thought, prompt and spec."""
     last = progress.rounds[-1]
     best, before, spec = _refine(progress)
     changed = tell_changes(before, spec)
@@ -171,7 +194,7 @@ def _refined_image(view: View, progress: Progress, evaluation: QualityResult) ->
         + (f"I go back to image {best.number}, which has {best.score:.2f}. " if best is not last else "")
         + f"I draw again with {', '.join(changed) or 'the same numbers'} and a new seed."
     )
-    return _draw(view, thought, render_prompt(spec, view.task.item_name, view.task.anomaly_type), spec)
+    return thought, render_prompt(spec, view.task.item_name, view.task.anomaly_type), spec
 
 
 def _elsewhere(spec: DefectSpec, one: Round) -> DefectSpec:
@@ -187,13 +210,6 @@ def drawn_spec(one: Round) -> DefectSpec:
         return one.result.spec
     given = one.arguments.get("spec")
     return parse_prompt(str(one.arguments["prompt"]), DefectSpec.model_validate(given) if given else None)
-
-
-def _draw(view: View, thought: str, prompt: str, spec: DefectSpec) -> Decision:
-    tries = sum(1 for turn in view.turns if isinstance(turn.action, ToolCall) and turn.action.name == "image_gen")
-    seed = derive_seed(view.task.seed, "image", tries)
-    numbers = spec.model_copy(update={"seed": seed}).model_dump(mode="json", exclude_none=True)
-    return _call(thought, "image_gen", image=1, prompt=prompt, spec=numbers, seed=seed)
 
 
 def _close(view: View, progress: Progress) -> Decision:

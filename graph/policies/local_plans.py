@@ -1,11 +1,12 @@
 """What a small model decides in its next turn: one line of thought, the plan, from which the call follows.
 
-    I draw: scratch, as the judge says; size x1.4, strength x1, length x1, place open, direction kept, colour kept.
+    I draw: scratch, as the judge says; size x1.4, strength x1, length x1, place open, direction kept, colour kept, tries 8.
 
 Copying numbers is what a small model does worst, and absolute sizes learned on one part are wrong on the next. So it says
 in steps what should change against a spec that is known (prompt_gen's, the best image's, or the one that the judge's
-findings lead to), and `carry_out` writes the call. Every other turn is a fixed sentence. `plans` lists what the rules allow,
-as a grammar; the turn that is recorded, thought and call, is the same text for graph, SFT and GRPO.
+findings lead to) and how often image_gen may try, and `carry_out` writes the call. Every other turn is a fixed sentence.
+`plans` lists what the rules allow, as a grammar; the turn that is recorded, thought and call, is the same text for graph, SFT
+and GRPO.
 """
 
 import re
@@ -25,6 +26,7 @@ __all__ = [
     "FREEDOM",
     "SCALED",
     "STEPS",
+    "TRIES",
     "base_spec",
     "carry_out",
     "image_plan",
@@ -37,6 +39,8 @@ __all__ = [
 ]
 
 STEPS = (0.5, 0.7, 1.0, 1.4, 2.0)
+TRIES = (1, 8)
+"""Draw once, or until the tool's own check is content."""
 SCALED = {"size": "area_fraction", "strength": "severity", "length": "elongation"}
 """Word of the plan -> field of the spec."""
 BASES = {"asked": "as asked", "judged": "as the judge says", "best": "like the best image"}
@@ -49,7 +53,7 @@ _OPEN, _CLOSE = "<thinking>", "</thinking>"
 _IMAGE_PLAN = re.compile(
     rf"I draw: (?P<mechanism>\w+), (?P<base>{'|'.join(BASES.values())}); "
     + ", ".join([*(rf"{word} x(?P<{word}>[\d.]+)" for word in SCALED), *(rf"{word} (?P<{word}>kept|open)" for word in FREEDOM)])
-    + r"\."
+    + rf", tries (?P<tries>{'|'.join(map(str, TRIES))})\."
 )
 
 
@@ -79,10 +83,11 @@ def carry_out(view: View, thought: str) -> Action:
         low, high = _RANGES[name]
         changes[name] = min(max(getattr(spec, name) * float(found[word]), low), high)
     changes |= {name: None for word, name in FREEDOM.items() if found[word] == "open"}
-    return write_image_call(view.task.item_name, view.task.anomaly_type, spec.model_copy(update=changes))
+    drawn = spec.model_copy(update=changes)
+    return write_image_call(view.task.item_name, view.task.anomaly_type, drawn, int(found["tries"]))
 
 
-def image_plan(mechanism: str, base: str, steps: Mapping[str, float], opened: frozenset[str]) -> str:
+def image_plan(mechanism: str, base: str, steps: Mapping[str, float], opened: frozenset[str], tries: int) -> str:
     """The plan as text.
 
     Args:
@@ -90,10 +95,11 @@ def image_plan(mechanism: str, base: str, steps: Mapping[str, float], opened: fr
         base: a key of `BASES`.
         steps: factor for each key of `SCALED`, of `STEPS`.
         opened: keys of `FREEDOM` that are left open.
+        tries: one of `TRIES`.
     """
     parts = [f"{word} x{steps[word]:g}" for word in SCALED]
     parts += [f"{word} {'open' if word in opened else 'kept'}" for word in FREEDOM]
-    return f"I draw: {mechanism}, {BASES[base]}; {', '.join(parts)}."
+    return f"I draw: {mechanism}, {BASES[base]}; {', '.join(parts)}, tries {tries}."
 
 
 def sentence(action: Action) -> str:
@@ -117,10 +123,11 @@ def write_planned(view: View, plan: bytes) -> str:
     return write_turn(thought, carry_out(view, thought))
 
 
-def write_image_call(item: str, anomaly_type: str, spec: DefectSpec) -> ToolCall:
+def write_image_call(item: str, anomaly_type: str, spec: DefectSpec, tries: int = 1) -> ToolCall:
     """The image_gen call of a small policy: few words, since the spec says it all, in two significant digits."""
     prompt = f"Part: {item}. Defect: {anomaly_type}. Kind: {spec.mechanism}."
-    return ToolCall(name="image_gen", arguments={"image": 1, "prompt": prompt, "spec": _in_few_digits(spec)})
+    asked = {"tries": tries} if tries > 1 else {}
+    return ToolCall(name="image_gen", arguments={"image": 1, "prompt": prompt, "spec": _in_few_digits(spec), **asked})
 
 
 def plain_number(value: float) -> float | int:
@@ -165,7 +172,6 @@ def _image_plans(view: View) -> list[list[Piece]]:
     if not bases:
         return []
     kinds, told = tuple(_mechanisms(view)), tuple(BASES[base] for base in bases)
-    kinds, told = tuple(_mechanisms(view)), tuple(BASES[base] for base in bases)
     pieces = [Piece((f"{_OPEN}I draw: ",)), Piece(kinds), Piece((", ",)), Piece(told)]
     mark = "; "
     for word in SCALED:
@@ -173,6 +179,7 @@ def _image_plans(view: View) -> list[list[Piece]]:
         mark = ", "
     for word in FREEDOM:
         pieces += [Piece((f", {word} ",)), Piece(("kept", "open"))]
+    pieces += [Piece((", tries ",)), Piece(tuple(map(str, TRIES)))]
     return [[*pieces, Piece((f".{_CLOSE}",))]]
 
 

@@ -58,11 +58,11 @@ class Conversation:
     def prompt(self, card: str | None = "nut/scratch") -> "Conversation":
         return self._done(call_prompt(), PromptResult(backend="b", prompt="a scratch", spec=SPEC, knowledge_card=card))
 
-    def image(self, spec: DefectSpec | None = SPEC) -> "Conversation":
+    def image(self, spec: DefectSpec | None = SPEC, drawings: int = 1) -> "Conversation":
         number = len(self.images) + 1
         entry = ImageEntry(number=number, role="anomaly", ref=f"images/{number}.png", sha256=f"{number:064d}")
         self.last_image = number
-        result = ImageResult(backend="b", image=entry.ref, changed_fraction=0.01, spec=spec, seed=1)
+        result = ImageResult(backend="b", image=entry.ref, changed_fraction=0.01, spec=spec, seed=1, drawings=drawings)
         return self._done(call_image(), result, entry)
 
     def judge(self, score: float, findings: list[Finding] | None = None, location: float | None = None) -> "Conversation":

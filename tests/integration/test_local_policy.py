@@ -45,3 +45,11 @@ def test_the_shipped_weights_are_for_this_version_and_small(stage: str) -> None:
     assert card is not None
     assert card.stage == stage
     assert sum(path.stat().st_size for path in folder.parent.rglob("*") if path.is_file()) < 12e6
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_the_shipped_policy_tells_no_path_of_the_machine_that_trained_it(stage: str) -> None:
+    """`_name_or_path` of its config did."""
+    for file in (shipped_model().parent / stage).glob("*.json"):
+        if file.name != "tokenizer.json":
+            assert '": "/' not in file.read_text("utf-8"), file

@@ -30,6 +30,7 @@ from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.knowledge.cards import load_cards
 from anomalyagent.knowledge.spec import ZONES, DefectSpec
+from anomalyagent.mcp_tools.contracts import MOST_TRIES
 from anomalyagent.training.environment import Environment, play
 from anomalyagent.training.evaluation.policy_ablation import PARTS, PartsPolicy
 from anomalyagent.training.judging import RewardJudge, make_judge
@@ -103,6 +104,7 @@ def known_policies() -> dict[str, Callable[[], Policy]]:
     weights = shipped_model().parent
     return {
         "expert": lambda: ExpertPolicy({}),
+        "expert-tries": lambda: ExpertPolicy({"tries": MOST_TRIES}),
         "scripted": lambda: ScriptedPolicy(_script()),
         "random": lambda: RandomPolicy({}),
         "tiny-sft": lambda: LocalPolicy({"model": str(weights / "sft")}),
@@ -176,7 +178,8 @@ async def _play_seed(
 ) -> list[dict[str, Any]]:
     settings = chosen.settings
     practice = Practice(settings.practice, load_cards(settings.tools().knowledge.folders), Path(), settings.seed + seed)
-    digest = hashlib.sha256(settings.model_dump_json().encode() + practice.identity.encode()).hexdigest()[:12]
+    told_apart = [settings.model_dump_json(), practice.identity, *_RATIOS]
+    digest = hashlib.sha256("\n".join(told_apart).encode()).hexdigest()[:12]
     path = work / f"{label}-{seed}-{digest}.jsonl"
     done = _read(path)
     if len(done) >= chosen.tasks:
@@ -205,7 +208,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
 def _record(trajectory: Trajectory, judge: RewardJudge, weights: RewardWeights, room: Environment) -> dict[str, Any]:
     scores = judge.scores(trajectory, room.workspace)
     earned = reward(trajectory, scores, weights)
-    first = read_progress(trajectory.turns).rounds[:1]
+    rounds = read_progress(trajectory.turns).rounds
+    first = rounds[:1]
     spec = first[0].result.spec if first else None
     return {
         "task": f"{trajectory.task.item_name}/{trajectory.task.anomaly_type}/{trajectory.task.index}",
@@ -213,6 +217,7 @@ def _record(trajectory: Trajectory, judge: RewardJudge, weights: RewardWeights, 
         "first": int(bool(first) and first[0].passed),
         "score": trajectory.score or 0.0,
         "rounds": trajectory.rounds,
+        "drawings": sum(one.result.drawings for one in rounds),
         "turns": len(trajectory.turns),
         "legal": sum(turn.legal for turn in trajectory.turns),
         "readable": sum(turn.action.kind != "malformed" for turn in trajectory.turns),
@@ -231,6 +236,7 @@ _RATIOS = {
     "first_round_rate": ("first", None),
     "score": ("score", None),
     "rounds_per_good": ("rounds", "good"),
+    "drawings_per_good": ("drawings", "good"),
     "legal": ("legal", "turns"),
     "readable": ("readable", "turns"),
     "reward": ("reward", None),
@@ -279,6 +285,7 @@ _COLUMNS = (
     ("good samples", "good_rate", 100.0, "{:.1f} %"),
     ("in round 1", "first_round_rate", 100.0, "{:.1f} %"),
     ("rounds per good", "rounds_per_good", 1.0, "{:.2f}"),
+    ("drawings per good", "drawings_per_good", 1.0, "{:.2f}"),
     ("final score", "score", 1.0, "{:.2f}"),
     ("legal", "legal", 100.0, "{:.1f} %"),
     ("readable", "readable", 100.0, "{:.1f} %"),

@@ -49,7 +49,7 @@ def save_policy(model: Any, tokenizer_from: Path, folder: Path, card: ModelCard)
         if name != "lm_head.weight"  # tied
     }
     save_file(weights, str(folder / "model.safetensors"), metadata={"format": "pt"})
-    config = model.config.to_dict()
+    config = model.config.to_dict() | {"_name_or_path": ""}  # the folder that it was read from is nobody's business
     config["rope_theta"] = float((config.get("rope_parameters") or {}).get("rope_theta", config.get("rope_theta") or 10000.0))
     (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", "utf-8")
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json"):

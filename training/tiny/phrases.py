@@ -4,7 +4,7 @@ They come from `graph.wire`, `graph.observations`, the prompt writer and the jud
 costs tokens, nothing else: the tokenizer then spells it.
 """
 
-from anomalyagent.graph.policies.local_plans import BASES, FREEDOM, SCALED, STEPS
+from anomalyagent.graph.policies.local_plans import BASES, FREEDOM, SCALED, STEPS, TRIES
 from anomalyagent.knowledge.spec import MECHANISMS
 
 __all__ = ["PHRASES"]
@@ -25,6 +25,7 @@ _PLANS = [
     *(f"{step:g}" for step in STEPS if step != int(step)),
     *(f", {word} {choice}" for word in FREEDOM for choice in ("kept", "open")),
     *(f", {word} " for word in FREEDOM),
+    *(f", tries {tries}" for tries in TRIES),
     "kept",
     "open",
 ]
@@ -91,6 +92,7 @@ PHRASES: tuple[str, ...] = tuple(
             ', "color_shift": [',
             '], "count": ',
             ', "count": ',
+            '}, "tries": ',
             ', "mechanism": "',
             '], "mechanism": "',
             ', "center": [',

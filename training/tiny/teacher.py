@@ -11,7 +11,7 @@ import numpy as np
 
 from anomalyagent.graph.policies.base import Decision
 from anomalyagent.graph.policies.expert import ExpertPolicy
-from anomalyagent.graph.policies.local_plans import FREEDOM, SCALED, STEPS, base_spec, carry_out, image_plan, sentence
+from anomalyagent.graph.policies.local_plans import FREEDOM, SCALED, STEPS, TRIES, base_spec, carry_out, image_plan, sentence
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Answer, ToolCall
@@ -23,6 +23,8 @@ _CHANCES = (0.2, 0.2, 0.2, 0.2, 0.2)
 _OPENED = 0.15
 """Chance of each field of a moved plan to be left open."""
 _OTHER_BASE = 0.3
+_TRIES = (0.7, 0.3)
+"""Of each of `TRIES` in a plan that is moved."""
 
 
 class TeacherPolicy:
@@ -55,10 +57,11 @@ class TeacherPolicy:
     def _image_plan(self, view: View) -> str:
         rng = np.random.default_rng(derive_seed(view.task.seed, "teacher", len(view.turns)))
         base = "judged" if view.progress.rounds else "asked"
-        steps, opened = dict.fromkeys(SCALED, 1.0), frozenset[str]()
+        steps, opened, tries = dict.fromkeys(SCALED, 1.0), frozenset[str](), 1
         if rng.random() < self._explore:
             steps = {word: STEPS[int(rng.choice(len(STEPS), p=_CHANCES))] for word in SCALED}
             opened = frozenset(word for word in FREEDOM if rng.random() < _OPENED)
+            tries = TRIES[int(rng.choice(len(TRIES), p=_TRIES))]
             if view.progress.rounds and rng.random() < _OTHER_BASE:
                 base = ("asked", "best")[int(rng.integers(2))]
-        return image_plan(base_spec(view, base).mechanism, base, steps, opened)
+        return image_plan(base_spec(view, base).mechanism, base, steps, opened, tries)

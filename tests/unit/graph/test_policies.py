@@ -143,9 +143,20 @@ def test_an_unknown_policy_is_refused_with_the_nearest_name() -> None:
         make_policy(PolicySettings(name="expart"))
 
 
-def test_the_expert_takes_no_options() -> None:
-    with pytest.raises(PolicyError, match="speed"):
-        make_policy(PolicySettings(name="expert", options={"speed": 3}))
+@pytest.mark.parametrize("options", [{"speed": 3}, {"tries": 0}, {"tries": 9}, {"tries": "2"}])
+def test_an_option_that_the_expert_does_not_have_or_take_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=f"{next(iter(options))}.*Its options are: tries"):
+        make_policy(PolicySettings(name="expert", options=options))
+
+
+async def test_the_expert_lets_image_gen_try_as_often_as_it_is_told() -> None:
+    talk = Conversation().prompt()
+    for options, tries in (({}, None), ({"tries": 1}, None), ({"tries": 3}, 3)):
+        for view in (talk.view, Conversation().prompt().image().judge(4.0, [FAINT]).knowledge().view):
+            call = (await make_policy(PolicySettings(name="expert", options=options)).decide(view)).action
+            assert isinstance(call, ToolCall)
+            assert call.arguments.get("tries") == tries
+            assert check(view, call) is None
 
 
 async def test_the_script_can_be_a_file_and_names_the_task(tmp_path: Path) -> None:

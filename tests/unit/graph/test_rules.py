@@ -141,6 +141,8 @@ def test_a_failed_judgement_of_a_later_image_does_not_undo_earlier_rounds() -> N
         (prompted, call_image(spec={"mechanism": "explosion"}), "mechanism"),
         (prompted, call_image(spec={"mechanism": "dent", "area_fraction": 3}), "area_fraction"),
         (prompted, call_image(prompt="x" * 5000), "4000"),
+        (prompted, call_image(tries=9), "from 1 to 8"),
+        (prompted, call_image(tries=True), "from 1 to 8"),
         (low, call_image(image=2), "must be 1"),
         (drawn, call_judge(1), "image 2"),
         (drawn, call_judge(2, anomaly_type="dent"), "'scratch'"),

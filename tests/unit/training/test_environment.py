@@ -86,3 +86,17 @@ async def test_the_judge_of_the_reward_is_another_one_and_sees_the_same_order(en
     same = make_judge(JudgeSettings(backend="features"), environment.settings).scores(trajectory, environment.workspace)
     assert max(score.score for score in same) == trajectory.score
     assert 0 < reward(trajectory, first, RewardWeights()).total <= 1
+
+
+async def test_image_gen_is_told_item_and_type_where_it_may_try_again(environment: Environment) -> None:
+    hard = environment.settings.model_validate({"tools": {"quality_eval": {"threshold": 10.0}}, "limits": {"rounds": 1}})
+    async with Environment(hard, environment.workspace / "hard") as room:
+        tried = (await play(room, ExpertPolicy({"tries": 3}), [_task(room)]))[0]
+        plain = (await play(room, ExpertPolicy({}), [_task(room)]))[0]
+    results = [one.turns[1].observation for one in (tried, plain)]
+    assert [(one.structured or {})["drawings"] for one in results if one is not None] == [3, 1]
+    drawn, judged = tried.turns[1].observation, tried.turns[2].observation
+    assert drawn is not None
+    assert judged is not None
+    said = float((drawn.structured or {})["notes"][-1].partition("check, ")[2].partition(" of 10")[0])
+    assert said == pytest.approx((judged.structured or {})["score"], abs=0.05)  # it looked with the eyes of quality_eval

@@ -128,3 +128,12 @@ def test_a_mask_before_the_judge_costs_a_turn_and_the_penalty() -> None:
 def test_weights_under_which_asking_pays_by_itself_are_refused() -> None:
     with pytest.raises(ValidationError, match="to be allowed to ask would pay"):
         RewardWeights(knowledge=0.5, turn=0.1)
+
+
+@given(more=st.integers(min_value=1, max_value=7), score=SCORES)
+def test_drawing_again_costs_something_and_less_than_another_round(more: int, score: float) -> None:
+    talk = Conversation().prompt().image(drawings=1 + more).judge(8.0).mask(2).act(answer("success", 2, True))
+    redrawn = reward(finished(talk), _scores(score), WEIGHTS)
+    assert redrawn.total == pytest.approx(_single(score).total - WEIGHTS.gamma * WEIGHTS.drawing * more)
+    assert WEIGHTS.drawing * more < 2 * WEIGHTS.turn
+    assert redrawn.turns[1].why.startswith(f"drawn {1 + more} times")

@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.policies.expert import ExpertPolicy
-from anomalyagent.graph.policies.local import LocalPolicy, ModelCard, token_bytes
+from anomalyagent.graph.policies.local import LocalPolicy, ModelCard, read_model_card, token_bytes
 from anomalyagent.graph.policies.local_grammar import Vocabulary
 from anomalyagent.graph.policies.local_network import Network
-from anomalyagent.graph.policies.local_plans import SCALED, STEPS, carry_out, image_plan, plans, write_planned
+from anomalyagent.graph.policies.local_plans import SCALED, STEPS, TRIES, carry_out, image_plan, plans, write_planned
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.trace import SCHEMA_VERSION, ToolCall
@@ -26,6 +26,7 @@ from anomalyagent.training.tiny.model import make_model, save_policy
 from anomalyagent.training.tiny.rollout import ParallelNetwork
 from anomalyagent.training.tiny.rows import encode
 from anomalyagent.training.tiny.tokenizer import train_tokenizer, write_tokenizer
+from anomalyagent.training.tiny.train import load_policy
 
 
 def _talks() -> list[Conversation]:
@@ -49,6 +50,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def tokenizer(folder: Path) -> Any:
     return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+def test_a_policy_that_went_on_from_another_does_not_tell_where_that_lay(folder: Path, tmp_path: Path) -> None:
+    card = read_model_card(folder)
+    assert card is not None
+    save_policy(load_policy(folder), folder, tmp_path / "next", card)
+    assert str(folder) not in (tmp_path / "next" / "config.json").read_text("utf-8")
 
 
 def test_the_tokenizer_loses_nothing(tokenizer: Any) -> None:
@@ -112,14 +120,17 @@ def _takes(view: View, thought: str) -> bool:
 
 def test_only_plans_whose_calls_are_legal_pass_the_grammar() -> None:
     view = Conversation().prompt().view
-    plan = image_plan("scratch", "asked", {"size": 1.4, "strength": 0.5, "length": 1.0}, frozenset({"colour"}))
-    assert plan == ("I draw: scratch, as asked; size x1.4, strength x0.5, length x1, place kept, direction kept, colour open.")
+    plan = image_plan("scratch", "asked", {"size": 1.4, "strength": 0.5, "length": 1.0}, frozenset({"colour"}), 8)
+    assert plan == (
+        "I draw: scratch, as asked; size x1.4, strength x0.5, length x1, place kept, direction kept, colour open, tries 8."
+    )
     assert _takes(view, plan)
     for wrong in (
         plan.replace("scratch", "hole"),
         plan.replace("x1.4", "x1.5"),
         plan.replace("as asked", "as the judge says"),
         plan.replace("kept", "gone", 1),
+        plan.replace("tries 8", "tries 3"),
         "I start with a prompt.",
         "I take the mask of image 2.",
     ):
@@ -133,7 +144,7 @@ def test_the_call_carries_out_the_plan_in_steps_against_a_known_spec() -> None:
     assert view.progress.prompt is not None
     asked = view.progress.prompt.spec
     for factor in STEPS:
-        action = carry_out(view, image_plan(asked.mechanism, "asked", dict.fromkeys(SCALED, factor), frozenset()))
+        action = carry_out(view, image_plan(asked.mechanism, "asked", dict.fromkeys(SCALED, factor), frozenset(), 1))
         assert check(view, action) is None
         assert isinstance(action, ToolCall)
         drawn = DefectSpec.model_validate(action.arguments["spec"])
@@ -142,10 +153,20 @@ def test_the_call_carries_out_the_plan_in_steps_against_a_known_spec() -> None:
         assert read_turn(write_turn("", action)).action == action
 
 
+@pytest.mark.parametrize("tries", TRIES)
+def test_a_plan_says_how_often_image_gen_may_try(tries: int) -> None:
+    view = Conversation().prompt().view
+    action = carry_out(view, image_plan("scratch", "asked", dict.fromkeys(SCALED, 1.0), frozenset(), tries))
+    assert isinstance(action, ToolCall)
+    assert check(view, action) is None
+    assert action.arguments.get("tries", 1) == tries
+    assert ("tries" in action.arguments) == (tries > 1)
+
+
 async def test_judged_means_what_the_expert_would_draw() -> None:
     view = Conversation().prompt().image().judge(3.0).knowledge().view
     expert = (await ExpertPolicy({}).decide(view)).action
-    plan = image_plan("scratch", "judged", dict.fromkeys(SCALED, 1.0), frozenset())
+    plan = image_plan("scratch", "judged", dict.fromkeys(SCALED, 1.0), frozenset(), 1)
     ours = carry_out(view, plan)
     assert isinstance(expert, ToolCall)
     assert isinstance(ours, ToolCall)
@@ -160,7 +181,7 @@ async def test_after_a_failed_drawing_the_defect_grows_once_not_twice() -> None:
     """A refined spec was made easier by the expert and again by the plan: 2.56 times as large instead of 1.6."""
     view = Conversation().prompt().image().judge(3.0).knowledge().failing(call_image()).view
     expert = (await ExpertPolicy({}).decide(view)).action
-    ours = carry_out(view, image_plan("scratch", "judged", dict.fromkeys(SCALED, 1.0), frozenset()))
+    ours = carry_out(view, image_plan("scratch", "judged", dict.fromkeys(SCALED, 1.0), frozenset(), 1))
     assert isinstance(expert, ToolCall)
     assert isinstance(ours, ToolCall)
     wanted = float(expert.arguments["spec"]["area_fraction"])

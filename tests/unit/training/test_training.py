@@ -1,5 +1,6 @@
 """A whole training of a very small policy: it resumes on the same curve, and refuses what is damaged or belongs to another."""
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from helpers.photos import make_photos
 
 from anomalyagent.errors import ConfigError, RunError, TraceError
 from anomalyagent.graph.policies.local import LocalPolicy, read_model_card
+from anomalyagent.graph.rules import TOOL_ARGUMENTS
 from anomalyagent.training.log import read_log
 from anomalyagent.training.settings import TrainSettings, load_train_settings, shipped_trainings
 from anomalyagent.training.tiny.collect import collect
@@ -170,6 +172,8 @@ def test_trl_trains_on_the_live_tools(
         trainer.train()
         factory = make_environments(room)
         live = factory()
+        for tool, arguments in TOOL_ARGUMENTS.items():  # TRL tells the model what the signature says
+            assert list(inspect.signature(getattr(live, tool)).parameters) == list(arguments)
         task = live.reset(number=0)
         assert "item: nut" in task
         assert live.prompt_gen(
