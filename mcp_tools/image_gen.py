@@ -4,6 +4,7 @@ With `tries` it looks before it answers (`redrawing`). What it looks with is the
 judges in quality_eval: some ten milliseconds, and nothing that costs money.
 """
 
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
@@ -26,6 +27,7 @@ _UNNAMED = "part"
 
 def create_tool(toolbox: Toolbox) -> ContractTool:
     """image_gen on the workspace and backend of `toolbox`."""
+    judge = functools.cache(functools.partial(_make_judge, toolbox))
 
     def image_gen(
         image: ImageRef,
@@ -46,7 +48,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
 
         def check(drawn: "Edited") -> float:
             kind = anomaly_type or (drawn.spec.mechanism if drawn.spec else _mechanism(prompt, spec))
-            return _judge(toolbox).judge(photo, drawn.photo, item_name or _UNNAMED, kind, threshold).score
+            return judge().judge(photo, drawn.photo, item_name or _UNNAMED, kind, threshold).score
 
         kept = draw_until_good(
             lambda one: backend.edit(photo, prompt, spec, one),
@@ -80,7 +82,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     return make_tool(toolbox, image_gen, title="Draw the defect", annotations=hints)
 
 
-def _judge(toolbox: Toolbox) -> "QualityEvalBackend":
+def _make_judge(toolbox: Toolbox) -> "QualityEvalBackend":
     """The judge by measurement: quality_eval's own where it is that one, with its calibration."""
     from anomalyagent.mcp_tools.backends.features import FeatureJudge  # loads the arrays
 
