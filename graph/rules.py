@@ -26,6 +26,8 @@ from anomalyagent.mcp_tools.contracts import MOST_TRIES, TOOL_NAMES, ToolName
 __all__ = ["TOOL_ARGUMENTS", "Argument", "check"]
 
 MAX_TEXT_CHARACTERS = 4000
+_WHOLE = {"seed": (0, 2**63 - 1, "0 to 2^63 - 1"), "tries": (1, MOST_TRIES, f"1 to {MOST_TRIES}")}
+"""Kinds of whole numbers: least, most, and both in words."""
 
 
 class Argument(NamedTuple):
@@ -177,12 +179,10 @@ def _check_value(view: View, name: str, kind: str, value: Any) -> str | None:
             return f"{name} is a text and must not be empty; received {_short(value)}."
         if len(value) > MAX_TEXT_CHARACTERS:
             return f"{name} may have {MAX_TEXT_CHARACTERS} characters; received {len(value)}."
-    elif kind == "seed":
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
-            return f"{name} is a whole number from 0 to 2^63 - 1; received {_short(value)}."
-    elif kind == "tries":
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_TRIES:
-            return f"{name} is a whole number from 1 to {MOST_TRIES}; received {_short(value)}."
+    elif kind in _WHOLE:
+        least, most, told = _WHOLE[kind]
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            return f"{name} is a whole number from {told}; received {_short(value)}."
     else:
         try:
             DefectSpec.model_validate(value)

@@ -47,7 +47,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         backend: ImageGenBackend = toolbox.backend("image_gen")
 
         def check(drawn: "Edited") -> float:
-            kind = anomaly_type or (drawn.spec.mechanism if drawn.spec else _mechanism(prompt, spec))
+            kind = anomaly_type or _mechanism(prompt, spec)
             return judge().judge(photo, drawn.photo, item_name or _UNNAMED, kind, threshold).score
 
         kept = draw_until_good(

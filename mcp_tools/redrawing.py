@@ -44,19 +44,22 @@ def draw_until_good(
     if tries == 1:
         return Kept(first, seed, 1)
     made = [(check(first), first, seed)]
-    cost_usd, tokens, notes = first.cost_usd, first.tokens, list[str]()
+    failed: BackendError | None = None
     while made[-1][0] <= enough and len(made) < tries:
         used = (seed + len(made)) % _SEEDS
         try:
             edited = draw(used)
         except BackendError as error:
-            cost_usd, tokens = cost_usd + error.cost_usd, tokens + error.tokens
-            notes.append(f"drawing {len(made) + 1} failed: {error}")
+            failed = error
             break
-        cost_usd, tokens = cost_usd + edited.cost_usd, tokens + edited.tokens
         made.append((check(edited), edited, used))
     score, best, used = max(made, key=lambda one: one[0])
+    notes = list(best.notes)
     if len(made) > 1:
         all_scores = ", ".join(f"{each:.1f}" for each, _, _ in made)
-        notes.insert(0, f"the best of {len(made)} drawings by its own check, {score:.1f} of 10 ({all_scores})")
-    return Kept(replace(best, cost_usd=cost_usd, tokens=tokens, notes=[*best.notes, *notes]), used, len(made))
+        notes.append(f"the best of {len(made)} drawings by its own check, {score:.1f} of 10 ({all_scores})")
+    if failed is not None:
+        notes.append(f"drawing {len(made) + 1} failed: {failed}")
+    paid = [*(edited for _, edited, _ in made), *([failed] if failed is not None else [])]
+    cost_usd, tokens = sum(one.cost_usd for one in paid), sum(one.tokens for one in paid)
+    return Kept(replace(best, cost_usd=cost_usd, tokens=tokens, notes=notes), used, len(made))
