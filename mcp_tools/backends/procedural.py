@@ -23,7 +23,9 @@ from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 from anomalyagent.mcp_tools.procedural.donation import Transplant
-from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
 
 __all__ = ["ProceduralImageGen"]
@@ -78,7 +80,7 @@ class ProceduralImageGen:
         """Draw a defect.
 
         Args:
-            prompt: read only when there is no spec.
+            prompt: read when there is no spec; besides, it may say what foreign matter is (glue, metal, dust).
             spec: what to draw; its seed is replaced by `seed`.
         Raises:
             BackendError: nothing visible can be drawn where the spec asks for it.
@@ -99,7 +101,7 @@ class ProceduralImageGen:
             scene = _WholeFrame(photo, self._legal(photo))
             any_angle = float(np.random.default_rng([seed, _DRAW_DONOR, 1]).uniform(0.0, 180.0))
             wanted = wanted.model_copy(update={"zone": "any", "center": None, "orientation_deg": any_angle})
-        drawn = render_defect(scene, wanted, None if donor is None else Transplant(donor))
+        drawn = render_defect(scene, wanted, _special(wanted, prompt) if donor is None else Transplant(donor))
         ratio = drawn.spec.area_fraction / wanted.area_fraction
         if not 1.0 / _NOTABLE < ratio < _NOTABLE:
             notes.append(
@@ -133,3 +135,9 @@ class ProceduralImageGen:
             return self._zone
         resized = cv2.resize(self._zone.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         return np.asarray(resized, np.bool_)
+
+
+def _special(spec: DefectSpec, prompt: str) -> MechanismModule | None:
+    """What draws matter that the prompt names; None: the mechanism's own renderer."""
+    named = named_matter(prompt) if spec.mechanism == "contamination" else None
+    return None if named is None else Foreign(named)

@@ -6,10 +6,13 @@ resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit 
 (a torn or cut piece of fabric, paper or tape with its own weave), `strip` (a long piece that may reach in from outside),
 `film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
 `haze` (a soft cloud without outline), `filling` (cloudy matter that fills the cavity or field around the site up to its
-borders, or up to a level). What lies deep in a cavity, or stands off the surface, is out of focus.
+borders, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving). What lies
+deep in a cavity, or stands off the surface, is out of focus.
+
+Where the words of a prompt name the matter, `Foreign` draws that.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -19,6 +22,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline, dome, edge_cover, relief_tone
 from anomalyagent.mcp_tools.procedural.cavity import Cavity, find_cavity
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.named_matter import Named
 from anomalyagent.mcp_tools.procedural.palette import Matter, choose_matter, measure_surroundings, paint_of
 from anomalyagent.mcp_tools.procedural.shapes import (
     blob_distance,
@@ -32,7 +36,7 @@ from anomalyagent.mcp_tools.procedural.shapes import (
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, grain_noise, window_guard
 from anomalyagent.mcp_tools.procedural.warp import feather
 
-__all__ = ["render"]
+__all__ = ["Foreign", "render"]
 
 _MADE_OF = {
     "powder": ("dust", "soot", "rust", "swarf", "white plastic"),
@@ -47,22 +51,39 @@ _MADE_OF = {
     "filling": ("dust", "resin", "cardboard", "grease"),
 }
 _TRANSLUCENT = frozenset({"film", "drop", "haze"})
+_CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _CLEAR = 10.0  # JND
 _LEAST_POWDER_PX = 160.0  # area
 _LEAST_INSECT_PX = 14.0  # size: below, arms would be as thick as the body
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """A mechanism that draws matter of which the words say what it is."""
+
+    named: Named
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """The named matter of the asked area."""
+        return _render(site, spec, rng, self.named)
+
+
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Foreign matter of the asked area (see module docstring)."""
+    return _render(site, spec, rng, None)
+
+
+def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named | None) -> Edit | None:
     cavity = find_cavity(site)
-    kind = _choose_kind(site, spec, cavity, rng)
+    kind = _choose_kind(site, spec, cavity, rng) if named is None else _choose_named(site, named, rng)
     if kind == "filling" and cavity is not None:
         site = replace(site, window=cavity.window)
     if kind == "haze":  # what is as soft as a reflection is only taken for a defect when it is clear
         spec = spec.model_copy(update={"severity": max(spec.severity, _CLEAR)})
     near = measure_surroundings(site)
-    matter, color = choose_matter(near, spec.severity, rng, _MADE_OF[kind], spec.color_shift)
+    made_of = named.matter if named is not None else _MADE_OF[kind]
+    matter, color = choose_matter(near, spec.severity, rng, made_of, spec.color_shift)
     if kind == "filling" and cavity is not None:
         cover, tone = _filling(site, cavity, rng)
     else:
@@ -71,6 +92,10 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         if cavity is not None and rng.random() < (0.3 if kind == "strip" else 0.75):
             cover = cover * _inside(site, cavity)
     tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
+    see_through = kind in _TRANSLUCENT
+    if named is not None and named.clear and not see_through:
+        see_through = True
+        cover = cover * float(rng.uniform(*_CLEAR_COVER))
     if cavity is not None and kind not in ("powder", "filling") and rng.random() < _OUT_OF_FOCUS:
         sigma = float(rng.uniform(0.005, 0.025)) * float(np.sqrt(site.area_px)) + 0.5
         cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
@@ -87,8 +112,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         paint=paint_of(np.clip(tone, -60.0, 60.0).astype(np.float32), color),
         opacity=cover,
         shadow=shadow,
-        strength_fixed=kind
-        not in _TRANSLUCENT,  # the colour is chosen for the severity: more opacity would only widen the outline
+        strength_fixed=not see_through,  # the colour is chosen for the severity: more opacity would only widen the outline
     )
 
 
@@ -109,6 +133,14 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
         odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
         odds["filling"] = 3.0
+    weights = np.array(list(odds.values()))
+    return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
+
+
+def _choose_named(site: Site, named: Named, rng: np.random.Generator) -> str:
+    odds = dict(named.odds)
+    if site.area_px < _LEAST_POWDER_PX and len(odds) > 1:
+        odds.pop("powder", None)
     weights = np.array(list(odds.values()))
     return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
 
@@ -169,7 +201,7 @@ def _chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     towards = np.cos(site.scene.light[0]), np.sin(site.scene.light[0])
     plane = -30.0 * (slope[..., 0] * towards[0] + slope[..., 1] * towards[1])
     tone = plane * (0.5 + matter.gloss) + 7.0 * cv2.blur(facets.border, (3, 3)) * (0.3 + matter.gloss)
-    chipped = 0.012 * size * fractal_noise(site.window.shape, max(0.08 * size, 2.0), rng, octaves=3)
+    chipped = 0.012 * size * fractal_noise(site.window.shape, max(0.3 * size, 3.0), rng, octaves=2)
     return edge_cover((distance + chipped).astype(np.float32)), (
         tone + relief_tone(0.8 * bevel * min(0.1 * size, 3.0), matter, site, rng)
     ).astype(np.float32)
@@ -253,6 +285,41 @@ def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generato
     lines = grain_noise(site.window.shape, 30.0, 1.6, angle, rng) * (1.0 + 0.25 * matter.grain)
     tone = relief_tone(round_side.astype(np.float32), matter, site, rng) + lines
     return edge_cover(distance.astype(np.float32)), tone.astype(np.float32)
+
+
+def _band(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Tape or a strip of glue: parallel sides, torn or cut ends, glossy creases and a few bubbles below."""
+    slender = float(np.clip(spec.elongation, 3.0, 40.0))
+    length = float(np.sqrt(site.area_px * slender))
+    half = 0.5 * site.area_px / length
+    path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.0, 0.06)), wobble=0.0)
+    stroke = trace_stroke(site.window, path, half + 4.0)
+    waver = 0.05 * half * fractal_noise(site.window.shape, max(0.8 * half, 3.0), rng, octaves=2)
+    torn = 0.25 * half * fractal_noise(site.window.shape, max(0.3 * half, 2.0), rng, octaves=2)
+    ends = np.minimum(stroke.along, 1.0 - stroke.along) * length + torn
+    beyond = (stroke.along <= 0.0) | (stroke.along >= 1.0)
+    distance = np.where(beyond, -1.0, np.minimum(half + waver - stroke.distance, ends)).astype(np.float32)
+    folds = 0.06 * half * fractal_noise(site.window.shape, max(0.6 * half, 3.0), rng, octaves=3)
+    lip = np.exp(-np.clip(distance, 0.0, None) / max(0.08 * half, 1.0))
+    cover = edge_cover(distance) * np.clip(0.8 + 0.2 * lip, 0.0, 1.0)
+    return cover.astype(np.float32), (relief_tone(folds.astype(np.float32), matter, site, rng) + 5.0 * lip).astype(np.float32)
+
+
+def _curl(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """A shaving: a narrow curled ribbon, bright where it turns towards the light and dark where it turns away."""
+    slender = float(np.clip(2.0 * spec.elongation, 7.0, 25.0))
+    length = float(np.sqrt(site.area_px * slender))
+    half = max(0.5 * site.area_px / length, 0.7)
+    path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.3, 1.4)), wobble=0.05)
+    stroke = trace_stroke(site.window, path, half + 4.0)
+    width = half * (0.75 + 0.25 * np.cos(2.0 * np.pi * (stroke.along * float(rng.uniform(0.5, 2.5)) + float(rng.random()))))
+    ends = np.minimum(stroke.along, 1.0 - stroke.along) * length
+    distance = np.where(ends <= 0.0, -1.0, np.minimum(width - stroke.distance, ends + 0.3)).astype(np.float32)
+    across = np.clip(stroke.side * stroke.distance / half, -1.0, 1.0)
+    turns = float(rng.uniform(1.0, 3.0))
+    tone = (4.0 + 2.0 * matter.grain) * np.sin(2.0 * np.pi * turns * stroke.along + 1.5 * across + float(rng.uniform(0.0, 6.0)))
+    round_side = np.sqrt(np.clip(1.0 - across**2, 0.0, 1.0)) * half * 0.4
+    return edge_cover(distance), (tone + relief_tone(round_side.astype(np.float32), matter, site, rng)).astype(np.float32)
 
 
 def _film(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -374,6 +441,8 @@ _BODIES = {
     "debris": _debris,
     "rag": _rag,
     "strip": _strip,
+    "band": _band,
+    "curl": _curl,
     "film": _film,
     "drop": _drop,
     "haze": _haze,

@@ -1,0 +1,67 @@
+"""What the words of a prompt say foreign matter is: glue is no flake, a metal chip is no crumb.
+
+Only the words before the place are read ('a drop of glue on the metal nut' is about glue), and those in quotes first: there the
+name of the anomaly type stands.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from anomalyagent.knowledge.words.lexer import plain, stem
+
+__all__ = ["Named", "named_matter"]
+
+
+class Named(NamedTuple):
+    """Kinds of bodies with their odds, the materials (`palette.MATTER`) they are made of, and whether light goes through."""
+
+    odds: dict[str, float]
+    matter: tuple[str, ...]
+    clear: bool = False
+
+
+_NAMED: Final[dict[str, Named]] = {
+    "glue strip, tape, adhesive tape, adhesive strip, sticky strip, sellotape, strip of glue, band of glue": Named(
+        {"band": 1.0}, ("glue", "resin"), clear=True
+    ),
+    "glue, adhesive, epoxy, resin, gum, paste, sealant, silicone, varnish, lacquer, sap, superglue, sticky": Named(
+        {"glob": 1.0, "film": 0.8, "drop": 0.3}, ("glue", "resin"), clear=True
+    ),
+    "wax": Named({"glob": 1.0, "film": 0.5, "drop": 0.3}, ("wax",)),
+    "solder, weld spatter, spatter": Named({"glob": 1.0, "drop": 0.5}, ("solder",)),
+    "metal, metallic, swarf, shaving, filing, staple, steel, iron, wire, copper, tinsel": Named(
+        {"chip": 1.0, "curl": 1.0}, ("swarf",)
+    ),
+    "dust, powder, flour, sand, grit, ash, pollen, soot, sawdust": Named({"powder": 1.0, "haze": 0.1}, ("dust", "soot")),
+    "oil, grease, lubricant, fat": Named({"film": 1.0, "drop": 0.5, "glob": 0.4}, ("grease",), clear=True),
+    "water, liquid, droplet, condensation, bubble": Named({"drop": 1.0, "film": 0.3}, ("glue", "dust"), clear=True),
+    "insect, bug, fly, ant, beetle, mosquito": Named({"debris": 1.0}, ("insect",)),
+    "mud, dirt, soil, crumb, grime, residue": Named(
+        {"debris": 0.7, "powder": 0.7, "film": 0.4}, ("cardboard", "soot", "rust", "dust", "grease")
+    ),
+    "paper, cardboard, cloth, fabric, rag, textile, label, sticker": Named(
+        {"rag": 1.0}, ("cardboard", "lint", "white plastic")
+    ),
+    "rust, scale": Named({"powder": 0.6, "chip": 0.4, "debris": 0.4}, ("rust",)),
+    "plastic, rubber, splinter, flake": Named({"chip": 1.0, "curl": 0.3}, ("white plastic", "blue plastic", "rubber")),
+}
+
+
+@lru_cache(maxsize=512)
+def named_matter(prompt: str) -> Named | None:
+    """What the prompt names as foreign matter; None: nothing known here."""
+    quoted = re.search(r"\(\s*[\"“]([^\"”]+)[\"”]\s*\)", prompt)
+    texts = [quoted.group(1)] if quoted else []
+    texts.append(re.split(r"\b(?:on|in|at|along|near|across|over|inside|around|under|from)\b|[.(]", prompt, maxsplit=1)[0])
+    for text in texts:
+        words = " ".join(stem(word) for word in re.findall(r"[\w']+", plain(text)))
+        for names, named in _INDEX:
+            if any(re.search(rf"\b{name}\b", words) for name in names):
+                return named
+    return None
+
+
+_INDEX: Final = [
+    ([" ".join(stem(word) for word in name.split()) for name in names.split(", ")], named) for names, named in _NAMED.items()
+]

@@ -1,0 +1,85 @@
+"""What a prompt calls foreign matter is what is drawn: glue is no flake, a metal shaving is no crumb."""
+
+import numpy as np
+import pytest
+from helpers.photos import make_photo
+from helpers.sites import plain_sheet, site_on
+
+from anomalyagent.knowledge.cards import load_cards
+from anomalyagent.knowledge.sampling import sample_spec
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.procedural.mechanisms import contamination
+from anomalyagent.mcp_tools.procedural.named_matter import named_matter
+from anomalyagent.mcp_tools.procedural.palette import MATTER
+
+WRITTEN = 'Add one mild deposit of foreign matter ("{name}") anywhere on the {item}. It lies on the surface.'
+PHOTO = photo_from_array(make_photo("part", 0, 160))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "material"),
+    [
+        (WRITTEN.format(name="glue", item="leather"), "glue"),
+        (WRITTEN.format(name="metal_contamination", item="carpet"), "swarf"),
+        (WRITTEN.format(name="extra_wax_in_candle", item="candle"), "wax"),
+        (WRITTEN.format(name="solder ball", item="pcb"), "solder"),
+        ("Put a drop of glue on the metal nut.", "glue"),
+        ("Add a large steel shaving near the edge", "swarf"),
+    ],
+)
+def test_the_words_say_what_the_matter_is(prompt: str, material: str) -> None:
+    named = named_matter(prompt)
+    assert named is not None
+    assert material in named.matter
+    assert set(named.matter) <= {matter.name for matter in MATTER}
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        WRITTEN.format(name="contamination", item="metal nut"),
+        WRITTEN.format(name="foreign_body", item='"rubber wire"'),
+        "Add a black speck on the paper label.",
+        "",
+    ],
+)
+def test_the_words_for_the_part_do_not(prompt: str) -> None:
+    assert named_matter(prompt) is None
+
+
+@pytest.mark.parametrize("name", ["glue", "glue_strip"])
+def test_the_surface_shows_through_glue(name: str) -> None:
+    named = named_matter(WRITTEN.format(name=name, item="tile"))
+    assert named is not None
+    site = site_on(plain_sheet(), (64, 64), 900)
+    for seed in range(10):
+        spec = DefectSpec(mechanism="contamination", severity=8.0, elongation=4.0)
+        edit = contamination.Foreign(named).render(site, spec, np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.opacity is not None
+        assert float(np.median(edit.opacity[edit.opacity > 0.1])) < 0.98
+        assert not edit.strength_fixed
+
+
+def test_the_backend_draws_what_the_prompt_names() -> None:
+    spec = DefectSpec(mechanism="contamination", severity=16.0, area_fraction=0.03, elongation=1.5, center=(0.5, 0.5))
+    yellow: dict[str, list[float]] = {"glue": [], "metal shaving": []}
+    for name, tones in yellow.items():
+        for seed in range(6):
+            edited = ProceduralImageGen().edit(PHOTO, WRITTEN.format(name=name, item="part"), spec, seed)
+            change = lab_from_rgb(edited.photo.rgb) - lab_from_rgb(PHOTO.rgb)
+            tones.append(float(np.median(change[..., 2][edited.changed])))
+    assert np.median(yellow["glue"]) > np.median(yellow["metal shaving"]) + 2.0
+
+
+def test_glue_on_leather_is_pale_amber_and_stout() -> None:
+    card = next(card for card in load_cards() if card.id == "mvtec/leather/glue")
+    for seed in range(30):
+        spec = sample_spec(card, seed)
+        assert spec.color_shift is not None
+        assert spec.color_shift[0] > 0.0
+        assert spec.color_shift[2] > 5.0
+        assert spec.elongation <= 4.0
