@@ -253,8 +253,13 @@ def _mean_of(rgb: RGB, where: Mask, sigma: float) -> RGB:
     return np.asarray(total[..., :3] / np.maximum(total[..., 3:], 1e-5), np.float32)
 
 
-def continue_smoothly(values: RGB, known: Mask) -> RGB:
-    """(H, W, 3) values continued smoothly from where they are known: push-pull over a pyramid, then relaxed."""
+def continue_smoothly(values: RGB, known: Mask, sweeps: int = 2) -> RGB:
+    """(H, W, 3) values continued smoothly from where they are known: push-pull over a pyramid, then relaxed.
+
+    Args:
+        sweeps: of relaxation on each level; with many the values come near to the even sheet that the border holds
+            (Laplace), and no edge is seen where a wide hole begins.
+    """
     weight = known.astype(np.float32)
     levels = [(values * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2 and float(levels[-1][1].min()) == 0.0:
@@ -272,6 +277,6 @@ def continue_smoothly(values: RGB, known: Mask) -> RGB:
         have = share > 0
         exact = color / np.maximum(share, 1e-6)[..., None]
         filled = np.where(have[..., None], exact, up)
-        for _ in range(2):
+        for _ in range(sweeps):
             filled = np.where(have[..., None], exact, cv2.blur(filled, (3, 3), borderType=cv2.BORDER_REFLECT))
     return np.asarray(filled, np.float32)

@@ -18,6 +18,8 @@ from anomalyagent.mcp_tools.procedural.warp import feather
 __all__ = ["Cleared", "CutOut", "clear_protrusion", "continue_backdrop", "cut_out", "edit_of", "fill_behind", "put_down"]
 
 
+_EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
+_SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
@@ -59,6 +61,11 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
         seat = np.maximum(seat, cleared)
     else:
         ground = fill_behind(rgb, mask, rng)
+    if stands_out:  # it stays fixed where it leaves the body
+        ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
+        root_x, root_y = part.root_xy
+        along = (xs + window.x0 - root_x) * np.cos(part.angle_rad) + (ys + window.y0 - root_y) * np.sin(part.angle_rad)
+        seat = seat * smooth_step((along / (0.5 * part.area_px / max(part.length_px, 1.0) + 2.0)).astype(np.float32))
     away = np.linalg.norm(lab_from_rgb(rgb) - lab_from_rgb(cv2.blur(ground, (5, 5)).astype(np.float32)), axis=2)
     typical = max(float(np.percentile(away[mask], 75)), 1.0) if mask.any() else 1.0
     matte = own * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
@@ -93,10 +100,15 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
     # a shadow lies beside what casts it; where a neighbour is as near, it is the neighbour's
     hole = (mask & (from_other > 0)) | ((from_part <= 1.8 * wide + 2.0) & (from_part < 0.8 * from_other))
     blurred = 1 + round(1.5 * scene.blur_sigma_px)
+    shaded, sunny = _sides_of(rgb, part, window, (from_part > blurred) & (from_part < blurred + 0.6 * wide + 1.0) & ~other)
+    hole |= shaded & (from_part <= 2.2 * wide + 2.0) & (from_other > blurred + 1)  # that far a shadow is its own
+    hole &= ~sunny | (from_part <= blurred + 1)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * blurred + 1, 2 * blurred + 1))
     plain = ~hole & ~cv2.dilate(other.astype(np.uint8), disc).astype(bool)
     if not plain.any():
         return Cleared(fill_behind(rgb, hole, rng), hole.astype(np.float32))
+    lit = _in_the_light(rgb, hole, mask, plain, blurred)
+    hole, plain = hole & ~lit, plain | lit
     ground = continue_backdrop(rgb, hole | other, plain, rng)
     fade = feather(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~other, 0.3 * wide + 1.5)
     seat = np.maximum(fade, mask & (from_other > 0)).astype(np.float32)
@@ -109,6 +121,36 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
     return Cleared(ground.astype(np.float32), cover.astype(np.float32))
 
 
+def _sides_of(rgb: RGB, part: Component, window: Window, beside: Mask) -> tuple[Mask, Mask]:
+    """(h, w) bool each: the side of a protrusion on which its shadow lies, and the other; nothing where none is darker."""
+    ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
+    x, y = xs + window.x0 + 0.5 - part.root_xy[0], ys + window.y0 + 0.5 - part.root_xy[1]
+    along = x * np.cos(part.angle_rad) + y * np.sin(part.angle_rad)
+    across = -x * np.sin(part.angle_rad) + y * np.cos(part.angle_rad)
+    level, out = rgb.mean(axis=2), across > 0
+    seen = beside & (along > 0.4 * part.length_px) & (along < 0.9 * part.length_px)
+    nothing = np.zeros(window.shape, bool)
+    if not (seen & out).any() or not (seen & ~out).any():
+        return nothing, nothing
+    here, there = float(np.median(level[seen & out])), float(np.median(level[seen & ~out]))
+    if abs(here - there) < _SHADOW:
+        return nothing, nothing
+    below = (along > 0.2 * part.length_px) & (along < part.length_px)
+    return (out if here < there else ~out) & (along > 0), (~out if here < there else out) & below
+
+
+def _in_the_light(rgb: RGB, hole: Mask, mask: Mask, plain: Mask, blurred_px: int) -> Mask:
+    """(h, w) bool, what of `hole` is as bright as the backdrop beside it: no shadow lies there, it can stay as it is."""
+    backdrop = cv2.GaussianBlur(continue_smoothly(rgb, plain, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
+    soft = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.0)
+    reach = 2 * blurred_px + 3
+    part = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))).astype(bool)
+    lit = hole & ~part & (soft > backdrop - 0.01)
+    lit = cv2.morphologyEx(lit.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
+    penumbra = cv2.dilate((hole & ~lit).astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
+    return lit & ~penumbra
+
+
 def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
     """`rgb` with everything in `hole` replaced by the backdrop that `plain` (h, w) bool shows.
 
@@ -118,7 +160,7 @@ def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generato
     if float(grain.mean()) >= _SMOOTH_GRAIN:
         return fill_from_surroundings(rgb, hole, rng, plain)
     even = cv2.GaussianBlur(continue_smoothly(rgb, plain), (0, 0), 1.5)
-    even = continue_smoothly(np.asarray(even, np.float32), plain)
+    even = continue_smoothly(np.asarray(even, np.float32), plain, _EVEN_SWEEPS)
     drawn = np.clip(even + _fine_noise(hole.shape, rng) * 2.1 * grain, 0.0, 1.0)  # 2.1: what the blur takes from the noise
     return np.where(hole[..., None], drawn, rgb).astype(np.float32)
 

@@ -1,0 +1,58 @@
+"""Where a part that stood out was, the backdrop goes on in its light; a bent part stays fixed at its root."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers.sites import draw, site_on
+from numpy.typing import NDArray
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.procedural.components import find_protrusions
+from anomalyagent.mcp_tools.procedural.mechanisms import bend, missing
+
+PITCH, WIDE = 48, 16
+LEFT = [30 + i * PITCH for i in range(5)]
+ROOT, TIP = 90, 190
+
+
+def header(leads: list[int], size: int = 280) -> NDArray[np.uint8]:
+    """A black body with leads over a pale backdrop; each lead throws a soft shadow to its right."""
+    light = np.full((size, size), 168.0, np.float32)
+    shadow = np.zeros_like(light)
+    for x in leads:
+        shadow[ROOT : TIP + 12, x + WIDE : x + 2 * WIDE] = 1.0
+    light -= 50.0 * cv2.GaussianBlur(shadow, (0, 0), 5.0)
+    photo = np.repeat(light[..., None], 3, axis=2)
+    for x in leads:
+        cv2.rectangle(photo, (x, ROOT), (x + WIDE, TIP), (150, 120, 60), -1)
+    cv2.rectangle(photo, (12, 20), (size - 12, ROOT), (30, 32, 34), -1)
+    photo = cv2.GaussianBlur(photo, (0, 0), 0.8) + np.random.default_rng(1).normal(0, 1.0, (size, size, 1))
+    return photo.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_trace_is_left_where_a_lead_was(seed: int) -> None:
+    site = site_on(header(LEFT), (LEFT[2] + WIDE / 2, 150), 1600)
+    edit = missing.render(site, DefectSpec(mechanism="missing", severity=20.0), np.random.default_rng(seed))
+    assert edit is not None
+    truth = header([x for x in LEFT if x != LEFT[2]]).astype(np.float32)
+    made = draw(site, edit) * 255.0
+    gap = slice(ROOT + 30, TIP + 20), slice(LEFT[2] - 10, LEFT[3] - 6)
+    columns = (made[gap] - truth[gap]).mean(axis=(0, 2))
+    assert np.abs(columns).max() < 7.0
+    assert np.abs(np.diff(columns)).max() < 2.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bent_lead_is_whole_where_it_leaves_the_body(seed: int) -> None:
+    site = site_on(header(LEFT), (LEFT[2] + WIDE / 2, 150), 1600)
+    root = find_protrusions(site)[0].root_xy
+    edit = bend.render(site, DefectSpec(mechanism="bend", severity=10.0), np.random.default_rng(seed))
+    assert edit is not None
+    before, after = site.scene.photo.rgb * 255.0, draw(site, edit) * 255.0
+    leads = [x for x in LEFT if np.abs(after - before)[ROOT + 40 : TIP, x : x + WIDE].mean() > 8.0]
+    assert leads
+    for x in leads:
+        middle = slice(x + WIDE // 2 - 2, x + WIDE // 2 + 3)
+        rows = (after - before)[round(root[1]) - 3 : round(root[1]) + 4, middle].mean(axis=(1, 2))
+        assert np.abs(rows).max() < 4.0
