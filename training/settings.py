@@ -35,7 +35,7 @@ class TinyModelSettings(_Section):
     layers: Positive = 4
     heads: Positive = 4
     inner: Positive = 384
-    longest: Positive = Field(default=2048, description="Most tokens of a conversation.")
+    longest: Positive = Field(default=4096, description="Most tokens of a conversation.")
 
 
 class SFTSettings(_Section):

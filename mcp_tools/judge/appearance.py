@@ -124,7 +124,10 @@ def _wrong_light(pair: Pair) -> float:
 
 
 def _foreign_color(pair: Pair) -> float:
-    """Mean distance of the changed pixels' (a, b) from the cells that the normal photo's colours occupy."""
+    """Mean distance of the changed pixels' (a, b) from the cells that the normal photo's colours occupy.
+
+    What became darker may also have a colour of the photo in half or in full shadow.
+    """
     own = pair.scene.lab[..., 1:].reshape(-1, 2)
     own = own[:: max(1, own.shape[0] // 32768)]
     cells = np.zeros((96, 96), np.int32)
@@ -133,9 +136,28 @@ def _foreign_color(pair: Pair) -> float:
     # A cell counts when more than a stray pixel lies in it; its neighbours lie within noise.
     used = dilate(cells > max(1, own.shape[0] // 8192), 1)
     distance = cv2.distanceTransform((~used).view(np.uint8), cv2.DIST_L2, 3)
-    inside = pair.after[..., 1:][pair.mask]
-    place = np.clip(np.rint(inside / PALETTE_STEP).astype(int) + 48, 0, 95)
-    return float(distance[place[:, 0], place[:, 1]].mean()) * PALETTE_STEP
+    before, after = pair.before[pair.mask], pair.after[pair.mask]
+    shade = _shade(before, after)
+    nearest = np.full(len(after), np.inf)
+    for lit in (np.ones_like(shade), np.sqrt(shade), shade):
+        place = np.clip(np.rint(after[:, 1:] / lit / PALETTE_STEP).astype(int) + 48, 0, 95)
+        nearest = np.minimum(nearest, distance[place[:, 0], place[:, 1]] * lit[:, 0])
+    return float(nearest.mean()) * PALETTE_STEP
+
+
+def _shade(before: NDArray[np.float32], after: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, 1) 0..1: by how much CIELAB a and b shrink where a surface only lies in shadow: its chromaticity stays, so they go
+    with L + 16. 1 where nothing became darker.
+    """
+    return np.clip((after[:, :1] + 16.0) / (before[:, :1] + 16.0), 0.05, 1.0).astype(np.float32)
+
+
+def _change_of_color(pair: Pair) -> float:
+    """Sum over the changed pixels of what changed in a and b beyond what a shadow changes."""
+    before, after = pair.before[pair.mask], pair.after[pair.mask]
+    plain = np.linalg.norm(after[:, 1:] - before[:, 1:], axis=1)
+    unshaded = np.linalg.norm(after[:, 1:] - _shade(before, after) * before[:, 1:], axis=1)
+    return float(np.minimum(plain, unshaded).sum())
 
 
 def describe(pair: Pair) -> tuple[float, ...]:
@@ -143,7 +165,7 @@ def describe(pair: Pair) -> tuple[float, ...]:
 
     Returns:
         (8,) floats: log2 length / width; area / convex hull; log2 width / object size; darker -1 .. lighter 1; share of
-        colour in the change 0..1; strength of opposite halves 0..1; gradient of the change / its size; log2 of texture
+        colour in the change, shadow apart, 0..1; strength of opposite halves 0..1; gradient of the change / its size; log2 of texture
         inside, after / before.
     """
     components = pair.components
@@ -151,7 +173,8 @@ def describe(pair: Pair) -> tuple[float, ...]:
     weights = areas / areas.sum()
     mask = pair.mask
     shift = pair.shift
-    strength = np.abs(shift[..., 0])[mask].sum() + np.linalg.norm(shift[..., 1:][mask], axis=1).sum() + 1e-6
+    colored = _change_of_color(pair)
+    strength = np.abs(shift[..., 0])[mask].sum() + colored + 1e-6
     dx = cv2.Sobel(shift[..., 0], cv2.CV_32F, 1, 0, scale=0.125)
     dy = cv2.Sobel(shift[..., 0], cv2.CV_32F, 0, 1, scale=0.125)
     slope = cv2.magnitude(dx, dy)[mask].mean()
@@ -162,7 +185,7 @@ def describe(pair: Pair) -> tuple[float, ...]:
         float((weights * [part.solidity for part in components]).sum()),
         float((weights * np.log2([part.width / np.sqrt(pair.scene.object_area_px) for part in components])).sum()),
         float(shift[..., 0][mask].sum() / strength),
-        float(np.linalg.norm(shift[..., 1:][mask], axis=1).sum() / strength),
+        float(colored / strength),
         float(np.linalg.norm(_light_moment(pair))),
         float(slope / (size + 1.0)),
         float(np.log2((after + 1.0) / (before + 1.0))),

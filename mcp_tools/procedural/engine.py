@@ -28,6 +28,7 @@ __all__ = ["MechanismModule", "Rendered", "render_defect"]
 
 _PLACES = 10
 _RESIZES = 3
+_MISFIT = 0.2  # |log| of the visible area over the wanted one that is near enough: what the judge calls harmless, with some to spare
 _MIN_AREA_PX = 6.0
 _VISIBLE_JND = 0.6  # lower threshold of `imaging.change`
 _MIN_STRENGTH = 1.6  # below it nothing would be left of the mask
@@ -174,7 +175,7 @@ def _fit_size(
             return best
         if best is None or shown.misfit < best.misfit:
             best = shown
-        if shown.misfit < 0.35 or edit.size_fixed:
+        if shown.misfit < _MISFIT or edit.size_fixed:
             break
         tried.append((site.area_px, shown.visible_px))
         area = _next_area(tried, wanted)

@@ -10,11 +10,13 @@ from anomalyagent.knowledge.fitting import choose_cards
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.judge.appearance import measure_appearance
 from anomalyagent.mcp_tools.judge.expectation import expect
 from anomalyagent.mcp_tools.judge.measuring import measure
 from anomalyagent.mcp_tools.judge.pair import Component, Pair
 from anomalyagent.mcp_tools.judge.placing import measure_placing
 from anomalyagent.mcp_tools.judge.scoring import read_calibration
+from anomalyagent.mcp_tools.judge.specimens import make_specimen
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 
 
@@ -83,3 +85,36 @@ def test_several_marks_are_compared_with_the_variant_that_allows_several() -> No
     placing = measure_placing(pair_of(mask, (235, 235, 235), (120, 120, 120)), expect(card, "scratch"))
     assert placing.pieces == pytest.approx(2.0, abs=0.1)
     assert (placing.variant.mechanism, placing.surplus) == ("scratch", 0.0)
+
+
+def test_holes_larger_than_any_that_the_looks_know_are_still_holes() -> None:
+    """Holes of 4 % of a hazelnut, as large as its card has them, were told to look like contamination: less of them is rim."""
+    scene = Scene(make_specimen("hazelnut", np.random.default_rng(0), 256))
+    expected = expect(choose_cards(load_cards(with_user_folder=False), "hazelnut", "gnawed hole").cards, "hole")
+    assert max(variant.priors.area_fraction[1] for variant in expected.variants) == 0.04
+    nearer: list[str | None] = []
+    for seed in range(8):
+        spec = DefectSpec(mechanism="hole", area_fraction=0.036, elongation=1.2, severity=20.0, seed=seed)
+        pair = Pair.compare(scene.photo, render_defect(scene, spec).photo)
+        assert pair is not None
+        nearer.append(measure(pair, expected, read_calibration().looks).likeness.nearer)
+    assert nearer.count(None) >= 7, nearer
+
+
+def test_a_colour_in_shadow_is_no_foreign_colour_and_paint_is() -> None:
+    """Dark holes in wood were refused: their brown was less saturated than any on the photo, as shadow makes it."""
+    wood = np.clip(np.random.default_rng(0).normal((196, 138, 84), 4.0, (128, 128, 3)), 0, 255).astype(np.uint8)
+    spot = np.zeros((128, 128, 1), np.uint8)
+    cv2.circle(spot, (64, 64), 14, 1, -1)
+    linear = np.where(wood <= 10, wood / 3294.6, ((wood / 255 + 0.055) / 1.055) ** 2.4)
+    shaded = np.uint8(np.round(255 * (1.055 * np.maximum(0.06 * linear, 0.0032) ** (1 / 2.4) - 0.055)))
+    expected = expect([], "hole")
+
+    def foreign(inside: NDArray[np.uint8]) -> float:
+        pair = Pair.compare(photo_from_array(wood), photo_from_array(np.where(spot > 0, inside, wood)))
+        assert pair is not None
+        return measure_appearance(pair, expected).foreign_color
+
+    assert foreign(np.asarray(shaded)) < 0.5
+    assert foreign(np.full_like(wood, (40, 60, 140))) > 20.0
+    assert foreign(np.full_like(wood, (20, 50, 20))) > 6.0
