@@ -165,8 +165,8 @@ def describe(pair: Pair) -> tuple[float, ...]:
 
     Returns:
         (8,) floats: log2 length / width; area / convex hull; log2 width / object size; darker -1 .. lighter 1; share of
-        colour in the change, shadow apart, 0..1; strength of opposite halves 0..1; gradient of the change / its size; log2 of texture
-        inside, after / before.
+        colour in the change, shadow apart, 0..1; strength of opposite halves 0..1; gradient of the change / its size; log2
+        of texture inside, after / before.
     """
     components = pair.components
     areas = np.array([part.area for part in components])

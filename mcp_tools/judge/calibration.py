@@ -1,8 +1,8 @@
-"""Refit the judge: `python -m anomalyagent.mcp_tools.judge.calibration --normals [ITEM=]DIR --real [ITEM=]DIR --out FILE`.
+"""Check or refit the judge: `python -m anomalyagent.mcp_tools.judge.calibration --normals [ITEM=]DIR --real [ITEM=]DIR`.
 
 Cases are the ladder of known faults on generated photos and on your normal photos, and real defects beside their clean
-twins. Prints the area under the ROC curve of every fault on sets that the fit has not seen (one held out at a time), then
-writes the fit on all of them.
+twins. Prints the area under the ROC curve of every fault: of the shipped fit, or, with `--out FILE`, of fits that have not
+seen the set (one held out at a time), and writes the fit on all of them.
 """
 
 import argparse
@@ -20,9 +20,9 @@ from anomalyagent.mcp_tools.judge.cases import Case, generated_cases, ladder_cas
 from anomalyagent.mcp_tools.judge.fitting import Record, Report, fit_calibration, verify
 from anomalyagent.mcp_tools.judge.measuring import measure
 from anomalyagent.mcp_tools.judge.pair import Pair
-from anomalyagent.mcp_tools.judge.scoring import Calibration
+from anomalyagent.mcp_tools.judge.scoring import Calibration, read_calibration
 
-__all__ = ["calibrate", "main", "measure_cases", "write_calibration"]
+__all__ = ["calibrate", "check", "main", "measure_cases", "write_calibration"]
 
 
 def measure_cases(cases: Iterator[Case]) -> list[Record]:
@@ -46,6 +46,12 @@ def calibrate(records: Sequence[Record]) -> tuple[Calibration, dict[str, Report]
         seen = fit_calibration([record for record in records if record.group != group])
         reports[group] = verify([record for record in records if record.group == group], seen)
     return fit_calibration(records), reports
+
+
+def check(records: Sequence[Record], fit: Calibration) -> dict[str, Report]:
+    """For each group the report of this fit."""
+    groups = sorted({record.group for record in records})
+    return {group: verify([record for record in records if record.group == group], fit) for group in groups}
 
 
 def write_calibration(path: Path, calibration: Calibration, reports: dict[str, Report]) -> None:
@@ -88,12 +94,10 @@ def _named_folder(text: str) -> tuple[str, Path]:
     return (item, path) if found else (path.resolve().name, path)
 
 
-def _print_reports(reports: dict[str, Report]) -> None:
+def _print_reports(reports: dict[str, Report], judged_by: str) -> None:
     groups = list(reports)
     out = sys.stdout
-    out.write(
-        "AUC against good examples, and share of strong faults that are named; each set judged by a fit on the others\n\n"
-    )
+    out.write(f"AUC against good examples, and share of strong faults that are named; each set judged by {judged_by}\n\n")
     out.write(f"{'fault':20s}" + "".join(f"{group[:18]:>20s}" for group in groups) + "\n")
     for fault in sorted({fault for report in reports.values() for fault in report.auc}):
         cells = [
@@ -122,7 +126,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m anomalyagent.mcp_tools.judge.calibration", description=__doc__)
     parser.add_argument("--normals", nargs="*", default=[], metavar="[ITEM=]DIR", help="folders with normal photos")
     parser.add_argument("--real", nargs="*", default=[], metavar="[ITEM=]DIR", help="data sets with real defects, MVTec layout")
-    parser.add_argument("--out", type=Path, required=True, help="calibration file to write")
+    parser.add_argument(
+        "--out", type=Path, help="refit, and write this calibration file; without it the shipped fit is checked"
+    )
     parser.add_argument("--generated", type=int, default=8, help="generated photos of each specimen (0: none)")
     parser.add_argument("--count", type=int, default=40, help="photos of each folder and real defects of each type")
     parser.add_argument("--side", type=int, default=256, help="longer side to which photos are reduced, pixels")
@@ -132,13 +138,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         records = _collect(options, load_cards())
         if not records:
             raise ToolInputError("nothing to calibrate on. Give --normals or a positive --generated.")
-        calibration, reports = calibrate(records)
+        shipped = read_calibration() if options.out is None else None
+        calibration, reports = (shipped, check(records, shipped)) if shipped else calibrate(records)
     except AnomalyAgentError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    _print_reports(reports)
-    write_calibration(options.out, calibration, reports)
-    sys.stdout.write(f"\n{len(records)} cases; wrote {options.out}\n")
+    _print_reports(reports, "the shipped fit" if shipped else "a fit on the others")
+    sys.stdout.write(f"\n{len(records)} cases")
+    if options.out is not None:
+        write_calibration(options.out, calibration, reports)
+        sys.stdout.write(f"; wrote {options.out}")
+    sys.stdout.write("\n")
     return 0
 
 

@@ -28,7 +28,7 @@ __all__ = ["MechanismModule", "Rendered", "render_defect"]
 
 _PLACES = 10
 _RESIZES = 3
-_MISFIT = 0.2  # |log| of the visible area over the wanted one that is near enough: what the judge calls harmless, with some to spare
+_MISFIT = 0.2  # |log| of the visible area over the wanted one that is near enough: less than the judge minds
 _MIN_AREA_PX = 6.0
 _VISIBLE_JND = 0.6  # lower threshold of `imaging.change`
 _MIN_STRENGTH = 1.6  # below it nothing would be left of the mask

@@ -67,6 +67,17 @@ def test_the_command_refits_on_folders_and_prints_the_table(tmp_path: Path, caps
     assert set(json.loads(out.read_text())["report"]) == {"leather", "painted_surface"}
 
 
+def test_without_out_the_shipped_fit_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = _write_normals(tmp_path, "painted_surface", 4)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--normals", f"paint={folder}", "--generated", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert "judged by the shipped fit" in printed
+    assert "paint" in printed
+    assert "100 %" in printed
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_the_command_says_which_folder_has_no_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--normals", str(tmp_path), "--out", str(tmp_path / "x.json"), "--generated", "0"]) == 2
     assert str(tmp_path) in capsys.readouterr().err
