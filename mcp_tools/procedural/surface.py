@@ -136,7 +136,10 @@ class Surface:
             ratio, highlight = self._relight(edit.height * np.float32(gain if alone else min(gain, _ACCOMPANYING)))
             light = light * ratio[..., None] + highlight
         if edit.log_reflectance is not None:
-            change = np.clip(edit.log_reflectance * np.float32(gain), -6.0, 3.0)
+            change = edit.log_reflectance * np.float32(gain)
+            if edit.absorbs and gain > 1.0:
+                change = change - np.float32(gain - 1.0) * _colour_gained(edit.log_reflectance)
+            change = np.clip(change, -6.0, 3.0)
             veil = np.minimum(light, _VEIL * around)
             light = veil + (light - veil) * np.exp(change)
         if edit.roughness is not None:
@@ -217,3 +220,9 @@ class Surface:
         grainy = dulled * np.exp(0.16 * rough * self.grain[..., None])
         evened = grainy + np.minimum(0.8 * smooth, 0.9) * (self.around - grainy)
         return evened.astype(np.float32, copy=False)
+
+
+def _colour_gained(log_reflectance: RGB) -> Field:
+    """(h, w, 1) how much more the most brightened channel gains than the others gain with it, 0 where none is brightened."""
+    most = np.maximum(log_reflectance.max(axis=2, keepdims=True), 0.0)
+    return most - np.maximum(log_reflectance.min(axis=2, keepdims=True), 0.0)

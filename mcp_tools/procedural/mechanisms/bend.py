@@ -102,20 +102,26 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
 
 
 def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
-    """A sharp fold with a shallow buckle on one side of it."""
-    slender = float(np.clip(spec.elongation, float(rng.uniform(7.0, 14.0)), 30.0))
+    """A soft valley with one steep and one shallow flank: a lit and a shaded band side by side.
+
+    Sheets fold about a radius: a crease is as wide as its flanks, never a line, which would be a crack or a scratch.
+    No ridge: it would look like a valley lit from the wrong side (see `dent`).
+    """
+    slender = float(np.clip(spec.elongation, float(rng.uniform(5.0, 9.0)), 12.0))
     length = float(np.sqrt(site.area_px * slender))
-    reach = 0.75 * site.area_px / length + 2.0
-    path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.05, 0.3)), wobble=0.04)
+    reach = 0.75 * site.area_px / length + 3.0
+    path = spline_path(site.center_xy, length, site.angle_rad, rng, bend=float(rng.uniform(0.05, 0.3)), wobble=0.02)
     stroke = trace_stroke(site.window, path, reach)
-    ends = smooth_step(np.minimum(stroke.along, 1.0 - stroke.along) * np.float32(3.5))
+    ends = smooth_step(np.minimum(stroke.along, 1.0 - stroke.along) * np.float32(2.5))
     away = stroke.distance / reach
-    # one steep and one shallow flank: a sheet folds to one side
-    steep = np.where(stroke.side * float(rng.choice([-1.0, 1.0])) > 0, 0.12, 0.35)
-    ridge = np.exp(-away / np.maximum(steep, 1.0 / reach))
+    side = stroke.side * float(rng.choice([-1.0, 1.0])) > 0
+    flank = np.where(side, float(rng.uniform(0.3, 0.4)), float(rng.uniform(0.5, 0.7)))
+    ridge = np.exp(-0.5 * (away / flank) ** 2)
     wave = 1.0 + 0.25 * fractal_noise(site.window.shape, max(0.25 * length, 4.0), rng, octaves=2)
-    ripple = 0.12 * fractal_noise(site.window.shape, max(reach, 4.0), rng, octaves=2)
-    fade = np.clip(1.0 - away**2, 0.0, 1.0) ** 2
-    height = (0.4 * reach * ends * fade * (ridge * wave + ripple) * window_guard(site, 3.0)).astype(np.float32)
-    height = cv2.GaussianBlur(height, (0, 0), 0.7) * np.float32(rng.choice([-1.0, 1.0]))
-    return Edit(window=site.window, support=(away < 1.0) & (ends > 0), height=height)
+    ripple = 0.06 * fractal_noise(site.window.shape, max(reach, 4.0), rng, octaves=2)
+    fade = np.clip(1.0 - away**2, 0.0, 1.0)
+    relief = ends * fade * (ridge * wave + ripple) * window_guard(site, 3.0)
+    valley = -cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.06 * reach + 0.7)
+    slope = float(np.clip(0.2 + 0.04 * spec.severity, 0.3, 0.6))  # steeper, the shaded flank would be as black as a slit
+    height = valley * (slope / max(float(np.percentile(np.hypot(*np.gradient(valley))[relief > 0], 95)), 1e-6))
+    return Edit(window=site.window, support=(away < 1.0) & (ends > 0), height=height.astype(np.float32), strength_fixed=True)

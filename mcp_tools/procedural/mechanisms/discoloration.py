@@ -4,8 +4,11 @@ The shift is a weight map (0..1, mostly soft) times a change in log reflectance.
 (uneven coating, follows the local structure), `band` (a zone with one clear straight border: ground, coated or exposed
 differently, its texture stronger or weaker than elsewhere), `patch` (an area with a clear outline that grinding, coating or
 pressing missed or did twice: its own tone and finish, the texture around it is gone or weak), `heat` (temper colours in
-rings, on neutral metal in colour photos).
+rings, on neutral metal in colour photos), `whole` (of what is asked for half of an object or more: the object has another
+colour).
 """
+
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,12 +16,16 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
 
 __all__ = ["render"]
+
+_WHOLE = 0.45  # share of the object
+_MARGIN_PX = 8
 
 # CIELAB shifts of a neutral surface: bleached, worn bright, yellowed, rust, scorched, dark oxide, verdigris, fogged blue
 _NEUTRAL: tuple[Triple, ...] = (
@@ -39,10 +46,13 @@ _TEMPER = np.array([(0, 0, 0), (-3, 3, 16), (-12, 11, 14), (-18, 17, -12), (-16,
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A shifted area of the asked size (see module docstring)."""
-    near = measure_surroundings(site)
+    whole = not site.scene.fills_frame and site.area_px >= _WHOLE * site.scene.object_area_px
+    if whole:
+        site = replace(site, window=_around_object(site.scene))
+    near = measure_surroundings(site, inside=site.scene.foreground[site.window.slices] if whole else None)
     angle, coherence = site.scene.orientation_at(*site.center_xy)
-    kind = _choose_kind(site, near, spec, coherence, rng)
-    weight = _weight(kind, site, spec, angle, rng) * window_guard(site, 0.15 * min(site.window.shape))
+    kind = "whole" if whole else _choose_kind(site, near, spec, coherence, rng)
+    weight = _weight(kind, site, spec, angle, rng) * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
     weight = (weight * foreground_cover(site)).astype(np.float32)
     fixed = False
     if kind == "heat":
@@ -61,7 +71,20 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if kind == "patch":
         mottle = fractal_noise(site.window.shape, max(float(rng.uniform(2.0, 0.3 * np.sqrt(site.area_px) + 3.0)), 2.0), rng)
         change = change + (float(rng.uniform(0.0, 0.06)) * weight * mottle)[..., None]
-    return Edit(window=site.window, support=weight > 0.01, log_reflectance=change.astype(np.float32), strength_fixed=fixed)
+    return Edit(
+        window=site.window,
+        support=weight > 0.01,
+        log_reflectance=change.astype(np.float32),
+        strength_fixed=fixed or whole,  # a change of the whole object is seen at once: no paint is stronger than asked
+        size_fixed=whole,
+        absorbs=True,
+    )
+
+
+def _around_object(scene: Scene) -> Window:
+    x0, y0, x1, y1 = scene.box_xyxy
+    height, width = scene.foreground.shape
+    return Window(max(y0 - _MARGIN_PX, 0), max(x0 - _MARGIN_PX, 0), min(y1 + _MARGIN_PX, height), min(x1 + _MARGIN_PX, width))
 
 
 def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator) -> str:
@@ -100,6 +123,8 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
     """How far each pixel has shifted, 0..1."""
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
+    if kind == "whole":
+        return (1.0 + 0.04 * fractal_noise(shape, max(0.3 * min(shape), 4.0), rng, octaves=2)).astype(np.float32)
     if kind == "band":
         return _band(site, angle, rng)
     stretch = min(max(spec.elongation, 1.0), 20.0)

@@ -72,7 +72,13 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     roughness = None
     if kind == "oil" or rng.random() < 0.25:
         roughness = (-0.6 * thickness if kind == "oil" else -0.25 * thickness).astype(np.float32)
-    return Edit(window=site.window, support=thickness > 0.01, log_reflectance=change.astype(np.float32), roughness=roughness)
+    return Edit(
+        window=site.window,
+        support=thickness > 0.01,
+        log_reflectance=change.astype(np.float32),
+        roughness=roughness,
+        absorbs=not dark,
+    )
 
 
 def _vary(shift: Triple, near: Surroundings, rng: np.random.Generator) -> Triple:

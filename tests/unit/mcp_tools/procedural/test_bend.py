@@ -59,7 +59,18 @@ def test_a_plain_sheet_gets_a_crease_of_relief_only() -> None:
     assert edit is not None
     assert edit.height is not None
     assert edit.paint is None
-    assert not edit.strength_fixed
+
+
+def test_a_crease_is_a_soft_valley_and_no_slit() -> None:
+    for seed in range(8):
+        site = site_on(plain_sheet(256), (128, 128), 1600, reach=4.0)
+        edit = bend.render(site, DefectSpec(mechanism="bend", severity=12.0, elongation=20.0), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.height is not None
+        assert edit.height.mean() < 0.0
+        slope = np.hypot(*np.gradient(edit.height))
+        assert slope.max() < 1.0
+        assert (slope > 0.5 * slope.max()).sum() > 0.2 * site.area_px
 
 
 def test_the_outline_of_a_body_is_pushed_without_new_colours() -> None:
