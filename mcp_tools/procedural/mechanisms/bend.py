@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, s
 __all__ = ["render", "targets"]
 
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
+_AT_OUTLINE = 0.15  # of its border
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
 
@@ -36,11 +37,18 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     parts = find_protrusions(site)[:3] if lead is None else [lead]
     stands_out = bool(parts)
     if not parts:
-        parts = [_free_end(part, rng) for part in find_components(site)[:4] if part.elongation > 2.2]
+        long_parts = [part for part in find_components(site)[:4] if part.elongation > 2.2]
+        parts = [_free_end(part, rng) for part in long_parts if not _ends_the_object(site.scene, part)]
     if parts:
         part = parts[0] if rng.random() < 0.7 else parts[int(rng.integers(len(parts)))]
         return _bend_part(site, spec, part, rng, stands_out=stands_out)
     return _push_outline(site, spec, rng) or _crease(site, spec, rng)
+
+
+def _ends_the_object(scene: Scene, part: Component) -> bool:
+    """A facet, chamfer or rim: what runs along the outline is the body itself and cannot be lifted off it."""
+    ring = cv2.dilate(part.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~part.mask
+    return bool(ring.any() and (~scene.foreground[part.window.slices])[ring].mean() > _AT_OUTLINE)
 
 
 def _free_end(part: Component, rng: np.random.Generator) -> Component:
