@@ -131,5 +131,7 @@ def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     relief = ends * fade * (ridge * wave + ripple) * window_guard(site, 3.0)
     valley = -cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.06 * reach + 0.7)
     slope = float(np.clip(0.2 + 0.04 * spec.severity, 0.3, 0.6))  # steeper, the shaded flank would be as black as a slit
-    height = valley * (slope / max(float(np.percentile(np.hypot(*np.gradient(valley))[relief > 0], 95)), 1e-6))
+    rise, run = np.gradient(valley)
+    steepest = float(np.percentile(np.hypot(rise, run)[relief > 0], 95))
+    height = valley * (slope / max(steepest, 1e-6))
     return Edit(window=site.window, support=(away < 1.0) & (ends > 0), height=height.astype(np.float32), strength_fixed=True)

@@ -3,7 +3,7 @@
 Physics: a shallow V-groove with material pushed up into a rim on both sides, and uneven pressure along the path. The groove
 is bare and rough and scatters white light: a bright line on metal, coatings and dark plastic, now and then a dark one,
 with one flank lit and one in shade. A hand skips or trembles, a hard edge is dead straight, a coarse tool leaves several
-parallel grooves of different strength.
+parallel grooves of different strength, and a wide scratch is a scrape: many fine grooves, never one bright blade.
 """
 
 import cv2
@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
 __all__ = ["render"]
 
 _KNOTS = 256
+_WIDEST_POINT_PX = 5.0  # of what one hard point ploughs; wider ones are scrapes
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -28,19 +29,32 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if min(site.window.shape) < 4:
         return None
     length, width = extent_of(site.scene, site.area_px, site.slimness * max(spec.elongation, 6.0))
-    bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
+    scrape = width > _WIDEST_POINT_PX
+    if scrape:  # no point is that wide: an edge or grit ploughed many fine grooves side by side
+        bundle = int(np.clip(width / float(rng.uniform(1.6, 2.6)), 4, 28))
+    else:
+        bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
     bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2]))
     spine = spline_path(site.center_xy, length, site.angle_rad, rng, bend=bend, wobble=0.012)
     height = np.zeros(site.window.shape, np.float32)
     bare = np.zeros(site.window.shape, np.float32)
-    for _ in range(bundle):
+    for number in range(bundle):
         path, half = spine, 0.42 * width
-        if bundle > 1:
+        if scrape:
+            half = float(rng.uniform(0.5, 0.5 + 0.05 * width)) * (1.6 if number < 2 else 1.0)
+            path = _part_of(offset_path(spine, float(rng.uniform(-0.5, 0.5)) * width), float(rng.uniform(0.25, 1.0)), rng)
+        elif bundle > 1:
             half *= float(rng.uniform(0.25, 0.9)) / np.sqrt(bundle)
             path = _part_of(offset_path(spine, float(rng.normal(0.0, 0.55 * width))), float(rng.uniform(0.35, 1.0)), rng)
         groove, core = _groove(site, path, half, rng)
-        height += groove
-        bare = np.maximum(bare, core)
+        strength = float(rng.uniform(0.35, 1.0)) if scrape and number >= 2 else 1.0
+        height += strength * groove
+        bare = np.maximum(bare, strength * core)
+    if scrape:  # between the grooves the finish is rubbed
+        _, rubbed = _groove(site, spine, 0.35 * width, rng)
+        fine = grain_noise(site.window.shape, 8.0 * width, 1.2, site.angle_rad, rng)
+        rubbed = cv2.GaussianBlur(rubbed, (0, 0), 0.15 * width) * np.clip(0.6 + 0.5 * fine, 0.0, 1.5)
+        bare = np.maximum(bare, float(rng.uniform(0.1, 0.2)) * rubbed)
     if width > 2.5:  # streaks that the roughness of the tool leaves along a wide groove
         streaks = grain_noise(site.window.shape, 12.0 * width, max(1.0, 0.2 * width), site.angle_rad, rng)
         bare *= np.clip(1.0 + 0.35 * streaks, 0.25, 1.7)

@@ -71,7 +71,8 @@ def test_a_crease_is_a_soft_valley_and_no_slit() -> None:
         assert edit is not None
         assert edit.height is not None
         assert edit.height.mean() < 0.0
-        slope = np.hypot(*np.gradient(edit.height))
+        rise, run = np.gradient(edit.height)
+        slope = np.hypot(rise, run)
         assert slope.max() < 1.0
         assert (slope > 0.5 * slope.max()).sum() > 0.2 * site.area_px
 

@@ -1,4 +1,4 @@
-"""Dye and discoloration take light away where they are strong: they do not glow; an object of another colour has it all over."""
+"""Dye and discoloration take light away where they are strong: they do not glow; a wrong colour is all over the object."""
 
 import cv2
 import numpy as np

@@ -1,12 +1,15 @@
 """Scratches: thin, bare, bundled."""
 
+import cv2
 import numpy as np
 from helpers.photos import make_photo
+from helpers.sites import plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms import scratch as scratches
 
 
 def scratch(native: np.ndarray, **fields: object) -> tuple[np.ndarray, np.ndarray, Scene]:
@@ -49,3 +52,18 @@ def test_a_colour_shift_decides_between_light_and_dark() -> None:
         assert dark[mask].mean() < 0
         light, mask, _ = scratch(native, color_shift=(25, 0, 0), seed=seed)
         assert light[mask].mean() > 0
+
+
+def test_a_wide_scratch_is_a_scrape_of_many_grooves_and_no_bright_blade() -> None:
+    crowded: list[float] = []
+    for seed in range(10):
+        site = site_on(plain_sheet(256), (128, 128), 2500, angle_rad=0.4, reach=2.4)
+        spec = DefectSpec(mechanism="scratch", elongation=8, severity=12, color_shift=(25, 0, 0))
+        edit = scratches.render(site, spec, np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.log_reflectance is not None
+        bare = np.abs(edit.log_reflectance).max(axis=2)
+        y, x = np.nonzero(bare > 0.1 * bare.max())
+        (_, size, _) = cv2.minAreaRect(np.stack([x, y], 1).astype(np.float32))
+        crowded.append(float((bare > 0.5 * bare.max()).sum()) / (size[0] * size[1]))
+    assert np.median(crowded) < 0.19
