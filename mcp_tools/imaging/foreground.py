@@ -38,10 +38,12 @@ _MIN_CLEARNESS = 5.0  # step that four fifths of the outline exceed, against how
 _CAST_SHADE, _HOLE_SHADE, _DEEP_SHADE, _FULL_LIGHT = 0.27, 0.2, 0.02, 0.97
 _CUT_SHARE = 0.8  # of a background that lies along the border, how much at least hangs together with the frame
 _MANY = 4  # pieces from which on they are looked at as a set
+_MIN_FILLED = 0.1  # share of the frame that parts on an uneven backdrop must fill; a few scratches fill less
 _SCATTERED, _MIN_PIECE = 0.25, 0.002  # share of the pieces beside the main ones, and of each in the frame, to be parts as well
 _MIN_SOLIDITY, _MIN_TRAY_SOLIDITY = 0.85, 0.9  # median share of its convex hull that a piece of several, of very many fills
 _MIN_ALIKE = 0.6  # share of very many pieces that have about the usual size
 _PART = 1.5  # how much larger the object must be than the part of it that stands out most
+_CALM = 4.0  # CIELAB L from pixel to pixel that an uneven backdrop does not exceed
 _SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
 _MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
 _MAX_PIECE_COMPLEXITY = 40.0  # outline^2 / area for each of many like pieces: 13 for a disc, 23 for a bar of 1 : 4
@@ -114,6 +116,7 @@ def _find_object(lab: Lab, expected: Lab, spread: float, *, faint: bool) -> _Sma
         for least in (_DEEP_SHADE, _HOLE_SHADE):  # a dark object looks like the deepest shade itself
             mask = _open_holes(mask, alike | ((light >= least) & (light <= _FULL_LIGHT)), light, lab, expected)
         mask = _without_cast_shadow(mask, (light >= _CAST_SHADE) & (light <= _FULL_LIGHT), lab)
+        mask = _without_bridges(mask, lab)
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= 1.0 - _MIN_SHARE:
         return None
@@ -272,6 +275,24 @@ def _without_cast_shadow(mask: _SmallMask, shaded: Mask, lab: Lab) -> _SmallMask
     kept = np.asarray(cv2.dilate(rest, _BOX3), np.uint8) & mask
     kept = np.asarray(cv2.morphologyEx(kept, cv2.MORPH_OPEN, _BOX3), np.uint8) | rest
     return _keep_main_parts(kept)
+
+
+def _without_bridges(mask: _SmallMask, lab: Lab) -> _SmallMask:
+    """A tray of parts without those of its backdrop that are darker or lighter than its border told, and so count as object.
+
+    Nothing but the threshold divides them from the rest of the backdrop. They are taken away if more parts are found so, and
+    the parts are most of it.
+    """
+    calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < _CALM, np.uint8)
+    bridges = _reaching_outside(mask & calm, mask)
+    parts = _keep_main_parts(np.asarray(cv2.morphologyEx(mask & (1 - bridges), cv2.MORPH_OPEN, _BOX3), np.uint8))
+    more = _pieces(parts) >= max(_MANY, _pieces(mask) + 1)
+    filled = float(parts.mean()) > max(_MIN_FILLED, 0.5 * float(mask.mean()))
+    return parts if more and filled else mask
+
+
+def _pieces(mask: _SmallMask) -> int:
+    return int(cv2.connectedComponents(mask)[0]) - 1
 
 
 def _reaching_outside(part: _SmallMask, mask: _SmallMask) -> _SmallMask:

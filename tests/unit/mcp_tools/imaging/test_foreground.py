@@ -108,3 +108,15 @@ def test_a_pale_part_on_a_white_table_is_object_around_its_dark_middle(reach_px:
     found = find_foreground(_photo(image))
     assert found[cv2.erode(part.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0].mean() > 0.99
     assert found[~near].mean() < 0.02
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("lamp", ["left", "top"])
+def test_the_gaps_between_the_parts_of_a_tray_are_no_object_where_the_light_falls_off(lamp: str, cut: bool) -> None:
+    """Of coins on a cloth that was lit from one side, the gaps where it was darkest counted as object."""
+    image, parts = _tray(5, 1, cut=cut, long=False)
+    rows, columns = np.mgrid[:400, :400] / 400.0
+    fall = 1.0 / (1.0 + np.exp(14.0 * (columns - 0.35))) if lamp == "left" else np.exp(-(((rows - 0.1) / 0.15) ** 2))
+    image = np.where(parts, 0.65, 0.12 + 0.2 * fall)[..., None].repeat(3, axis=2)
+    found = find_foreground(_photo(image))
+    assert (found & parts).sum() / (found | parts).sum() > 0.9
