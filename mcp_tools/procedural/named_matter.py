@@ -26,16 +26,19 @@ _NAMED: Final[dict[str, Named]] = {
         {"band": 1.0}, ("glue", "resin"), clear=True
     ),
     "glue, adhesive, epoxy, resin, gum, paste, sealant, silicone, varnish, lacquer, sap, superglue, sticky": Named(
-        {"glob": 1.0, "film": 0.8, "drop": 0.3}, ("glue", "resin"), clear=True
+        {"glob": 1.0, "puddle": 0.8, "drop": 0.3}, ("glue", "resin"), clear=True
     ),
-    "wax": Named({"glob": 1.0, "film": 0.5, "drop": 0.3}, ("wax",)),
+    "wax": Named({"glob": 1.0, "puddle": 0.5, "drop": 0.3}, ("wax",)),
     "solder, weld spatter, spatter": Named({"glob": 1.0, "drop": 0.5}, ("solder",)),
     "metal, metallic, swarf, shaving, filing, staple, steel, iron, wire, copper, tinsel": Named(
         {"chip": 1.0, "curl": 1.0}, ("swarf",)
     ),
     "dust, powder, flour, sand, grit, ash, pollen, soot, sawdust": Named({"powder": 1.0, "haze": 0.1}, ("dust", "soot")),
-    "oil, grease, lubricant, fat": Named({"film": 1.0, "drop": 0.5, "glob": 0.4}, ("grease",), clear=True),
-    "water, liquid, droplet, condensation, bubble": Named({"drop": 1.0, "film": 0.3}, ("glue", "dust"), clear=True),
+    "oil, grease, lubricant, fat": Named({"puddle": 1.0, "drop": 0.5, "glob": 0.4}, ("grease",), clear=True),
+    "bubble, droplet, condensation": Named({"drop": 1.0}, ("glue", "dust"), clear=True),
+    "water, liquid, leak, leakage, spill, drip, ooze, melt": Named(
+        {"puddle": 1.0, "glob": 0.7, "drop": 0.3}, ("glue", "resin", "grease"), clear=True
+    ),
     "insect, bug, fly, ant, beetle, mosquito": Named({"debris": 1.0}, ("insect",)),
     "mud, dirt, soil, crumb, grime, residue": Named(
         {"debris": 0.7, "powder": 0.7, "film": 0.4}, ("cardboard", "soot", "rust", "dust", "grease")

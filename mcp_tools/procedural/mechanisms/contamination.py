@@ -6,8 +6,8 @@ resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit 
 (a torn or cut piece of fabric, paper or tape with its own weave), `strip` (a long piece that may reach in from outside),
 `film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
 `haze` (a soft cloud without outline), `filling` (cloudy matter that fills the cavity or field around the site up to its
-borders, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving). What lies
-deep in a cavity, or stands off the surface, is out of focus.
+borders, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving), `puddle` (a
+film of what has flowed). What lies deep in a cavity, or stands off the surface, is out of focus.
 
 Where the words of a prompt name the matter, `Foreign` draws that.
 """
@@ -50,7 +50,7 @@ _MADE_OF = {
     "haze": ("dust", "lint", "soot", "resin"),
     "filling": ("dust", "resin", "cardboard", "grease"),
 }
-_TRANSLUCENT = frozenset({"film", "drop", "haze"})
+_TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze"})
 _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _CLEAR = 10.0  # JND
@@ -100,7 +100,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
         sigma = float(rng.uniform(0.005, 0.025)) * float(np.sqrt(site.area_px)) + 0.5
         cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
-    thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0, "film": 0.0, "haze": 0.0}.get(
+    thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0, "film": 0.0, "puddle": 0.0, "haze": 0.0}.get(
         kind, 0.12 * float(np.sqrt(site.area_px))
     )
     depth = float(rng.uniform(0.25, 0.5)) * min(spec.severity / 8.0, 1.0)
@@ -322,10 +322,15 @@ def _curl(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     return edge_cover(distance), (tone + relief_tone(round_side.astype(np.float32), matter, site, rng)).astype(np.float32)
 
 
-def _film(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+def _puddle(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """A film of something that has flowed: it has no corners."""
+    return _film(site, spec, matter, rng, cut=0.0)
+
+
+def _film(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator, cut: float = 0.4) -> tuple[Field, Field]:
     """Thin layer through which the surface shows: its border is sharp where it ends and soft where it thins out."""
     size = float(np.sqrt(site.area_px))
-    if rng.random() < 0.4:
+    if rng.random() < cut:
         distance = cut_outline(site, min(spec.elongation, 8.0), rng, corners=int(rng.integers(3, 8)), spread=0.35, convex=False)
     else:
         distance = blob_distance(
@@ -444,6 +449,7 @@ _BODIES = {
     "band": _band,
     "curl": _curl,
     "film": _film,
+    "puddle": _puddle,
     "drop": _drop,
     "haze": _haze,
 }

@@ -60,4 +60,5 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         opened=core.astype(np.float32),
         height=height * (1.0 - core),
         log_reflectance=tone.astype(np.float32),
+        strength_fixed=spec.color_shift is not None and spec.color_shift[0] > 0.0,  # pale flesh, not a lamp
     )

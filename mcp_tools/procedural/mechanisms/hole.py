@@ -18,6 +18,7 @@ from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_nois
 __all__ = ["render"]
 
 _THROUGH_CHANCE = 0.2
+_DEEPEST = 0.85  # of the lightness around
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -47,16 +48,23 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     shade = np.clip(towards_light, 0.0, 1.0) * np.clip(1.0 - distance / max(wall, 1.0), 0.0, 1.0)
     grain = fractal_noise(site.window.shape, max(1.6, 0.7 * radius), rng, octaves=3, gain=0.7)
     dark = cover * (0.4 + 0.6 * deep) * (1.0 + 0.18 * grain + 0.25 * shade) * (1.0 - float(rng.uniform(0.2, 0.8)) * crescent)
-    tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.4, 0.85)))
+    near = measure_surroundings(site)
+    tone = dark_tone(near, spec, depth=float(rng.uniform(0.4, 0.85)))
+    # black is as dark as it gets: what is asked beyond would only blacken the wall too
+    deepest = spec.severity * near.jnd > _DEEPEST * float(near.lab[0])
+    if deepest:
+        dark_as_can_be = dark_tone(near, spec.model_copy(update={"color_shift": None}), depth=_DEEPEST)
+        tone = np.minimum(tone, dark_as_can_be)
     burr = float(rng.choice([0.0, 0.0, 0.1, 0.2]))
     rim_px = max(1.2, 0.1 * radius)
     rim = burr * rim_px * np.exp(-(((distance + rim_px) / rim_px) ** 2)) * np.clip(1.0 + 0.6 * grain, 0.0, 2.0)
     return Edit(
         window=site.window,
         support=(dark > 0.02) | (rim > 0.05),
-        opened=(cover * (0.5 + 0.5 * deep)).astype(np.float32),
+        opened=(cover * (0.8 + 0.2 * deep)).astype(np.float32),
         height=rim.astype(np.float32) if burr else None,
         log_reflectance=(np.clip(dark, 0.0, 1.4)[..., None] * tone).astype(np.float32),
+        strength_fixed=deepest,
     )
 
 

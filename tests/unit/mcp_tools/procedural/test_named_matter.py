@@ -26,6 +26,7 @@ PHOTO = photo_from_array(make_photo("part", 0, 160))
         (WRITTEN.format(name="metal_contamination", item="carpet"), "swarf"),
         (WRITTEN.format(name="extra_wax_in_candle", item="candle"), "wax"),
         (WRITTEN.format(name="solder ball", item="pcb"), "solder"),
+        (WRITTEN.format(name="leak", item="capsules"), "resin"),
         ("Put a drop of glue on the metal nut.", "glue"),
         ("Add a large steel shaving near the edge", "swarf"),
     ],

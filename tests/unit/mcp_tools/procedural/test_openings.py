@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.photos import make_photo
+from helpers.sites import plain_sheet
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
@@ -189,3 +190,21 @@ def test_a_coloured_body_is_coloured_where_a_piece_broke_off() -> None:
         saturation.append(float(np.median(np.hypot(lab[inside, 1], lab[inside, 2]))))
     whole = cv2.cvtColor(scene.photo.rgb, cv2.COLOR_RGB2LAB)[..., 1:]
     assert min(saturation) > 0.45 * float(np.median(np.hypot(whole[..., 0], whole[..., 1])))
+
+
+def test_a_hole_that_cannot_be_blacker_keeps_its_wall() -> None:
+    scene = Scene(photo_from_array(plain_sheet(256, 150)))
+    contrast: list[float] = []
+    for seed in range(10):
+        made = draw("hole", scene, elongation=1.2, area_fraction=0.03, severity=45.0, color_shift=(-43, 0, 0), seed=seed)
+        light = made.photo.rgb.mean(axis=2)[cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0]
+        contrast.append(float(np.percentile(light, 90) - np.percentile(light, 10)))
+    assert np.median(contrast) > 0.07, contrast
+
+
+def test_a_cut_in_pale_flesh_is_no_lamp() -> None:
+    brown = np.random.default_rng(0).normal((150, 95, 55), 3.0, (200, 200, 3)).clip(0, 255).astype(np.uint8)
+    scene = Scene(photo_from_array(brown))
+    for seed in range(6):
+        made = draw("cut", scene, elongation=6.0, area_fraction=0.02, severity=25.0, color_shift=(28, 0, 0), seed=seed)
+        assert np.percentile(made.photo.rgb[made.mask].max(axis=1), 90) < 0.97

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from helpers.photos import make_photo
+from helpers.sites import plain_sheet
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
@@ -103,3 +104,15 @@ def test_a_crack_near_an_outline_starts_there_and_runs_inwards() -> None:
         depth = np.minimum(np.minimum(rows, columns), np.minimum(159 - rows, 159 - columns))
         inwards += nearest <= 6 and depth.max() > 25
     assert inwards >= 6
+
+
+def test_abrasion_is_a_dull_patch_and_no_hatching() -> None:
+    scene = Scene(photo_from_array(plain_sheet(256, 120)))
+    fine: list[float] = []
+    for seed in range(8):
+        made = draw("abrasion", scene, area_fraction=0.1, elongation=1.3, severity=10.0, color_shift=(18, 0, 0), seed=seed)
+        change = (made.photo.rgb - scene.photo.rgb).mean(axis=2)
+        broad = cv2.GaussianBlur(change, (0, 0), 4.0)
+        inside = cv2.erode((broad > 0.5 * broad.max()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        fine.append(float((change - broad)[inside].std() / broad[inside].mean()))
+    assert np.median(fine) < 0.55, fine
