@@ -207,15 +207,16 @@ def read_turn(text: str) -> Said:
     return _read_call(thought, text, fields) if calls else _read_answer(thought, text, fields)
 
 
-def converse(view: View, *, system: bool = True) -> list[Message]:
+def converse(view: View, *, system: bool = True, forgotten: int = 0) -> list[Message]:
     """The conversation so far, as the model reads it before its next turn (or, at the end, as it was).
 
     Args:
         system: begin with `system_text()`; a model from scratch that knows nothing but these tools does without.
+        forgotten: number of turns after the first one that are left out, with what came back, for a model with little room.
     """
     messages = [Message("system", system_text())] if system else []
     messages.append(Message("user", describe_task(view.task, view.max_rounds), tuple(view.images[:1])))
-    for turn in view.turns:
+    for turn in [*view.turns[:1], *view.turns[1 + forgotten :]]:
         messages.append(Message("assistant", write_turn(turn.thought, turn.action), said=Said(turn.thought, turn.action)))
         if turn.observation is not None:
             role: Role = "tool" if isinstance(turn.action, ToolCall) else "user"

@@ -152,7 +152,7 @@ class _NumpyEngine:
         grammar = plans(view)
         states = grammar.start()
         rng = np.random.default_rng(seed)
-        tokens: list[int] = list(self._tokenizer.encode(text).ids)
+        tokens = self._tokens(view, text)
         written = b""
         limit = min(len(tokens) + self._options.max_new_tokens, self._network.longest)
         while len(tokens) < limit:
@@ -171,6 +171,21 @@ class _NumpyEngine:
         raise PolicyError(
             f"the conversation has {len(tokens)} tokens and its next turn did not end; the model reads {self._network.longest}."
         )
+
+    def _tokens(self, view: View, text: str) -> list[int]:
+        """Of the conversation; of one that fills the model without the oldest turns, so that half of it is free again.
+
+        What may be done, and what a plan does, follows from the whole conversation all the same.
+        """
+        tokens: list[int] = list(self._tokenizer.encode(text).ids)
+        if len(tokens) + self._options.max_new_tokens <= self._network.longest:
+            return tokens
+        for forgotten in range(1, len(view.turns)):
+            shorter = render(converse(view, system=False, forgotten=forgotten), start_turn=True)
+            tokens = list(self._tokenizer.encode(shorter).ids)
+            if len(tokens) <= self._network.longest // 2:
+                break
+        return tokens
 
     def _draw(self, logits: Any, allowed: list[int], rng: np.random.Generator) -> int:
         """One of the allowed tokens, or the likeliest."""

@@ -1,6 +1,7 @@
 """`--policy local` with the shipped weights: no deep learning library, legal turns, same seed same decisions."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,3 +54,16 @@ def test_the_shipped_policy_tells_no_path_of_the_machine_that_trained_it(stage: 
     for file in (shipped_model().parent / stage).glob("*.json"):
         if file.name != "tokenizer.json":
             assert '": "/' not in file.read_text("utf-8"), file
+
+
+def test_of_a_conversation_longer_than_the_model_reads_the_oldest_turns_are_forgotten(tmp_path: Path) -> None:
+    """Such a task failed ("the conversation has 4109 tokens ..."), and its best image was lost."""
+    photos, model = make_photos(tmp_path / "photos", "part", count=1), tmp_path / "model"
+    shutil.copytree(shipped_model(), model)
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    (model / "config.json").write_text(json.dumps(config | {"max_position_embeddings": 900}), "utf-8")
+    hopeless = ("--set", "tools.quality_eval.threshold=9.9", "--set", "policy.options.max_new_tokens=100")
+    done = _run(photos, tmp_path / "run", "--policy", "local", "--model", str(model), *hopeless)
+    trajectories = [json.loads(path.read_text()) for path in (tmp_path / "run" / "trajectories").glob("*.json")]
+    assert {trajectory["outcome"] for trajectory in trajectories} == {"rejected"}, (trajectories[0]["reason"], done.stderr)
+    assert all("in 3 rounds; the best has" in trajectory["reason"] for trajectory in trajectories)
