@@ -1,7 +1,8 @@
 """What the words of a prompt say foreign matter is: glue is no flake, a metal chip is no crumb.
 
-Only the words before the place are read ('a drop of glue on the metal nut' is about glue), and those in quotes first: there the
-name of the anomaly type stands.
+Only the words before the place are read ('a drop of glue on the metal nut' is about glue), of 'a metal nut with dust' those
+after 'with', of 'Part: metal nut. Defect: dust.' the defect's, and those in quotes first: there the name of the anomaly type
+stands.
 """
 
 import re
@@ -56,7 +57,10 @@ def named_matter(prompt: str) -> Named | None:
     """What the prompt names as foreign matter; None: nothing known here."""
     quoted = re.search(r"\(\s*[\"“]([^\"”]+)[\"”]\s*\)", prompt)
     texts = [quoted.group(1)] if quoted else []
-    texts.append(re.split(r"\b(?:on|in|at|along|near|across|over|inside|around|under|from)\b|[.(]", prompt, maxsplit=1)[0])
+    labelled = re.search(r"\bdefect:\s*([^.;]+)", prompt, re.IGNORECASE)
+    said = labelled.group(1) if labelled else prompt
+    before_place = re.split(r"\b(?:on|in|at|along|near|across|over|inside|around|under|from)\b|[.(]", said, maxsplit=1)[0]
+    texts.append(re.split(r"\bwith\b", before_place)[-1])
     for text in texts:
         words = " ".join(stem(word) for word in re.findall(r"[\w']+", plain(text)))
         for names, named in _INDEX:

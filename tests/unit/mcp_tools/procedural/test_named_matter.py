@@ -29,6 +29,9 @@ PHOTO = photo_from_array(make_photo("part", 0, 160))
         (WRITTEN.format(name="leak", item="capsules"), "resin"),
         ("Put a drop of glue on the metal nut.", "glue"),
         ("Add a large steel shaving near the edge", "swarf"),
+        ("a metal nut with dust on one flank", "dust"),
+        ("Put a drop of glue on the nut with the scratch.", "glue"),
+        ("Part: metal nut. Defect: dried glue. Kind: contamination.", "glue"),
     ],
 )
 def test_the_words_say_what_the_matter_is(prompt: str, material: str) -> None:
@@ -44,6 +47,7 @@ def test_the_words_say_what_the_matter_is(prompt: str, material: str) -> None:
         WRITTEN.format(name="contamination", item="metal nut"),
         WRITTEN.format(name="foreign_body", item='"rubber wire"'),
         "Add a black speck on the paper label.",
+        "Part: metal nut. Defect: contamination. Kind: contamination.",
         "",
     ],
 )
