@@ -29,7 +29,14 @@ from anomalyagent.mcp_tools.procedural.material import median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, facet_planes, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import (
+    blob_distance,
+    facet_planes,
+    fractal_noise,
+    path_profile,
+    pixel_grid,
+    smooth_step,
+)
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 from anomalyagent.mcp_tools.procedural.wall_break import break_wall
 
@@ -176,7 +183,9 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     radius = float(np.sqrt(site.area_px / np.pi))
     contrast = _contrast(spec, near, rng)
     spall = seat.hollow is None and not seat.on_outline
-    tilt = float(rng.uniform(0.25, 0.55)) if spall else float(rng.uniform(0.08, 0.28))
+    # at an outline: from a granular break (0) to the smooth shell that a fine dense body leaves (1)
+    shell = float(rng.random() ** 0.4) if seat.on_outline else 0.0
+    tilt = float(rng.uniform(0.25, 0.55)) if spall else float(rng.uniform(0.08, 0.28)) * (1.0 - 0.5 * shell)
     facets = facet_planes(
         site.window, seat.center_xy, radius, rng, count=int(rng.integers(3 if spall else 1, 6)), slope=tilt, warp=0.2
     )
@@ -193,19 +202,21 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
     azimuth = site.scene.light[0]
     facing = -(facets.slope[:, 0] * np.cos(azimuth) + facets.slope[:, 1] * np.sin(azimuth))
-    light = shade((ripples + 0.05 * grain).astype(np.float32), site.scene.light)
+    light = shade((ripples + 0.05 * (1.0 - shell) * grain).astype(np.float32), site.scene.light)
     light = light + 0.7 * facing[facets.label] * (1.0 - 0.4 * facets.border)
     patch, slow = _shading(site, radius)
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
-    fresh = float(rng.normal(-0.65, 0.45)) * min(contrast, 22.0)
-    lab[..., 0] += _recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * grain)
+    fresh = float(rng.normal(-0.65 + 0.35 * shell, 0.45 - 0.15 * shell)) * min(contrast, 22.0)
+    lab[..., 0] += _recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
+    if shell:
+        lab[..., 0] += contrast * shell * _ribs((far / radius + 0.12 * bend).astype(np.float32), distance, bend, rng)
     # broken grains, each lit its own way
-    coarse = 1.0 if spall else float(rng.uniform(0.3, 1.2))
+    coarse = 1.0 if spall else float(rng.uniform(0.3, 1.2)) * (1.0 - 0.85 * shell)
     crumbs = coarse * fractal_noise(shape, float(np.clip(0.1 * radius, 2.0, 6.0)), rng, octaves=3, gain=0.9)
     lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
         shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
     )
-    lab[..., 0] += contrast * _walls(distance, max(1.0, (0.16 if spall else 0.05) * radius), azimuth)
+    lab[..., 0] += contrast * _walls(distance, max(1.0, (0.16 if spall else 0.05) * radius), azimuth, hidden=shell)
     lab[..., 1:] *= float(rng.uniform(0.55, 1.0))  # rough, so a little paler; most bodies are coloured throughout
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
@@ -280,10 +291,32 @@ def _recolor(lab: Lab, spec: DefectSpec, near: Surroundings, fresh: float) -> fl
     return max(fresh, -0.4 * float(near.lab[0]))
 
 
-def _walls(distance: Field, width_px: float, azimuth: float) -> Field:
-    """-1..1 along the border: the wall on the light's side lies in shadow, the one opposite is lit."""
+def _ribs(far: Field, distance: Field, bend: Field, rng: np.random.Generator) -> Field:
+    """Light and dark over a shell, about -1..1: ribs at uneven distances around the blow, and a hollow that deepens inwards.
+
+    Args:
+        far: distance from the blow relative to the size of the break.
+        bend: slow noise; the ribs fade where it is low.
+    """
+    at = np.linspace(0.0, 4.0, 256)
+    wide = path_profile(256, rng, knots=int(rng.integers(8, 20)))
+    fine = path_profile(256, rng, knots=int(rng.integers(30, 60)))
+    profile = 0.3 * wide + float(rng.uniform(0.05, 0.16)) * fine
+    ribs = np.interp(far, at, profile).astype(np.float32) * smooth_step(0.75 + bend)
+    ribs *= smooth_step(2.5 * far - 0.5)  # what was struck is crushed, there are no rings in it
+    depth = np.clip(distance / max(float(distance.max()), 1.0), 0.0, 1.0)
+    return (ribs + float(rng.normal(0.25, 0.25)) * (depth - 0.5)).astype(np.float32)
+
+
+def _walls(distance: Field, width_px: float, azimuth: float, hidden: float = 0.0) -> Field:
+    """-1..1 along the border: the wall on the light's side lies in shadow, the one opposite is lit.
+
+    Args:
+        hidden: 0..1, how far the wall stands too steeply above the face for any light: dark all around.
+    """
     inward_y, inward_x = np.gradient(distance)
     lit = np.clip(inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth), -0.7, 0.8)
+    lit = lit + hidden * (-0.6 - 0.6 * np.maximum(lit, 0.0))
     return (np.exp(-((distance / width_px) ** 2)) * lit).astype(np.float32)
 
 
@@ -313,7 +346,8 @@ def _gloss_of(scene: Scene, bulk: Mask | None) -> _Gloss:
     tint = lab[lab[:, 0] >= np.percentile(lab[:, 0], 99)].mean(0)
     # dark bodies with bright lights on them are polished; light ones have a matt body below their glaze
     polished = float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))
-    chance = polished * (0.08 if scene.fills_frame else 1.0)
+    # lights on a surface that fills the frame are mostly its lines and grain
+    chance = polished * (0.03 if scene.fills_frame else 1.0)
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
 
 

@@ -64,7 +64,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if kind == "band":
         gain = float(rng.uniform(0.15, 0.7)) * (1.0 if rng.random() < 0.6 else -0.7)
     elif kind == "patch":
-        gain = -float(rng.uniform(0.3, 0.9))
+        # what grinding or rolling missed has none of their lines
+        lines = _worked(near, coherence)
+        gain = -float(rng.uniform(0.3 + 0.5 * lines, 0.9 + 0.1 * lines))
     else:
         gain = float(rng.normal(0.0, 0.1))
     change = change + (gain * weight * _log_texture(site))[..., None]
@@ -92,16 +94,24 @@ def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: fl
     metal = not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 80.0
     wide = site.area_px > 0.1 * site.window.shape[0] * site.window.shape[1]  # a thin band would look like a line
     finish = spec.color_shift is not None and max(map(abs, spec.color_shift[1:])) < 1.0
+    # what is soft and dark cannot be told from uneven light, least of all where the lines of a worked surface run on through it
+    soft = max(1.0 - 2.5 * _worked(near, coherence), 0.0) if finish else 1.0
+    long = float(np.clip(0.5 * spec.elongation - 1.25, 0.0, 1.0))  # a band is several times as long as wide
     odds = {
-        "cloud": 0.4 if finish else 1.0,  # what is soft and dark cannot be told from uneven light
-        "streaks": (0.3 + 0.9 * coherence) * (0.5 if finish else 1.0),
-        "band": (0.35 + 0.5 * coherence) * (1.0 if wide else 0.0),
+        "cloud": (0.3 if finish else 1.0) * soft,
+        "streaks": (0.3 + 0.9 * coherence) * (0.4 if finish else 1.0) * soft,
+        "band": (0.35 + 0.5 * coherence) * (long if wide else 0.0),
         # a plain shift of lightness with a sign is how cards describe zones of another finish
         "patch": 2.5 if finish else 0.3,
         "heat": 0.5 if metal and spec.color_shift is None else 0.0,
     }
     weights = np.array(list(odds.values()))
     return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
+
+
+def _worked(near: Surroundings, coherence: float) -> float:
+    """0..1: how far lines of a tool mark the surface. Lines on a coloured one are grain of wood or threads, which go deep."""
+    return coherence if near.grey or float(np.hypot(near.lab[1], near.lab[2])) < 14.0 else 0.0
 
 
 def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Triple:
@@ -167,7 +177,7 @@ def _patch(site: Site, stretch: float, rng: np.random.Generator) -> Field:
         roughness=float(rng.choice([0.01, 0.04, 0.12])),
     )
     depth = max(float(inner.max()), 1.0)
-    edge = max(float(rng.choice([1.0, 0.04 * depth, 0.15 * depth])), 1.0)
+    edge = max(float(rng.choice([1.0, 0.02 * depth, 0.06 * depth])), 1.0)
     rim = float(rng.normal(0.0, 0.12)) * np.exp(-((inner / max(0.12 * depth, 1.5)) ** 2))
     return (np.clip(inner / edge + 0.5, 0.0, 1.0) * np.clip(1.0 + rim, 0.6, 1.3)).astype(np.float32)
 

@@ -79,3 +79,22 @@ def test_a_patch_has_a_clear_outline_and_weakens_the_texture_inside(monkeypatch:
         smooth = cv2.blur(edit.log_reflectance[..., 0], (3, 3))
         clear += float(np.abs(np.diff(smooth, axis=0)).max()) > 0.03
     assert clear >= 4
+
+
+def test_what_grinding_missed_has_none_of_its_lines() -> None:
+    """On a ground face soft clouds, with the lines running on through them, cannot be told from uneven light."""
+    rng = np.random.default_rng(5)
+    lines = 120 + 25 * rng.normal(0, 1, 128)[None, :] + rng.normal(0, 2, (128, 128))
+    ground = np.repeat(np.clip(lines, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    site = site_on(ground, (64, 64), 2400)
+    bare = 0
+    for seed in range(20):
+        edit = discoloration.render(site, spec(elongation=1.3, color_shift=(-8.0, 0.0, 0.0)), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.log_reflectance is not None
+        change = cv2.blur(edit.log_reflectance[..., 1], (15, 15))
+        inside = change < 0.8 * change.min()
+        before, after = (np.log(rgb[edit.window.slices][..., 1] + 0.01) for rgb in (site.scene.photo.rgb, draw(site, edit)))
+        left = np.diff(after, axis=1)[inside[:, 1:]].std() / np.diff(before, axis=1)[inside[:, 1:]].std()
+        bare += left < 0.5
+    assert bare >= 10

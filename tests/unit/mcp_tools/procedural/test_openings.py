@@ -140,7 +140,7 @@ def test_a_faint_fracture_at_the_outline_is_not_tinted_by_what_lies_behind_the_o
         assert bluish.max(initial=0.0) < 0.2
         tints += [float(bluish.mean())] if len(bluish) > 10 else []
     assert len(tints) >= 8
-    assert abs(np.mean(tints)) < 0.006  # it was 0.017
+    assert -0.02 < np.mean(tints) < 0.006  # from the tint of the disc to grey; it was 0.017
 
 
 def test_a_notch_leaves_nothing_of_the_fracture_beside_the_object() -> None:

@@ -116,3 +116,21 @@ def test_abrasion_is_a_dull_patch_and_no_hatching() -> None:
         inside = cv2.erode((broad > 0.5 * broad.max()).astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         fine.append(float((change - broad)[inside].std() / broad[inside].mean()))
     assert np.median(fine) < 0.55, fine
+
+
+def test_a_flake_off_an_edge_leaves_a_shell_with_ribs_and_a_dark_border() -> None:
+    """Breaks at edges were grainy alike in all directions, and half of their borders shone."""
+    rng = np.random.default_rng(3)
+    scene = Scene(photo_from_array(np.clip(rng.normal(130, 2, (192, 192)), 0, 255).astype(np.uint8)))
+    directed, shining = 0, []
+    for seed in range(16):
+        made = draw("chip", scene, zone="edge", area_fraction=0.04, elongation=3.0, color_shift=(-6.0, 0.0, 0.0), seed=seed)
+        grey = cv2.GaussianBlur(made.photo.rgb[..., 1], (0, 0), 0.8)
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7))).astype(bool)
+        slope_x, slope_y = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+        xx, yy, xy = (cv2.blur(part, (9, 9)) for part in (slope_x**2, slope_y**2, slope_x * slope_y))
+        directed += float((np.hypot(xx - yy, 2 * xy) / (xx + yy + 1e-9))[inside].mean()) > 0.6
+        border = made.mask & ~cv2.erode(made.mask.astype(np.uint8), np.ones((5, 5)), borderValue=1).astype(bool)
+        shining.append(float((made.photo.rgb[..., 1][border] > 130 / 255 + 0.02).mean()))
+    assert directed >= 9
+    assert np.mean(shining) < 0.05
