@@ -8,6 +8,7 @@ import numpy as np
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings, local_statistics
 from anomalyagent.mcp_tools.procedural.axis import axis_of
 from anomalyagent.mcp_tools.procedural.components import Component, around
@@ -15,11 +16,23 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.warp import feather
 
-__all__ = ["Cleared", "CutOut", "clear_protrusion", "continue_backdrop", "cut_out", "edit_of", "fill_behind", "put_down"]
+__all__ = [
+    "Cleared",
+    "CutOut",
+    "Stage",
+    "clear_protrusion",
+    "clear_stage",
+    "continue_backdrop",
+    "cut_out",
+    "edit_of",
+    "fill_behind",
+    "put_down",
+]
 
 
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
+_SHADOW_REACH = 0.2  # of the object's size: how far it throws its shadow
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
@@ -201,6 +214,43 @@ def put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
     paint = cleared + (moved - cleared) * matte[..., None]
     cover = np.where((place.seat > 0.01) | (matte > 0.01), 1.0, 0.0).astype(np.float32)
     return edit_of(place.window, paint.astype(np.float32), cover, size_fixed=True)
+
+
+class Stage(NamedTuple):
+    """A photo without its object: (H, W, 3) the backdrop, (H, W) 0..1 where the object, its gaps and its shadow were, and the
+    share of light that the shadow took."""
+
+    ground: RGB
+    seat: Field
+    shadow: float
+
+
+def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
+    """The backdrop where the whole object stood; None when the photo shows none."""
+    rgb = scene.photo.rgb
+    size = float(np.sqrt(scene.object_area_px))
+    slot = 2 * round(0.08 * size) + 3
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (slot, slot))
+    padded = cv2.copyMakeBorder(scene.foreground.astype(np.uint8), slot, slot, slot, slot, cv2.BORDER_CONSTANT, value=0)
+    body = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[slot:-slot, slot:-slot]  # with the slots between its pins
+    away = cv2.distanceTransform(1 - body, cv2.DIST_L2, 3)
+    covered = away <= 3.0 + 1.5 * scene.blur_sigma_px
+    beyond = away > 3.0 + 1.5 * scene.blur_sigma_px + _SHADOW_REACH * size
+    if covered.all():
+        return None
+    depth = 0.0
+    if np.count_nonzero(beyond) > 0.03 * beyond.size and local_statistics(rgb, beyond).grain.mean() < _SMOOTH_GRAIN:
+        backdrop = cv2.GaussianBlur(continue_smoothly(rgb, beyond, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
+        share = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5) / np.maximum(backdrop, 1e-3)
+        shaded = (~covered & ~beyond & (share < 0.97)).astype(np.uint8)
+        shaded = cv2.morphologyEx(shaded, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        if np.count_nonzero(shaded) > 0.01 * scene.object_area_px:
+            depth = float(np.clip(1.0 - np.percentile(share[shaded > 0], 10), 0.0, 0.7))
+        covered |= cv2.dilate(shaded, np.ones((9, 9), np.uint8)) > 0
+        if covered.all():
+            return None
+    ground = continue_backdrop(rgb, covered, ~covered, rng)
+    return Stage(ground, feather(covered, 1.5), depth)
 
 
 def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = False) -> Edit:

@@ -1,8 +1,8 @@
 """Missing: a part of the object is gone and one sees what lies behind or under it.
 
-In this order: a separable component or protrusion near the site is removed; a piece is bitten out of the outline, the
-background shows; on a surface without either, a layer is gone and leaves a shallow bed of another tone. Holes are filled
-from their own surroundings.
+When about the whole object is asked for, its place is empty. Else, in this order: a separable component or protrusion near
+the site is removed; a piece is bitten out of the outline, the background shows; on a surface without either, a layer is gone
+and leaves a shallow bed of another tone. Holes are filled from their own surroundings.
 """
 
 import cv2
@@ -13,7 +13,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
 from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions, find_repeated
-from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
@@ -21,15 +21,23 @@ from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window
 
 __all__ = ["render", "targets"]
 
+_WHOLE = 0.3  # of the object: who asks for more asks for all of it, for what is left would be no part
+
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """What stands out or can be told apart: such parts are lost whole, one at a time."""
     wanted = spec.area_fraction * scene.object_area_px / spec.count
+    if spec.area_fraction > _WHOLE:
+        return []
     return targets_at(protrusions_of(scene) or find_repeated(scene, wanted))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something is gone near the site (see module docstring)."""
+    if not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px:
+        stage = clear_stage(site.scene, rng)
+        if stage is not None:
+            return edit_of(Window(0, 0, *site.scene.foreground.shape), stage.ground, stage.seat, size_fixed=True)
     lead = nearest_part(site, protrusions_of(site.scene))
     if lead is not None:
         return _remove(site, lead, rng)

@@ -15,16 +15,19 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, Stage, clear_stage, cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.parts import targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.warp import feather, sample, sample_cover, turn_map
+from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
+from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 
 __all__ = ["render", "targets"]
 
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
+_THICKNESS = 0.06  # of the object's size: how far it stands off its ground
+_SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
 _VISIBLE_LAB = 5.0  # mean CIELAB distance below which an exchange would not be noticed
 
@@ -55,17 +58,13 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
     scene = site.scene
     height, width = scene.foreground.shape
     rgb = scene.photo.rgb
-    grow = 2 * round(1.5 + 1.5 * scene.blur_sigma_px) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow, grow))
-    covered = cv2.dilate(scene.foreground.astype(np.uint8), disc).astype(bool)
-    if covered.all():
+    stage = clear_stage(scene, rng)
+    if stage is None:
         return None
-    ground = continue_backdrop(rgb, covered, ~covered, rng)
-    seat = feather(covered, 1.0 + 1.2 * scene.blur_sigma_px)
-    matte = cv2.GaussianBlur(scene.foreground.astype(np.float32), (0, 0), max(scene.blur_sigma_px, 0.5))
+    matte = _own_pixels(scene, stage)
     x0, y0, x1, y1 = scene.box_xyxy
     middle = 0.5 * (x0 + x1 - 1), 0.5 * (y0 + y1 - 1)
-    place = CutOut(Window(0, 0, height, width), rgb, ground, seat, matte.astype(np.float32), middle)
+    place = CutOut(Window(0, 0, height, width), rgb, stage.ground, stage.seat, matte.astype(np.float32), middle)
     for way in rng.permutation(3):
         mirror = bool(way == 0)
         angle = float(rng.uniform(0.15, np.pi) * rng.choice([-1.0, 1.0])) if way == 1 else float(rng.normal(0.0, 0.05))
@@ -79,10 +78,30 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
         maps = map_x - np.float32(shift[0]), map_y - np.float32(shift[1])
         moved = sample_cover(place.matte, *maps)
         whole = float(moved.sum()) > 0.985 * float(place.matte.sum())  # a turned bar may stick out of the frame
-        edit = put_down(place, sample(rgb, *maps), moved)
+        seen = place
+        if stage.shadow > 0.0:  # it throws its shadow where it is now
+            thick = _THICKNESS * float(np.sqrt(scene.object_area_px))
+            shade = cast_shadow(moved, scene.light, thick, stage.shadow)
+            seen = place._replace(
+                ground=place.ground * (1.0 - shade)[..., None], seat=np.maximum(place.seat, smooth_step(shade / 0.03))
+            )
+        edit = put_down(seen, sample(rgb, *maps), moved)
         if whole and _changes(site, edit):
             return edit
     return None
+
+
+def _own_pixels(scene: Scene, stage: Stage) -> Field:
+    """(H, W) 0..1: the object with its whole rim, without the shade that the foreground holds in narrow slots."""
+    ground = lab_from_rgb(stage.ground)
+    away = np.linalg.norm(scene.lab - ground, axis=2)
+    typical = max(float(np.percentile(away[scene.foreground], 75)), 1.0)
+    least = np.where(scene.lab[..., 0] < ground[..., 0], 0.35, 0.08) * typical  # shade is only ever darker
+    rim = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
+    clear = rim * smooth_step(((away - least) / (0.7 * least)).astype(np.float32))
+    inside = scene.depth_px > 3.0 + _SHADE * float(np.sqrt(scene.object_area_px))
+    own = np.where(inside, 1.0, clear).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(own, (0, 0), max(0.6 * scene.blur_sigma_px, 0.5)), np.float32)
 
 
 def _changes(site: Site, edit: Edit) -> bool:

@@ -7,7 +7,10 @@ from helpers.sites import draw, site_on
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import bend, missing
 
 PITCH, WIDE = 48, 16
@@ -56,3 +59,26 @@ def test_a_bent_lead_is_whole_where_it_leaves_the_body(seed: int) -> None:
         middle = slice(x + WIDE // 2 - 2, x + WIDE // 2 + 3)
         rows = (after - before)[round(root[1]) - 3 : round(root[1]) + 4, middle].mean(axis=(1, 2))
         assert np.abs(rows).max() < 4.0
+
+
+def test_the_place_of_a_missing_object_is_empty_its_shadow_too() -> None:
+    scene = Scene(photo_from_array(header(LEFT)))
+    empty = np.full((280, 280), 168.0)
+    for seed in range(3):
+        made = render_defect(scene, DefectSpec(mechanism="missing", area_fraction=0.5, severity=20.0, seed=seed))
+        left = cv2.GaussianBlur(made.photo.rgb.mean(axis=2) * 255.0, (0, 0), 1.5) - empty
+        assert np.abs(left).max() < 12.0
+
+
+def test_an_object_in_the_wrong_place_leaves_nothing_where_it_was() -> None:
+    scene = Scene(photo_from_array(header(LEFT)))
+    pins = 5 * WIDE * (TIP - ROOT)
+    for seed in range(6):
+        made = render_defect(scene, DefectSpec(mechanism="swap", area_fraction=0.6, severity=20.0, seed=seed))
+        rgb = made.photo.rgb * 255.0
+        brown = (rgb[..., 0] - rgb[..., 2] > 40.0).sum()
+        black = (rgb.mean(axis=2) < 60.0).astype(np.uint8)
+        assert 0.8 * pins < brown < 1.15 * pins
+        here = cv2.dilate(black | (rgb[..., 0] - rgb[..., 2] > 25.0).astype(np.uint8), np.ones((45, 45), np.uint8)) > 0
+        left = cv2.GaussianBlur(rgb.mean(axis=2), (0, 0), 1.5) - 168.0
+        assert np.abs(left[~here]).max() < 12.0
