@@ -32,6 +32,7 @@ __all__ = [
 
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
+_ONE_SIDED = 0.25
 _SHADOW_REACH = 0.2  # of the object's size: how far it throws its shadow
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
@@ -217,12 +218,19 @@ def put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
 
 
 class Stage(NamedTuple):
-    """A photo without its object: (H, W, 3) the backdrop, (H, W) 0..1 where the object, its gaps and its shadow were, and the
-    share of light that the shadow took."""
+    """A photo without its object.
+
+    Attributes:
+        ground: (H, W, 3) the backdrop.
+        seat: (H, W) 0..1, where the object, its gaps and its shadow were.
+        shadow: share of light that its shadow took; 0 when it threw none, as over a light table.
+        light_rad: direction from the object to the light, image coordinates.
+    """
 
     ground: RGB
     seat: Field
     shadow: float
+    light_rad: float
 
 
 def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
@@ -238,19 +246,25 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
     beyond = away > 3.0 + 1.5 * scene.blur_sigma_px + _SHADOW_REACH * size
     if covered.all():
         return None
-    depth = 0.0
+    depth, light_rad = 0.0, scene.light[0]
     if np.count_nonzero(beyond) > 0.03 * beyond.size and local_statistics(rgb, beyond).grain.mean() < _SMOOTH_GRAIN:
         backdrop = cv2.GaussianBlur(continue_smoothly(rgb, beyond, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
         share = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5) / np.maximum(backdrop, 1e-3)
         shaded = (~covered & ~beyond & (share < 0.97)).astype(np.uint8)
         shaded = cv2.morphologyEx(shaded, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        if np.count_nonzero(shaded) > 0.01 * scene.object_area_px:
-            depth = float(np.clip(1.0 - np.percentile(share[shaded > 0], 10), 0.0, 0.7))
+        ys, xs = np.nonzero(shaded)
+        if len(xs) > 0.01 * scene.object_area_px:
+            x0, y0, x1, y1 = scene.box_xyxy
+            heading = np.stack([xs - 0.5 * (x0 + x1), ys - 0.5 * (y0 + y1)])
+            one_way = (heading / np.maximum(np.linalg.norm(heading, axis=0), 1.0)).mean(axis=1)
+            if float(np.linalg.norm(one_way)) > _ONE_SIDED:  # blur and bloom lie on all sides
+                depth = float(np.clip(1.0 - np.percentile(share[shaded > 0], 10), 0.0, 0.7))
+                light_rad = float(np.arctan2(-one_way[1], -one_way[0]))
         covered |= cv2.dilate(shaded, np.ones((9, 9), np.uint8)) > 0
         if covered.all():
             return None
     ground = continue_backdrop(rgb, covered, ~covered, rng)
-    return Stage(ground, feather(covered, 1.5), depth)
+    return Stage(ground, feather(covered, 1.5), depth, light_rad)
 
 
 def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = False) -> Edit:

@@ -46,7 +46,7 @@ _TEMPER = np.array([(0, 0, 0), (-3, 3, 16), (-12, 11, 14), (-18, 17, -12), (-16,
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A shifted area of the asked size (see module docstring)."""
-    whole = not site.scene.fills_frame and site.area_px >= _WHOLE * site.scene.object_area_px
+    whole = not site.scene.fills_frame and spec.area_fraction >= _WHOLE
     if whole:
         site = replace(site, window=_around_object(site.scene))
     near = measure_surroundings(site, inside=site.scene.foreground[site.window.slices] if whole else None)

@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window
 
 __all__ = ["render", "targets"]
 
+_LARGEST_PART = 0.5  # of the object: what is larger is its body
 _WHOLE = 0.3  # of the object: who asks for more asks for all of it, for what is left would be no part
 
 
@@ -34,14 +35,15 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something is gone near the site (see module docstring)."""
-    if not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px:
+    if not site.scene.fills_frame and spec.area_fraction > _WHOLE:
         stage = clear_stage(site.scene, rng)
         if stage is not None:
             return edit_of(Window(0, 0, *site.scene.foreground.shape), stage.ground, stage.seat, size_fixed=True)
     lead = nearest_part(site, protrusions_of(site.scene))
     if lead is not None:
         return _remove(site, lead, rng)
-    parts = find_protrusions(site)[:2] + find_components(site)[:3]
+    components = [part for part in find_components(site) if part.area_px < _LARGEST_PART * site.scene.object_area_px]
+    parts = find_protrusions(site)[:2] + components[:3]
     if parts and rng.random() < 0.9:
         return _remove(site, parts[int(rng.integers(len(parts)))], rng)
     return _bite(site, spec, rng) or _bare(site, spec, rng)

@@ -1,5 +1,7 @@
 """Where a part that stood out was, the backdrop goes on in its light; a bent part stays fixed at its root."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,12 +9,13 @@ from helpers.sites import draw, site_on
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import bend, missing
 
+NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 PITCH, WIDE = 48, 16
 LEFT = [30 + i * PITCH for i in range(5)]
 ROOT, TIP = 90, 190
@@ -82,3 +85,11 @@ def test_an_object_in_the_wrong_place_leaves_nothing_where_it_was() -> None:
         here = cv2.dilate(black | (rgb[..., 0] - rgb[..., 2] > 25.0).astype(np.uint8), np.ones((45, 45), np.uint8)) > 0
         left = cv2.GaussianBlur(rgb.mean(axis=2), (0, 0), 1.5) - 168.0
         assert np.abs(left[~here]).max() < 12.0
+
+
+def test_what_is_asked_for_a_quarter_of_the_object_never_takes_all_of_it() -> None:
+    scene = Scene(read_photo(NORMALS / "metal_nut" / "001.jpg"))
+    for seed in range(1, 4):
+        spec = DefectSpec(mechanism="missing", zone="interior", area_fraction=0.27, severity=29.0, seed=seed)
+        made = render_defect(scene, spec)
+        assert made.mask[scene.foreground].mean() < 0.7
