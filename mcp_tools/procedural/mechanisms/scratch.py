@@ -31,7 +31,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     length, width = extent_of(site.scene, site.area_px, site.slimness * max(spec.elongation, 6.0))
     scrape = width > _WIDEST_POINT_PX
     if scrape:  # no point is that wide: an edge or grit ploughed many fine grooves side by side
-        bundle = int(np.clip(width / float(rng.uniform(1.6, 2.6)), 4, 28))
+        bundle = int(np.clip(width / float(rng.uniform(2.2, 3.6)), 4, 24))
     else:
         bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
     bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2]))
@@ -47,7 +47,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
             half *= float(rng.uniform(0.25, 0.9)) / np.sqrt(bundle)
             path = _part_of(offset_path(spine, float(rng.normal(0.0, 0.55 * width))), float(rng.uniform(0.35, 1.0)), rng)
         groove, core = _groove(site, path, half, rng)
-        strength = float(rng.uniform(0.35, 1.0)) if scrape and number >= 2 else 1.0
+        strength = float(rng.uniform(0.6, 1.0)) if scrape and number >= 2 else 1.0
         height += strength * groove
         bare = np.maximum(bare, strength * core)
     if scrape:  # between the grooves the finish is rubbed
