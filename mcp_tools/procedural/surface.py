@@ -32,6 +32,7 @@ __all__ = ["Surface", "linear_from_srgb", "srgb_from_linear"]
 _AMBIENT = 0.35
 _GLOSS_POWER = 22.0
 _MAX_RATIO = 5.0
+_SHINING = 0.5  # share of a dye's colour that may come from brightening a channel, the rest is light taken from the others
 _VEIL = 0.07  # share of the light around that lens and dust scatter even into a black gap
 _ACCOMPANYING = 2.0  # relief and roughness that go with a change of colour are not exaggerated beyond this gain
 _STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
@@ -137,8 +138,8 @@ class Surface:
             light = light * ratio[..., None] + highlight
         if edit.log_reflectance is not None:
             change = edit.log_reflectance * np.float32(gain)
-            if edit.absorbs and gain > 1.0:
-                change = change - np.float32(gain - 1.0) * _colour_gained(edit.log_reflectance)
+            if edit.absorbs:
+                change = change - np.float32(max(gain - _SHINING, 0.0)) * _colour_gained(edit.log_reflectance)
             change = np.clip(change, -6.0, 3.0)
             veil = np.minimum(light, _VEIL * around)
             light = veil + (light - veil) * np.exp(change)
