@@ -23,19 +23,20 @@ __all__ = ["render", "targets"]
 
 _LARGEST_PART = 0.5  # of the object: what is larger is its body
 _WHOLE = 0.3  # of the object: who asks for more asks for all of it, for what is left would be no part
+_ALL, _LEAST_OBJECT = 0.8, 0.1  # the same of several objects, and how much of them each must be to count
 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """What stands out or can be told apart: such parts are lost whole, one at a time."""
-    wanted = spec.area_fraction * scene.object_area_px / spec.count
-    if spec.area_fraction > _WHOLE:
+    if _asks_for_all(scene, spec):
         return []
+    wanted = spec.area_fraction * scene.object_area_px / spec.count
     return targets_at(protrusions_of(scene) or find_repeated(scene, wanted))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something is gone near the site (see module docstring)."""
-    if not site.scene.fills_frame and spec.area_fraction > _WHOLE:
+    if _asks_for_all(site.scene, spec):
         stage = clear_stage(site.scene, rng)
         if stage is not None:
             return edit_of(Window(0, 0, *site.scene.foreground.shape), stage.ground, stage.seat, size_fixed=True)
@@ -47,6 +48,15 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if parts and rng.random() < 0.9:
         return _remove(site, parts[int(rng.integers(len(parts)))], rng)
     return _bite(site, spec, rng) or _bare(site, spec, rng)
+
+
+def _asks_for_all(scene: Scene, spec: DefectSpec) -> bool:
+    """Of several objects on a tray one may be a third of all, and only that one is missing then."""
+    if scene.fills_frame or spec.area_fraction <= _WHOLE:
+        return False
+    _, _, stats, _ = cv2.connectedComponentsWithStats(scene.foreground.astype(np.uint8))
+    several = np.count_nonzero(stats[1:, cv2.CC_STAT_AREA] > _LEAST_OBJECT * scene.object_area_px) > 1
+    return not several or spec.area_fraction > _ALL
 
 
 def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:

@@ -93,3 +93,15 @@ def test_what_is_asked_for_a_quarter_of_the_object_never_takes_all_of_it() -> No
         spec = DefectSpec(mechanism="missing", zone="interior", area_fraction=0.27, severity=29.0, seed=seed)
         made = render_defect(scene, spec)
         assert made.mask[scene.foreground].mean() < 0.7
+
+
+def test_of_three_objects_on_a_tray_one_is_missing_when_a_third_is_asked_for() -> None:
+    native = np.random.default_rng(0).normal(60.0, 1.5, (200, 260, 3))
+    places = [(60, 60), (190, 70), (120, 150)]
+    for x, y in places:
+        cv2.circle(native, (x, y), 30, (190.0, 180.0, 150.0), -1, cv2.LINE_AA)
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(native, (0, 0), 0.8), 0, 255).astype(np.uint8)))
+    for seed in range(4):
+        made = render_defect(scene, DefectSpec(mechanism="missing", area_fraction=0.33, severity=20.0, seed=seed))
+        left = [bool(made.photo.rgb[y, x].mean() > 0.5) for x, y in places]
+        assert left.count(True) == 2, (seed, left)
