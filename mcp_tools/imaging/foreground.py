@@ -134,9 +134,10 @@ def _closed(apart: _SmallMask, alike: Mask) -> _SmallMask:
     """
     closed = np.asarray(cv2.morphologyEx(apart, cv2.MORPH_CLOSE, _BOX5), np.uint8)
     bridges = _reaching_outside(closed & (1 - apart) & np.asarray(alike, np.uint8), closed)
-    whole, split = (np.asarray(cv2.morphologyEx(one, cv2.MORPH_OPEN, _BOX3)) for one in (closed, closed & (1 - bridges)))
-    joined = int(cv2.connectedComponents(split)[0]) - int(cv2.connectedComponents(whole)[0])
-    return np.asarray(split if joined > 0 else whole, np.uint8)
+    whole, split = (
+        np.asarray(cv2.morphologyEx(one, cv2.MORPH_OPEN, _BOX3), np.uint8) for one in (closed, closed & (1 - bridges))
+    )
+    return np.asarray(split if _pieces(split) > _pieces(whole) else whole, np.uint8)
 
 
 def _background_of(lab: Lab, pull: float) -> tuple[Lab, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
@@ -48,7 +48,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """A shifted area of the asked size (see module docstring)."""
     whole = not site.scene.fills_frame and spec.area_fraction >= _WHOLE
     if whole:
-        site = replace(site, window=_around_object(site.scene))
+        x0, y0, x1, y1 = site.scene.box_xyxy
+        site = replace(site, window=around(Window(y0, x0, y1, x1), _MARGIN_PX, site.scene.foreground.shape))
     near = measure_surroundings(site, inside=site.scene.foreground[site.window.slices] if whole else None)
     angle, coherence = site.scene.orientation_at(*site.center_xy)
     kind = "whole" if whole else _choose_kind(site, near, spec, coherence, rng)
@@ -81,12 +82,6 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         size_fixed=whole,
         absorbs=True,
     )
-
-
-def _around_object(scene: Scene) -> Window:
-    x0, y0, x1, y1 = scene.box_xyxy
-    height, width = scene.foreground.shape
-    return Window(max(y0 - _MARGIN_PX, 0), max(x0 - _MARGIN_PX, 0), min(y1 + _MARGIN_PX, height), min(x1 + _MARGIN_PX, width))
 
 
 def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator) -> str:
