@@ -9,11 +9,8 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from anomalyagent.errors import ConfigError
@@ -23,6 +20,7 @@ from anomalyagent.graph.trace import Task
 from anomalyagent.knowledge.cards import Card
 from anomalyagent.knowledge.names import plain_name
 from anomalyagent.mcp_tools.imaging.photo import encode_png, read_photo
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.judge.specimens import SPECIMENS, make_specimen
 from anomalyagent.training.environment import Environment
 
@@ -132,7 +130,7 @@ class Practice:
                 rng = np.random.default_rng(derive_seed(self._seed, "photo", source.specimen, which))
                 native = make_specimen(source.specimen, rng, size).native
             else:
-                native = _at_most(read_photo(self._files[number][which]).native, size)
+                native = reduced(read_photo(self._files[number][which]).native, size)
             self._png[key] = environment.add_photo(encode_png(native))
         return self._png[key]
 
@@ -142,11 +140,3 @@ class Practice:
             [path for _, path in find_normals([self._root / source.folder])] if source.folder is not None else []
             for source in self._settings.sources
         ]
-
-
-def _at_most(native: NDArray[Any], side_px: int) -> NDArray[Any]:
-    factor = side_px / max(native.shape[:2])
-    if factor >= 1.0:
-        return native
-    size = (max(1, round(native.shape[1] * factor)), max(1, round(native.shape[0] * factor)))
-    return np.asarray(cv2.resize(native, size, interpolation=cv2.INTER_AREA))

@@ -15,6 +15,7 @@ from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.drift import drop_drift
 from anomalyagent.mcp_tools.imaging.framing import same_frame
 from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.sizes import reduced, scale_within, size_within
 
 __all__ = ["align_and_composite"]
 
@@ -100,8 +101,7 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     motion moved out of the frame stays as it is in `reference`.
     """
     height, width = reference.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = round(width * scale), round(height * scale)
+    scale, size = scale_within(reference.shape, _SIDE), size_within(reference.shape, _SIDE)
     fixed = cv2.resize(luminance(reference), size, interpolation=cv2.INTER_AREA)
     moving = cv2.resize(luminance(moved), size, interpolation=cv2.INTER_AREA)
     warp = _roughly(fixed, moving)
@@ -139,10 +139,8 @@ def _register(reference: RGB, moved: RGB) -> RGB:
 
 def _roughly(fixed: Any, moving: Any) -> Any:
     """The (2, 3) affine map over all pixels, found on smaller pictures; None: as `_find_warp`."""
-    height, width = fixed.shape
-    scale = min(1.0, _ROUGH_SIDE / max(height, width))
-    size = round(width * scale), round(height * scale)
-    small = [cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (fixed, moving)]
+    scale = scale_within(fixed.shape, _ROUGH_SIDE)
+    small = [reduced(one, _ROUGH_SIDE) for one in (fixed, moving)]
     everywhere = np.ones(small[0].shape, np.bool_)
     warp = _find_warp(small[0], small[1], np.eye(2, 3, dtype=np.float32), everywhere, cv2.MOTION_AFFINE)
     if warp is not None:

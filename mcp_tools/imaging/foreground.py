@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.measures import pixels_within
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["find_foreground"]
 
@@ -75,12 +76,7 @@ def find_foreground(rgb: RGB) -> Mask:
 
 
 def _shrink(rgb: RGB, side: int) -> RGB:
-    height, width = rgb.shape[:2]
-    scale = side / max(height, width)
-    if scale >= 1.0:
-        return rgb
-    size = max(8, round(width * scale)), max(8, round(height * scale))
-    return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+    return reduced(rgb, side, 8)
 
 
 def _checked(mask: _SmallMask | None, lab: Lab, least: float) -> tuple[_SmallMask, "_Sides"] | None:

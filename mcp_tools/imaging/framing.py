@@ -16,6 +16,7 @@ import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.color import luminance
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["agreement", "same_frame"]
 
@@ -23,6 +24,8 @@ _SIDE_PX = 96  # pictures are compared at this size
 _SAME_SHAPE = 0.02  # relative difference of the aspects that is rounding
 _CLEARLY = 0.6  # of the plain way's disagreement may be left
 _LEAST_GAIN = 0.1  # of correlation
+_MOST_CROPPED = 4.0  # a picture that showed a smaller part of the photo than one in so many would be no edit of it
+_LEAST_FRAME_PX = 8  # a photo that lay smaller than this in a picture could not be told from anything else
 
 
 class _Way(NamedTuple):
@@ -61,8 +64,13 @@ def _ways(reference: RGB, made: RGB) -> list[_Way]:
         h, w = made.shape[:2] if turns % 2 == 0 else made.shape[1::-1]
         down, across = height / h, width / w
         ways.append(_Way(turns, down, across))
-        if abs(np.log(down / across)) > _SAME_SHAPE:
-            ways += [_Way(turns, scale, scale) for scale in (max(down, across), min(down, across))]
+        wider, narrower = max(down, across), min(down, across)
+        if np.log(wider / narrower) <= _SAME_SHAPE:
+            continue
+        if min(height, width) / wider >= _LEAST_FRAME_PX:
+            ways.append(_Way(turns, wider, wider))
+        if wider / narrower <= _MOST_CROPPED:
+            ways.append(_Way(turns, narrower, narrower))
     return ways
 
 
@@ -100,10 +108,7 @@ class _Pair(NamedTuple):
 
 def _reduced(rgb: RGB) -> RGB:
     """Small enough to be turned and resized many times, and four times as large as it is compared."""
-    scale = 4.0 * _SIDE_PX / max(rgb.shape[:2])
-    if scale >= 1.0:
-        return rgb
-    return _resized(rgb, (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale))))
+    return reduced(rgb, 4 * _SIDE_PX)
 
 
 def _compared(pair: _Pair, way: _Way) -> float:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb, luminance
+from anomalyagent.mcp_tools.imaging.sizes import size_within
 
 __all__ = ["LEVELS", "Ground", "ground_of", "seen_from_afar"]
 
@@ -39,9 +40,7 @@ class Ground(NamedTuple):
 
 def ground_of(rgb: RGB, lab: Lab, jnd: Field) -> Ground:
     """Measure the places of a photo."""
-    height, width = jnd.shape
-    scale = min(1.0, _PLACES_SIDE / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    size = size_within(jnd.shape, _PLACES_SIDE)
     red, green, blue = cv2.split(rgb)
     darkest = np.minimum(np.minimum(red, green), blue)
     shows = cv2.resize((darkest < _WHITE).astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5

@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.imaging.photo import (
     read_photo,
     write_atomically,
 )
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["Imported", "PhotoCache", "encode_preview", "import_photo"]
 
@@ -74,15 +75,9 @@ def encode_preview(photo: Photo, max_side_px: int = 768, max_bytes: int = 200_00
     Raises:
         ImageError: `max_bytes` is too small for any preview.
     """
-    height, width = photo.shape
-    side = min(max_side_px, max(height, width))
+    side = min(max_side_px, max(photo.shape))
     while side >= 16:
-        scale = side / max(height, width)
-        rgb = photo.rgb
-        if scale < 1.0:
-            size = max(1, round(width * scale)), max(1, round(height * scale))
-            rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-        bgr = np.rint(rgb[..., ::-1] * 255.0).astype(np.uint8)
+        bgr = np.rint(reduced(photo.rgb, side)[..., ::-1] * 255.0).astype(np.uint8)
         for quality in (90, 80, 65, 45):
             done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
             if done and data.size <= max_bytes:

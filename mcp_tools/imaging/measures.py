@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.sizes import size_within
 
 __all__ = [
     "DEFAULT_LIGHT",
@@ -83,9 +84,7 @@ def estimate_light(luma: Field, foreground: Mask) -> tuple[float, float]:
 
     Returns `DEFAULT_LIGHT` when the brightness of the foreground has no clear direction.
     """
-    height, width = luma.shape
-    scale = min(1.0, 64.0 / max(height, width))
-    size = max(8, round(width * scale)), max(8, round(height * scale))
+    size = size_within(luma.shape, 64, 8)
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     weight = cv2.erode(cv2.resize(foreground.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8))
     inside = weight > 0.9

@@ -19,6 +19,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.photo import read_photo
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["SetModel", "measure_set", "model_set"]
 
@@ -82,10 +83,7 @@ def _looked_at(paths: Sequence[Path]) -> _Looked | None:
             photo = read_photo(path)
         except ImageError:
             continue  # the import of the run tells about it
-        side = max(photo.shape)
-        scale = min(1.0, 256.0 / side)
-        size = max(8, round(photo.shape[1] * scale)), max(8, round(photo.shape[0] * scale))
-        rgb = np.ascontiguousarray(cv2.resize(photo.rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+        rgb = np.ascontiguousarray(reduced(photo.rgb, 256, 8))
         foreground = find_foreground(rgb)
         lab = lab_from_rgb(rgb)
         names.append(path.name)

@@ -18,6 +18,7 @@ from anomalyagent.errors import ToolInputError
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import luminance
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 
 __all__ = ["Gallery", "Source", "align", "hole_around", "restore"]
 
@@ -96,8 +97,7 @@ def align(source: RGB, target: RGB, hole: Mask) -> RGB | None:
     if source.shape != target.shape or hole.mean() > _MOST_HOLE:
         return None
     height, width = hole.shape
-    scale = min(1.0, _ALIGNED_SIDE_PX / max(height, width))
-    size = round(width * scale), round(height * scale)
+    scale, size = scale_within(hole.shape, _ALIGNED_SIDE_PX), size_within(hole.shape, _ALIGNED_SIDE_PX)
     fixed, moving = _shrunk(luminance(target), size), _shrunk(luminance(source), size)
     where = (_shrunk(hole.astype(np.float32), size) < 0.01).astype(np.uint8)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)

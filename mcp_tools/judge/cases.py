@@ -6,11 +6,8 @@ Folders are in MVTec layout (`train/good`, `test/<type>`, `ground_truth/<type>/<
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from anomalyagent.errors import ToolInputError
 from anomalyagent.knowledge.cards import Card
@@ -19,6 +16,7 @@ from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.knowledge.words import mechanism_of
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array, read_mask, read_photo
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.judge.expectation import Expectation, expect
 from anomalyagent.mcp_tools.judge.ladder import SPOILERS, draw_dent, draw_good, spoil
 from anomalyagent.mcp_tools.judge.specimens import SPECIMENS, make_specimen
@@ -53,17 +51,8 @@ class Case:
     drawn: Mechanism | None = None
 
 
-def _at_most(native: NDArray[Any], side_px: int) -> NDArray[Any]:
-    """The array with its longer side reduced to `side_px`."""
-    factor = side_px / max(native.shape[:2])
-    if factor >= 1.0:
-        return native
-    size = (max(1, round(native.shape[1] * factor)), max(1, round(native.shape[0] * factor)))
-    return np.asarray(cv2.resize(native, size, interpolation=cv2.INTER_AREA))
-
-
 def _read(path: Path, side_px: int) -> Photo:
-    return photo_from_array(_at_most(read_photo(path).native, side_px))
+    return photo_from_array(reduced(read_photo(path).native, side_px))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -133,7 +122,7 @@ def real_cases(
         expected = expect(choose_cards(cards, item, kind).cards, guess.mechanism if guess.confidence > 0 else None)
         for i in np.unique(np.linspace(0, len(paths) - 1, min(count, len(paths))).astype(int)):
             defect = _read(paths[i], side_px)
-            mask = _at_most(read_mask(truth / kind / f"{paths[i].stem}_mask.png").astype(np.uint8) * 255, side_px) > 127
+            mask = reduced(read_mask(truth / kind / f"{paths[i].stem}_mask.png").astype(np.uint8) * 255, side_px) > 127
             twin = make_clean_twin(defect, mask, list(normals), rng) if mask.any() else None
             if twin is not None:
                 # As a generator would hand it over: what cannot be seen is the normal photo.

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import Mask
+from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
@@ -29,8 +30,7 @@ def find_cavity(site: Site) -> Cavity | None:
     """
     height, width = site.scene.foreground.shape
     region = around(site.window, 1.5 * max(site.window.shape), (height, width))
-    scale = min(1.0, _SIZE_PX / max(region.shape))
-    size = max(round(region.shape[1] * scale), 8), max(round(region.shape[0] * scale), 8)
+    scale, size = scale_within(region.shape, _SIZE_PX), size_within(region.shape, _SIZE_PX, 8)
     lightness = cv2.resize(np.ascontiguousarray(site.scene.lab[region.slices][..., 0]), size, interpolation=cv2.INTER_AREA)
     lightness = cv2.GaussianBlur(lightness, (0, 0), 1.0).astype(np.float32)
     x = int(np.clip((site.center_xy[0] - region.x0) * scale, 0, size[0] - 1))

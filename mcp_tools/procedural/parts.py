@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import Component, around
 from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
 
@@ -57,9 +58,7 @@ def nearest_part(site: Site, parts: tuple[Component, ...]) -> Component | None:
 def _search(scene: Scene) -> tuple[Component, ...]:
     if scene.fills_frame:
         return ()
-    height, width = scene.photo.shape
-    scale = min(1.0, _SIDE_PX / max(height, width))
-    size = max(round(width * scale), 8), max(round(height * scale), 8)
+    scale, size = scale_within(scene.photo.shape, _SIDE_PX), size_within(scene.photo.shape, _SIDE_PX, 8)
     solid = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
     best: list[Component] = []
     for share in _RADII:

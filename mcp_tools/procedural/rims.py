@@ -12,6 +12,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.imaging.sizes import size_within
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
 __all__ = ["Hollow", "Seat", "find_hollow", "find_seat"]
@@ -91,9 +92,8 @@ def find_hollow(scene: Scene) -> Hollow | None:
     """The largest hollow of the object; None for plain objects and surfaces."""
     if scene.fills_frame:
         return None
-    height, width = scene.photo.shape
-    scale = min(1.0, _COARSE_PX / max(height, width))
-    size = max(16, round(width * scale)), max(16, round(height * scale))
+    width = scene.photo.shape[1]
+    size = size_within(scene.photo.shape, _COARSE_PX, 16)
     lightness = cv2.resize(np.ascontiguousarray(scene.lab[..., 0]), size, interpolation=cv2.INTER_AREA)
     solid = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     solid = cv2.erode(solid, np.ones((7, 7), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=1).astype(np.bool_)

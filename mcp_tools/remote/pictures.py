@@ -3,22 +3,19 @@
 import base64
 from typing import Any
 
-import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.photo import encode_png
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["image_block", "png_of", "text_block"]
 
 
 def png_of(rgb: RGB, most_side_px: int | None = None) -> bytes:
     """8-bit RGB PNG of (H, W, 3) float32 0..1, made smaller where its longer side exceeds `most_side_px`."""
-    height, width = rgb.shape[:2]
-    if most_side_px is not None and max(height, width) > most_side_px:
-        scale = most_side_px / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        rgb = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.float32)
+    if most_side_px is not None:
+        rgb = reduced(rgb, most_side_px)
     return encode_png(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))
 
 

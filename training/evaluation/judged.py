@@ -26,6 +26,7 @@ from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.training.datasets.entries import read_manifest
 from anomalyagent.training.datasets.files import Labelled, decode_image
 from anomalyagent.training.datasets.layouts import find_categories
@@ -271,11 +272,7 @@ def _judge(judge: Any, normal: Path, anomaly: Path, item: str, kind: str) -> tup
 
 
 def _as_uri(image: np.ndarray[Any, Any]) -> str:
-    longer = max(image.shape[:2])
-    if longer > _SIDE_PX:
-        scale = _SIDE_PX / longer
-        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))[1].tobytes()
+    data = cv2.imencode(".png", np.ascontiguousarray(reduced(image, _SIDE_PX)[..., ::-1]))[1].tobytes()
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
@@ -58,8 +59,7 @@ class _Ink(NamedTuple):
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Existing marks: faults of printing are seen where there is print."""
-    scale = min(1.0, _SEARCH_PX / max(scene.photo.shape))
-    size = max(16, round(scene.photo.shape[1] * scale)), max(16, round(scene.photo.shape[0] * scale))
+    scale, size = scale_within(scene.photo.shape, _SEARCH_PX), size_within(scene.photo.shape, _SEARCH_PX, 16)
     lab = cv2.resize(scene.lab, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     inside = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
     stroke = max(3, round(0.06 * float(np.sqrt(scene.object_area_px)) * scale))

@@ -80,3 +80,15 @@ def test_jpeg_blocks_are_no_defect(kind: Any, quality: int) -> None:
 def test_another_picture_agrees_with_nothing() -> None:
     rgb = photo()
     assert agreement(rgb, (make_photo("surface", 1, 160) / 255.0).astype(np.float32)) < 0.2
+
+
+@pytest.mark.parametrize("shape", [(32, 4096), (4096, 32)])
+def test_a_strip_as_long_as_a_web_camera_s_keeps_its_frame(shape: tuple[int, int]) -> None:
+    """A quarter of a turn would make frames of 25 GB."""
+    strip = np.random.default_rng(0).integers(90, 160, (*shape, 3)).astype(np.uint8)
+    made = strip.astype(np.float32) / 255.0
+    made[10:22, 10:22] = 0.0
+    assert same_frame(strip.astype(np.float32) / 255.0, made) is made
+    _, mask = align_and_composite(photo_from_array(strip), made)
+    assert 100 < np.count_nonzero(mask) < 200
+    assert mask[10:22, 10:22].mean() > 0.8
