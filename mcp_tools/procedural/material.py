@@ -7,7 +7,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, log_ratio
 
-__all__ = ["bare_tone", "dark_tone", "median_background"]
+__all__ = ["bare_tone", "dark_tone", "median_background", "polish_of"]
 
 
 def bare_tone(near: Surroundings, spec: DefectSpec, rng: np.random.Generator, *, chance_lighter: float) -> NDArray[np.float32]:
@@ -41,3 +41,12 @@ def median_background(scene: Scene) -> NDArray[np.float32] | None:
     step = max(1, int(np.sqrt(scene.foreground.size) / 96))
     colors = scene.photo.rgb[::step, ::step][~scene.foreground[::step, ::step]]
     return np.median(colors, axis=0).astype(np.float32) if len(colors) >= 8 else None
+
+
+def polish_of(lightness: NDArray[np.float32]) -> float:
+    """0 (matt) .. 1 (glass, polished metal), from L of a body's pixels: how far its lights stand above its median.
+
+    Dark bodies with bright lights on them are polished; light ones have a matt body below their glaze.
+    """
+    median, bright = np.percentile(lightness, [50, 99.7])
+    return float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))

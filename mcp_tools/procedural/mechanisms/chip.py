@@ -25,7 +25,7 @@ from anomalyagent.mcp_tools.procedural.axis import near_protrusions
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
-from anomalyagent.mcp_tools.procedural.material import median_background
+from anomalyagent.mcp_tools.procedural.material import median_background, polish_of
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
@@ -342,12 +342,9 @@ def _gloss_of(scene: Scene, bulk: Mask | None) -> _Gloss:
     x0, y0, x1, y1 = scene.box_xyxy
     step = max(1, int(np.sqrt((x1 - x0) * (y1 - y0)) / 96))
     lab = scene.lab[y0:y1:step, x0:x1:step][(scene.foreground if bulk is None else bulk)[y0:y1:step, x0:x1:step]]
-    median, bright = np.percentile(lab[:, 0], [50, 99.7])
     tint = lab[lab[:, 0] >= np.percentile(lab[:, 0], 99)].mean(0)
-    # dark bodies with bright lights on them are polished; light ones have a matt body below their glaze
-    polished = float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))
     # lights on a surface that fills the frame are mostly its lines and grain
-    chance = polished * (0.03 if scene.fills_frame else 1.0)
+    chance = polish_of(lab[:, 0]) * (0.03 if scene.fills_frame else 1.0)
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
 
 

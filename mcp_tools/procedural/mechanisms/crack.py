@@ -3,19 +3,23 @@
 Physics: an open gap swallows light, so its core is dark whatever the light; it is widest somewhere along the trunk and
 closes towards the tips, follows weak spots in sudden small turns, and forks at acute angles when stress was released in
 more than one direction. Most start where the load or a notch was: near an outline they run inwards from it. Its lips have
-settled at slightly different heights, so one edge catches light. Dirt and chipping soften the borders of old cracks.
+settled at slightly different heights, so one edge catches light. Dirt and chipping soften the borders of old cracks, and
+dirt fills wide ones but for a hairline. In grain it takes the weakest way (`fracture.py`), in glass it runs in smooth arcs.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.material import dark_tone
-from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.fracture import fracture_arms, resistance_of
+from anomalyagent.mcp_tools.procedural.material import dark_tone, polish_of
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
 from anomalyagent.mcp_tools.procedural.shapes import (
     Branch,
@@ -29,6 +33,10 @@ from anomalyagent.mcp_tools.procedural.shapes import (
 __all__ = ["render"]
 
 _KNOTS = 200
+_POINT_PX = 1.6  # between points of a path, about
+_HAIRLINE = 0.12  # of the width of a gap
+_FRINGE_PX = 1.8  # seen to be changed beyond both lips together
+_THINNEST_PX = 0.9
 _TRUNK = 0.9  # of the length that area and elongation give
 _LEAST_SLENDER = 12.0
 _TURNS = (0.0, 0.3, -0.3, 0.6, -0.6, 0.95, -0.95, 1.3, -1.3)  # radians
@@ -42,38 +50,82 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     length, _ = extent_of(site.scene, site.area_px, _slender(site, spec))
     length *= _TRUNK
     slim = spec.elongation > 15.0
-    site, length = _with_room(_from_outline(site, spec, length, rng), spec, length)
+    moved = _from_outline(site, spec, length, rng)
+    rooted = moved is not site
+    site, length = _with_room(moved, spec, length)
+    near = measure_surroundings(site)
+    arms = _smooth_arms(site, length, slim, rng) if _is_glass(site) else _rough_arms(site, length, slim, rooted, near, rng)
+    width = _width_for(arms, site.area_px)
+    worn_lips = float(rng.choice([0.1, 0.3, 0.7], p=[0.5, 0.3, 0.2])) * float(rng.uniform(0.3, 1.0))
+    # A gap is as dark as it is deep: of a wide crack that is hardly seen, dirt has filled all but a hairline.
+    tone = dark_tone(near, spec, depth=float(rng.uniform(0.6, 0.9)))
+    filled = 1.0 - min(spec.severity * near.jnd / max(_darkest(near, spec), 1.0), 1.0)
+    gap = _Gap(width, worn_lips, filled, rooted)
+    grain = fractal_noise(site.window.shape, max(2.0, 0.8 * width), rng, octaves=2, gain=0.8)
+    opening = np.zeros(site.window.shape, np.float32)
+    lips = np.zeros(site.window.shape, np.float32)
+    rough = np.zeros(site.window.shape, np.float32)
+    for arm in arms:
+        _open(arm, gap, site.window, grain, opening, rough, lips, rng)
+    height = cv2.GaussianBlur(lips - 0.35 * width * np.minimum(opening, 1.0), (5, 5), 0.7).astype(np.float32)
+    return Edit(
+        window=site.window,
+        support=(opening > 0.02) | (np.abs(height) > 0.03),
+        height=height,
+        log_reflectance=(np.clip(opening, 0.0, 1.3)[..., None] * tone).astype(np.float32),
+        roughness=0.3 * rough,
+    )
+
+
+def _is_glass(site: Site) -> bool:
+    scene = site.scene
+    if scene.fills_frame:  # lights on a surface are mostly its lines and grain
+        return False
+    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
+    lightness = scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
+    return lightness.size > 16 and polish_of(lightness) > 0.5
+
+
+def _smooth_arms(site: Site, length_px: float, slim: bool, rng: np.random.Generator) -> list[Branch]:
     branches = int(rng.choice([0, 0, 0, 1, 2], p=[0.4, 0.2, 0.1, 0.2, 0.1]) if slim else rng.integers(1, 5))
-    arms = branching_paths(
+    return branching_paths(
         site.center_xy,
-        length,
+        length_px,
         site.angle_rad,
         rng,
         meander=float(rng.choice([0.03, 0.08, 0.17], p=[0.4, 0.4, 0.2])),
         branches=branches,
         curve=float(rng.normal(0.0, 0.22)),
     )
-    width = _width_for(arms, site.area_px)
-    soft = float(rng.uniform(0.0, 0.7))  # how worn the lips are, relative to the width
-    core = np.zeros(site.window.shape, np.float32)
-    halo = np.zeros(site.window.shape, np.float32)
-    step = np.zeros(site.window.shape, np.float32)
-    for arm in arms:
-        dark, worn, lip = _gap(site, arm, width, soft, rng)
-        core, halo = np.maximum(core, dark), np.maximum(halo, worn)
-        if arm.level == 0:
-            step = lip
-    grain = fractal_noise(site.window.shape, max(2.0, 1.5 * width), rng, octaves=2)
-    opening = np.clip(core * (1.0 + 0.12 * grain) + 0.35 * soft * halo * (1.0 + 0.5 * grain), 0.0, 1.3)
-    tone = dark_tone(measure_surroundings(site), spec, depth=float(rng.uniform(0.6, 0.9)))
-    height = cv2.GaussianBlur(step - 0.35 * width * core, (5, 5), 0.7).astype(np.float32)
-    return Edit(
-        window=site.window,
-        support=(opening > 0.02) | (np.abs(height) > 0.03),
-        height=height,
-        log_reflectance=(opening[..., None] * tone).astype(np.float32),
-        roughness=0.3 * halo,
+
+
+def _rough_arms(
+    site: Site, length_px: float, slim: bool, rooted: bool, near: Surroundings, rng: np.random.Generator
+) -> list[Branch]:
+    """Arms through grainy material: the stronger its texture, the more they wind and split."""
+    texture = float(np.clip((near.contrast - 1.0) / 7.0, 0.0, 1.0))
+    _, coherence = site.scene.orientation_at(*site.center_xy)
+    # where everything runs one way (wood, rolled metal) a crack runs with it
+    roughness = float(rng.uniform(0.3, 0.65) + 0.45 * texture) * (1.0 - 0.55 * coherence)
+    resistance = resistance_of(site, length_px, roughness, rng)
+    fat = site.area_px / length_px**2
+    most = 1 + round(3.0 * texture + 60.0 * fat)
+    return fracture_arms(
+        site.center_xy,
+        length_px,
+        site.angle_rad,
+        resistance,
+        rng,
+        branches=int(rng.choice([0, 0, 1, 2])) if slim and texture < 0.3 else int(rng.integers(0, most + 1)),
+        spurs=int(rng.integers(0, 3 + round(4 * texture))),
+        corridor=float(rng.uniform(0.08, 0.14) + 0.08 * texture),
+        rooted=rooted,
     )
+
+
+def _darkest(near: Surroundings, spec: DefectSpec) -> float:
+    """Change of lightness that the middle of an open gap makes."""
+    return abs(float(spec.color_shift[0])) if spec.color_shift is not None else 0.75 * float(near.lab[0])
 
 
 def _from_outline(site: Site, spec: DefectSpec, length_px: float, rng: np.random.Generator) -> Site:
@@ -150,37 +202,78 @@ def _run(site: Site, angle_rad: float, most_px: float) -> float:
 
 
 def _width_for(arms: list[Branch], area_px: float) -> float:
-    """Width of the widest part that gives all arms together the area, pixels."""
-    unit = sum(
-        float(np.linalg.norm(np.diff(arm.path, axis=0), axis=1).sum()) * 0.5 * (arm.width_start + arm.width_end) for arm in arms
-    )
-    return max(area_px / max(unit, 1.0), 1.0)
+    """Width of the widest part with which all arms together change as many pixels as asked, pixels.
+
+    The lens and worn lips widen every arm, thin or not.
+    """
+    lengths = [float(np.linalg.norm(np.diff(arm.path, axis=0), axis=1).sum()) for arm in arms]
+    unit = sum(length * 0.5 * (arm.width_start + arm.width_end) for length, arm in zip(lengths, arms, strict=True))
+    return max((area_px - _FRINGE_PX * sum(lengths)) / max(unit, 1.0), _THINNEST_PX)
 
 
-def _gap(site: Site, arm: Branch, width_px: float, soft: float, rng: np.random.Generator) -> tuple[Field, Field, Field]:
-    """Dark core (0..1), worn surroundings (0..1) and height of the raised lip (pixels) of one arm."""
-    stroke = trace_stroke(site.window, arm.path, (1.2 + 1.5 * soft) * width_px + 3.0)
+class _Gap(NamedTuple):
+    """A gap between two lips.
+
+    Attributes:
+        width_px: of its widest part.
+        worn: 0..1, how far its lips are crumbled and dirty, relative to the width.
+        filled: 0..1, share of its darkness that only a hairline in it has.
+        rooted: True when the trunk starts at an outline, where it is widest.
+    """
+
+    width_px: float
+    worn: float
+    filled: float
+    rooted: bool
+
+
+def _open(
+    arm: Branch, gap: _Gap, window: Window, grain: Field, opening: Field, rough: Field, lips: Field, rng: np.random.Generator
+) -> None:
+    """Draw one arm into darkness (0..1), worn surroundings (0..1) and height of the raised lip (pixels) of the whole window."""
+    reach_px = (0.9 + gap.worn) * gap.width_px * arm.width_start + 3.0
     at = np.linspace(0.0, 1.0, _KNOTS)
-    taper = arm.width_start + (arm.width_end - arm.width_start) * at
-    if arm.level == 0:
-        widest = float(rng.uniform(0.0, 1.0))
-        taper = 0.55 + 0.5 * np.exp(-(((at - widest) / 0.4) ** 2))
-        tip = float(rng.uniform(0.05, 0.3))
-        taper *= np.clip((1.0 - at) / tip, 0.12, 1.0) * np.clip(at / float(rng.uniform(0.01, 0.2)), 0.12, 1.0)
-    # Width varies over runs of several widths: faster changes would look like beads.
-    runs = int(np.clip(len(arm.path) * 1.6 / (4.0 * max(width_px, 1.0)), 3, 40))
-    taper *= np.clip(1.0 + 0.25 * path_profile(_KNOTS, rng, knots=5) + 0.2 * path_profile(_KNOTS, rng, knots=runs), 0.3, 1.8)
-    ragged = 1.0 + 0.18 * fractal_noise(site.window.shape, max(2.0, 1.2 * width_px), rng, octaves=2, gain=0.8)
-    half = (0.5 * width_px * np.interp(stroke.along, at, taper) * np.clip(ragged, 0.4, 1.8)).astype(np.float32)
-    # Where it closes up, less light is lost.
-    open_ = np.clip(0.75 + 0.3 * path_profile(_KNOTS, rng, knots=6), 0.25, 1.0) * np.clip(0.4 + taper, 0.0, 1.0)
+    taper = _taper(arm, gap, at, rng)
+    # Opposite lips fit each other, but for the crumbs that each has lost.
+    steps = int(np.clip(len(arm.path) * _POINT_PX / (2.0 * max(gap.width_px, 1.0)), 6, _KNOTS // 2))
+    lips_at = np.stack([taper * (1.0 + 0.22 * path_profile(_KNOTS, rng, knots=steps)) for _ in range(2)])
+    lit_side = int(rng.integers(2))
+    low, high = np.floor(arm.path.min(0) - reach_px).astype(int), np.ceil(arm.path.max(0) + reach_px).astype(int) + 1
+    box = Window(
+        max(int(low[1]), window.y0), max(int(low[0]), window.x0), min(int(high[1]), window.y1), min(int(high[0]), window.x1)
+    )
+    if box.y0 >= box.y1 or box.x0 >= box.x1:
+        return
+    stroke = trace_stroke(box, arm.path, reach_px)
+    rows, columns = np.nonzero(stroke.distance < reach_px)
+    away, side = stroke.distance[rows, columns], (stroke.side[rows, columns] > 0).astype(np.intp)
+    knot = np.rint(stroke.along[rows, columns] * (_KNOTS - 1)).astype(np.intp)
+    rows, columns = rows + (box.y0 - window.y0), columns + (box.x0 - window.x0)
+    near = np.asarray(grain[rows, columns], np.float32)
+    half = 0.5 * gap.width_px * np.maximum(lips_at[side, knot].astype(np.float32) * (1.0 + 0.22 * near), 0.05)
     # Broken lips slope into the gap: the darkness sets in over part of the width.
-    slope_px = np.maximum(1.3, 0.9 * half)
-    depth = smooth_step(((half - stroke.distance) / slope_px + 0.5).astype(np.float32)) * np.minimum(half / 0.6, 1.0)
-    dark = (depth * np.interp(stroke.along, at, open_)).astype(np.float32)
-    reach = np.maximum(half * (1.0 + 1.6 * soft), 0.7) + 0.5
-    worn = np.clip(1.0 - stroke.distance / reach, 0.0, 1.0)
-    lip_at = (stroke.distance - half) / np.maximum(0.8 * half, 0.8)
-    side = float(rng.choice([-1.0, 1.0]))
-    lip = np.where(stroke.side == side, 0.3 * half * np.exp(-(lip_at**2)), 0.0)
-    return dark, worn.astype(np.float32), lip.astype(np.float32)
+    shown = np.minimum(half / 0.6, 1.0)
+    depth = smooth_step(((half - away) / np.clip(0.5 * half, 1.1, 3.0) + 0.5).astype(np.float32))
+    hairline = smooth_step((np.maximum(_HAIRLINE * half, 0.45) - away) / 1.1 + 0.5)
+    worn = np.clip(1.0 - away / (np.maximum(half * (1.0 + 1.4 * gap.worn), 0.7) + 0.5), 0.0, 1.0)
+    band = 1.0 - gap.filled * np.clip(1.0 + 0.25 * near, 0.6, 1.0)
+    dark = shown * np.maximum(depth * band * (1.0 + 0.1 * near), hairline)
+    dark += (1.0 - gap.filled) * 0.35 * gap.worn * worn * np.clip(1.0 + 0.6 * near, 0.0, 2.0)
+    opening[rows, columns] = np.maximum(opening[rows, columns], dark)
+    rough[rows, columns] = np.maximum(rough[rows, columns], worn)
+    if arm.level == 0:
+        lips[rows, columns] = (side == lit_side) * 0.3 * half * np.exp(-(((away - half) / np.maximum(0.8 * half, 0.8)) ** 2))
+
+
+def _taper(arm: Branch, gap: _Gap, at: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """(n,) width along an arm, 1 = the widest: thin sharp tips, runs of different width between turns."""
+    if arm.level:
+        along = arm.width_start + (arm.width_end - arm.width_start) * at
+    elif gap.rooted:
+        along = np.maximum((1.0 - at) ** float(rng.uniform(0.35, 0.8)), 0.1)
+    else:
+        tips = [float(rng.uniform(0.15, 0.5)) for _ in range(2)]
+        along = (np.clip(at / tips[0], 0.0, 1.0) * np.clip((1.0 - at) / tips[1], 0.0, 1.0)) ** 0.8
+        along = np.maximum(along, 0.06)
+    runs = 0.28 * path_profile(len(at), rng, knots=5) + 0.2 * path_profile(len(at), rng, knots=14)
+    return along * np.clip(1.0 + runs, 0.35, 1.7)
