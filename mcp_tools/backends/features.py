@@ -1,6 +1,7 @@
 """quality_eval without weights: measured features, named findings and a calibrated monotone model (`mcp_tools/judge`)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from anomalyagent.mcp_tools.judge.scoring import (
     review_change,
     review_nothing,
 )
+from anomalyagent.mcp_tools.procedural.named_body import named_body
 
 __all__ = ["FeatureJudge"]
 
@@ -72,5 +74,7 @@ class FeatureJudge:
         if key not in self._expectations:
             choice = choose_cards(self._cards, item_name, anomaly_type)  # the same that prompt_gen draws from
             guess = mechanism_of(anomaly_type, item_name)
-            self._expectations[key] = expect(choice.cards, guess.mechanism if guess.confidence > 0 else None)
+            found = expect(choice.cards, guess.mechanism if guess.confidence > 0 else None)
+            coated = named_body(f"{anomaly_type.replace('_', ' ')} of the {item_name}").coated
+            self._expectations[key] = replace(found, bares_ground=coated)
         return self._expectations[key]

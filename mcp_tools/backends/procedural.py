@@ -24,7 +24,9 @@ from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
 
@@ -80,7 +82,8 @@ class ProceduralImageGen:
         """Draw a defect.
 
         Args:
-            prompt: read when there is no spec; besides, it may say what foreign matter is (glue, metal, dust).
+            prompt: read when there is no spec; besides, it may say what foreign matter is (glue, metal, dust), and how the
+                part breaks (concrete, paint).
             spec: what to draw; its seed is replaced by `seed`.
         Raises:
             BackendError: nothing visible can be drawn where the spec asks for it.
@@ -138,6 +141,8 @@ class ProceduralImageGen:
 
 
 def _special(spec: DefectSpec, prompt: str) -> MechanismModule | None:
-    """What draws matter that the prompt names; None: the mechanism's own renderer."""
+    """What draws the matter or the kind of body that the prompt names; None: the mechanism's own renderer."""
+    if spec.mechanism == "chip":
+        return Breaking(named_body(prompt))
     named = named_matter(prompt) if spec.mechanism == "contamination" else None
     return None if named is None else Foreign(named)

@@ -31,10 +31,12 @@ class Expectation:
     Attributes:
         variants: ways in which it may show itself, never empty, most typical first.
         card_id: knowledge card that they come from; None when only the mechanism could be guessed from the words.
+        bares_ground: True when what comes off is a coating, and the ground below may have any colour.
     """
 
     variants: tuple[Variant, ...]
     card_id: str | None
+    bares_ground: bool = False
 
     @property
     def mechanisms(self) -> tuple[Mechanism, ...]:
@@ -44,6 +46,8 @@ class Expectation:
     @property
     def may_be_foreign(self) -> bool:
         """True when some variant brings colours that need not occur on the normal photo."""
+        if self.bares_ground and "chip" in self.mechanisms:
+            return True
         return any(v.mechanism in FOREIGN or v.priors.tint_ab is not None for v in self.variants)
 
 

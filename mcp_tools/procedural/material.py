@@ -1,13 +1,26 @@
 """What the photographed material looks like where it is laid bare, broken or missing."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import ciede2000
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, log_ratio
 
-__all__ = ["bare_tone", "dark_tone", "median_background", "polish_of"]
+__all__ = [
+    "bare_tone",
+    "contrast_for",
+    "dark_tone",
+    "median_background",
+    "polish_of",
+    "recolor",
+    "shading_of",
+    "subdued",
+]
 
 
 def bare_tone(near: Surroundings, spec: DefectSpec, rng: np.random.Generator, *, chance_lighter: float) -> NDArray[np.float32]:
@@ -50,3 +63,44 @@ def polish_of(lightness: NDArray[np.float32]) -> float:
     """
     median, bright = np.percentile(lightness, [50, 99.7])
     return float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))
+
+
+def contrast_for(spec: DefectSpec, near: Surroundings, rng: np.random.Generator) -> float:
+    """CIELAB units that a broken surface may vary by."""
+    return float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 26.0))
+
+
+def shading_of(site: Site, size_px: float) -> tuple[Lab, Lab]:
+    """CIELAB of the window, and the slow shading of the object there: what stays when the old surface's texture is gone."""
+    blur = (2 * int(max(0.5 * size_px, 2.0)) + 1,) * 2
+    patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
+    solid = site.scene.foreground[site.window.slices].astype(np.float32)
+    share = cv2.blur(solid, blur, borderType=cv2.BORDER_REFLECT)[..., None]
+    slow = cv2.blur(patch * solid[..., None], blur, borderType=cv2.BORDER_REFLECT)
+    # what lies behind the object must not tint a fracture at its outline
+    return patch, np.where(share > 0.01, slow / np.maximum(share, 0.01), patch).astype(np.float32)
+
+
+def recolor(lab: Lab, spec: DefectSpec, near: Surroundings, fresh: float) -> float:
+    """How much lighter the fresh surface is; the colour that the spec asks for is applied to `lab` in place."""
+    if spec.color_shift is not None:
+        lab[..., 1:] += np.array(spec.color_shift[1:], np.float32)
+        fresh = float(spec.color_shift[0])
+    return max(fresh, -0.4 * float(near.lab[0]))
+
+
+def subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> Lab:
+    """The fracture with its contrast taken back towards the surface's slow shading where it would exceed the wanted change.
+
+    A faint break is an opaque surface of nearly the same tone, not a transparent one: the old texture must not shine through.
+    """
+
+    def change(share: float) -> float:
+        mixed = slow[inside] + np.float32(share) * (lab[inside] - slow[inside])
+        return float(np.percentile(ciede2000(mixed.astype(np.float32), patch[inside]), 80))
+
+    if not inside.any():
+        return lab
+    full, none = change(1.0), change(0.0)
+    share = float(np.clip((1.1 * wanted - none) / max(full - none, 1e-3), 0.1, 1.0)) if full > none else 1.0
+    return (slow + np.float32(share) * (lab - slow)).astype(np.float32)

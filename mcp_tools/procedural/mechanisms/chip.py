@@ -1,15 +1,15 @@
-"""A chip: a piece has broken out, at an edge or rim, or a shallow spall inside the surface.
+"""A chip: a piece has broken out, at an edge or rim, or a shallow spall inside the surface (`spall.py`).
 
 Physics: brittle material parts along conchoidal (shell-shaped) faces. The fracture is fresh: the texture, print and gloss
 of the old surface are gone. In glass and glaze large dull faces lie beside a few heaps of flashing splinters (`glass.py`); in
 stone, ferrite or plastic a few facets with sharp ridges are matt and granular, faint ripples run around the point of impact,
-and inside a surface the outline of the spall is angular. The border is sharp, dark on one side and lit on the other. Where the
+and the border is sharp, dark on one side and lit on the other. Where the
 piece went through the outline the background shows. Where the piece sat is found by `rims.py`; at the rim of a hollow it is
 a stretch of the wall (`wall_break.py`).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.axis import near_protrusions
-from anomalyagent.mcp_tools.procedural.bodies import cut_outline
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
-from anomalyagent.mcp_tools.procedural.material import median_background, polish_of
+from anomalyagent.mcp_tools.procedural.material import contrast_for, median_background, polish_of, recolor, shading_of, subdued
+from anomalyagent.mcp_tools.procedural.named_body import Body
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
@@ -37,10 +37,11 @@ from anomalyagent.mcp_tools.procedural.shapes import (
     pixel_grid,
     smooth_step,
 )
+from anomalyagent.mcp_tools.procedural.spall import paint_spall, spall_outline
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 from anomalyagent.mcp_tools.procedural.wall_break import break_wall
 
-__all__ = ["render", "suitability"]
+__all__ = ["Breaking", "render", "suitability"]
 
 _NOTCH_CHANCE = 0.6
 _OUT_OF_FOCUS = 0.2
@@ -56,6 +57,21 @@ def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], floa
     return None if bulk is None else lambda x, y: float(bulk[min(round(y), len(bulk) - 1), min(round(x), bulk.shape[1] - 1)])
 
 
+@dataclass(frozen=True)
+class Breaking:
+    """Chips of a body of which the words say how it breaks."""
+
+    body: Body
+
+    def suitability(self, scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
+        """As for any other body."""
+        return suitability(scene, spec)
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """One chip of this body."""
+        return _render(site, spec, rng, self.body)
+
+
 class _Gloss(NamedTuple):
     """Chance that a fracture flashes, 0..1, and the colour (a, b of CIELAB) of the object's highlights."""
 
@@ -65,10 +81,16 @@ class _Gloss(NamedTuple):
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One chip. None when none of it would lie on the object."""
+    return _render(site, spec, rng, Body())
+
+
+def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) -> Edit | None:
     if min(site.window.shape) < 4:
         return None
     site = replace(site, area_px=max(site.area_px, _MIN_AREA_PX))
     seat = find_seat(site, spec, rng)
+    if seat.on_outline and site.scene.fills_frame and (body.coarse or body.coated):
+        seat = seat._replace(on_outline=False)  # the frame is no edge of a wall or a painted sheet
     elongation = min(max(spec.elongation, 1.1), 8.0)
     if seat.on_outline:  # half of the outline below is cut off along its length: what is left is twice as long by its width,
         elongation = max(0.5 * elongation, 1.0)  # and no deeper than a half-moon: a blow at an edge runs along it
@@ -94,7 +116,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
                 across_px=_across(site, seat, extent.length_px),
             )
         else:
-            distance = _angular(replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad), elongation, rng)
+            distance = spall_outline(replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad), elongation, rng)
     solid = site.scene.foreground[site.window.slices]
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
@@ -114,8 +136,11 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     glossy = rng.random() < gloss.chance
     if glossy:
         paint = _glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
+    elif seat.on_outline or seat.hollow is not None:
+        paint = _fracture(site, spec, seat, near, distance, rng, coarse=body.coarse)
     else:
-        paint = _fracture(site, spec, seat, near, distance, rng)
+        paint, shown = paint_spall(site, spec, near, distance, rng, coated=body.coated)
+        cover *= shown
     behind = median_background(site.scene)
     opening = None
     if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
@@ -157,16 +182,6 @@ def _bulk(scene: Scene, size_px: float) -> Mask | None:
     return None if np.count_nonzero(bulk) > 0.97 * scene.object_area_px else bulk
 
 
-def _angular(site: Site, elongation: float, rng: np.random.Generator) -> Field:
-    """Signed distance to the outline of a spall: straight runs between corners, ragged by the grain of the material."""
-    radius = float(np.sqrt(site.area_px / np.pi))
-    outline = cut_outline(
-        site, elongation, rng, corners=int(rng.integers(6, 11)), spread=float(rng.uniform(0.15, 0.35)), convex=False
-    )
-    ragged = fractal_noise(site.window.shape, max(0.45 * radius, 2.0), rng, octaves=4, gain=0.65)
-    return (outline + float(rng.uniform(0.03, 0.07)) * radius / np.sqrt(elongation) * ragged).astype(np.float32)
-
-
 def _across(site: Site, seat: Seat, length_px: float) -> Field:
     """Distance from the outline, so that a long break follows its curve."""
     depth = site.scene.depth_px[site.window.slices]
@@ -177,18 +192,17 @@ def _across(site: Site, seat: Seat, length_px: float) -> Field:
     return np.where(behind > 0, np.abs(depth) + 2.0 * behind, depth).astype(np.float32)
 
 
-def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator) -> RGB:
+def _fracture(
+    site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator, *, coarse: bool
+) -> RGB:
     """(h, w, 3) sRGB of a matt fracture surface."""
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
-    contrast = _contrast(spec, near, rng)
-    spall = seat.hollow is None and not seat.on_outline
+    contrast = contrast_for(spec, near, rng)
     # at an outline: from a granular break (0) to the smooth shell that a fine dense body leaves (1)
-    shell = float(rng.random() ** 0.4) if seat.on_outline else 0.0
-    tilt = float(rng.uniform(0.25, 0.55)) if spall else float(rng.uniform(0.08, 0.28)) * (1.0 - 0.5 * shell)
-    facets = facet_planes(
-        site.window, seat.center_xy, radius, rng, count=int(rng.integers(3 if spall else 1, 6)), slope=tilt, warp=0.2
-    )
+    shell = float(rng.random() ** 0.4) if seat.on_outline and not coarse else 0.0
+    tilt = float(rng.uniform(0.08, 0.28)) * (1.0 - 0.5 * shell)
+    facets = facet_planes(site.window, seat.center_xy, radius, rng, count=int(rng.integers(1, 6)), slope=tilt, warp=0.2)
     x, y = pixel_grid(site.window)
     far = np.hypot(x - seat.impact_xy[0], y - seat.impact_xy[1]).astype(np.float32)
     wave = max(3.0, radius * float(rng.uniform(0.18, 0.4)))
@@ -204,24 +218,24 @@ def _fracture(site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, dist
     facing = -(facets.slope[:, 0] * np.cos(azimuth) + facets.slope[:, 1] * np.sin(azimuth))
     light = shade((ripples + 0.05 * (1.0 - shell) * grain).astype(np.float32), site.scene.light)
     light = light + 0.7 * facing[facets.label] * (1.0 - 0.4 * facets.border)
-    patch, slow = _shading(site, radius)
+    patch, slow = shading_of(site, radius)
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
     fresh = float(rng.normal(-0.65 + 0.35 * shell, 0.45 - 0.15 * shell)) * min(contrast, 22.0)
-    lab[..., 0] += _recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
+    lab[..., 0] += recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
     if shell:
         lab[..., 0] += contrast * shell * _ribs((far / radius + 0.12 * bend).astype(np.float32), distance, bend, rng)
     # broken grains, each lit its own way
-    coarse = 1.0 if spall else float(rng.uniform(0.3, 1.2)) * (1.0 - 0.85 * shell)
-    crumbs = coarse * fractal_noise(shape, float(np.clip(0.1 * radius, 2.0, 6.0)), rng, octaves=3, gain=0.9)
+    crumbs = float(rng.uniform(0.3, 1.2)) * (1.0 - 0.85 * shell)
+    crumbs = crumbs * fractal_noise(shape, float(np.clip(0.1 * radius, 2.0, 6.0)), rng, octaves=3, gain=0.9)
     lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
         shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
     )
-    lab[..., 0] += contrast * _walls(distance, max(1.0, (0.16 if spall else 0.05) * radius), azimuth, hidden=shell)
+    lab[..., 0] += contrast * _walls(distance, max(1.0, 0.05 * radius), azimuth, hidden=shell)
     lab[..., 1:] *= float(rng.uniform(0.55, 1.0))  # rough, so a little paler; most bodies are coloured throughout
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
-    return rgb_of(_subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))
+    return rgb_of(subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))
 
 
 def _glass(
@@ -237,16 +251,16 @@ def _glass(
 ) -> RGB:
     """(h, w, 3) sRGB of a fracture in glass (see `glass.py`). `tint`: colour of the object's highlights."""
     inside = cover > 0.3
-    contrast = _contrast(spec, near, rng)
-    patch, slow = _shading(site, size_px)
+    contrast = contrast_for(spec, near, rng)
+    patch, slow = shading_of(site, size_px)
     lab = (0.25 * slow + 0.75 * near.lab).astype(np.float32)
-    lab[..., 0] += _recolor(lab, spec, near, float(rng.normal(0.06, 0.25)) * contrast)
+    lab[..., 0] += recolor(lab, spec, near, float(rng.normal(0.06, 0.25)) * contrast)
     lab = paint_faces(lab, inside, size_px, contrast, rng)
     lab[..., 0] += float(rng.uniform(0.3, 1.0)) * contrast * _walls(distance, max(1.0, 0.04 * size_px), site.scene.light[0])
     lab[..., 1:] *= float(rng.uniform(0.5, 1.1))
     lab = soften(lab, size_px, rng)
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)
-    lab = _subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
+    lab = subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
     if seat.hollow is not None:
         away = np.maximum(-seat.hollow.depth(site.window), 0.0)
     elif seat.on_outline:
@@ -266,29 +280,6 @@ def _glass(
     if near.grey:
         lab[..., 1:] = 0.0
     return rgb_of(lab)
-
-
-def _contrast(spec: DefectSpec, near: Surroundings, rng: np.random.Generator) -> float:
-    return float(np.clip(spec.severity * near.jnd * rng.uniform(0.7, 1.1), 5.0, 26.0))
-
-
-def _shading(site: Site, size_px: float) -> tuple[Lab, Lab]:
-    """CIELAB of the window, and the slow shading of the object there: what stays when the old surface's texture is gone."""
-    blur = (2 * int(max(0.5 * size_px, 2.0)) + 1,) * 2
-    patch = np.ascontiguousarray(site.scene.lab[site.window.slices])
-    solid = site.scene.foreground[site.window.slices].astype(np.float32)
-    share = cv2.blur(solid, blur, borderType=cv2.BORDER_REFLECT)[..., None]
-    slow = cv2.blur(patch * solid[..., None], blur, borderType=cv2.BORDER_REFLECT)
-    # what lies behind the object must not tint a fracture at its outline
-    return patch, np.where(share > 0.01, slow / np.maximum(share, 0.01), patch).astype(np.float32)
-
-
-def _recolor(lab: Lab, spec: DefectSpec, near: Surroundings, fresh: float) -> float:
-    """How much lighter the fresh surface is; the colour that the spec asks for is applied to `lab` in place."""
-    if spec.color_shift is not None:
-        lab[..., 1:] += np.array(spec.color_shift[1:], np.float32)
-        fresh = float(spec.color_shift[0])
-    return max(fresh, -0.4 * float(near.lab[0]))
 
 
 def _ribs(far: Field, distance: Field, bend: Field, rng: np.random.Generator) -> Field:
@@ -318,23 +309,6 @@ def _walls(distance: Field, width_px: float, azimuth: float, hidden: float = 0.0
     lit = np.clip(inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth), -0.7, 0.8)
     lit = lit + hidden * (-0.6 - 0.6 * np.maximum(lit, 0.0))
     return (np.exp(-((distance / width_px) ** 2)) * lit).astype(np.float32)
-
-
-def _subdued(lab: Lab, slow: Lab, patch: Lab, inside: Mask, wanted: float) -> Lab:
-    """The fracture with its contrast taken back towards the surface's slow shading where it would exceed the wanted change.
-
-    A faint break is an opaque surface of nearly the same tone, not a transparent one: the old texture must not shine through.
-    """
-
-    def change(share: float) -> float:
-        mixed = slow[inside] + np.float32(share) * (lab[inside] - slow[inside])
-        return float(np.percentile(ciede2000(mixed.astype(np.float32), patch[inside]), 80))
-
-    if not inside.any():
-        return lab
-    full, none = change(1.0), change(0.0)
-    share = float(np.clip((1.1 * wanted - none) / max(full - none, 1e-3), 0.1, 1.0)) if full > none else 1.0
-    return (slow + np.float32(share) * (lab - slow)).astype(np.float32)
 
 
 def _gloss_of(scene: Scene, bulk: Mask | None) -> _Gloss:

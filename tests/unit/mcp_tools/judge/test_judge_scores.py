@@ -11,7 +11,11 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends.features import FeatureJudge
 from anomalyagent.mcp_tools.contracts import Adjustment, QualityResult
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.judge.specimens import make_specimen
+from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
+from anomalyagent.mcp_tools.procedural.named_body import Body
 
 
 def _metal(size: int = 128, seed: int = 0) -> Photo:
@@ -146,3 +150,14 @@ def test_the_judge_starts_without_heavy_libraries() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_ground_below_a_coating_may_have_any_colour() -> None:
+    rng = np.random.default_rng(2)
+    blue = np.clip(np.array([60, 95, 150]) + rng.normal(0, 1.0, (192, 192, 1)), 0, 255).astype(np.uint8)
+    normal = photo_from_array(blue)
+    spec = DefectSpec(mechanism="chip", zone="center", area_fraction=0.03, elongation=1.5, severity=14.0, seed=3)
+    flaked = render_defect(Scene(normal), spec, Breaking(Body(coated=True))).photo
+    assert _judge(normal, flaked, "peeling", "painted panel").passed
+    assert _judge(normal, flaked, "peeling", "car door").passed
+    assert not _judge(normal, flaked, "chip", "plastic housing").passed

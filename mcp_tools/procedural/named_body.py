@@ -1,0 +1,49 @@
+"""What the words of a prompt say the body is made of, as far as it decides how it breaks.
+
+A photo of even blue shows neither whether the blue is a coat of paint nor whether it goes through; sand and mortar break in
+crumbs where a fine dense body breaks in shells.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from anomalyagent.knowledge.words.lexer import plain
+
+__all__ = ["Body", "named_body"]
+
+
+class Body(NamedTuple):
+    """How a body breaks.
+
+    Attributes:
+        coarse: True for what is made of sand, stones and binder: no shells with ribs, no sharp edge at the frame.
+        coated: True when what comes off is a coating, and the ground below has a colour of its own.
+    """
+
+    coarse: bool = False
+    coated: bool = False
+
+
+_COARSE: Final = (
+    "concrete, cement, brick, brickwork, masonry, mortar, plaster, stone, sandstone, limestone, granite, rock, asphalt, "
+    "pavement, screed, clinker, clay, terracotta, adobe, stucco"
+)
+_COATED: Final = (
+    "paint, painted, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, primer, "
+    "plated, plating, galvanized, galvanised, chrome, veneer, laminate, foil, peeling, peeled, delamination"
+)
+
+
+def _pattern(names: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{names.replace(', ', '|')})s?\b")
+
+
+_IS_COARSE, _IS_COATED = _pattern(_COARSE), _pattern(_COATED)
+
+
+@lru_cache(maxsize=512)
+def named_body(prompt: str) -> Body:
+    """What the prompt says of the body; nothing known: a dense body, coloured throughout."""
+    words = plain(prompt).lower()
+    return Body(bool(_IS_COARSE.search(words)), bool(_IS_COATED.search(words)))

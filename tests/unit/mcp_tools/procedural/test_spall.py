@@ -1,0 +1,125 @@
+"""Spalls inside a face: a broken floor in the light of the photo, or the ground below a coating."""
+
+import cv2
+import numpy as np
+import pytest
+from helpers.photos import make_photo
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import Rendered, render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
+from anomalyagent.mcp_tools.procedural.named_body import Body, named_body
+
+
+def spall(scene: Scene, seed: int, body: Body | None = None, **fields: object) -> Rendered:
+    given = {"mechanism": "chip", "zone": "center", "area_fraction": 0.04, "elongation": 1.5, "severity": 12.0, "seed": seed}
+    return render_defect(scene, DefectSpec.model_validate({**given, **fields}), Breaking(body or Body()))
+
+
+def slab(size: int = 192) -> Scene:
+    """Concrete, evenly lit."""
+    rng = np.random.default_rng(5)
+    return Scene(photo_from_array(np.clip(rng.normal(165, 3, (size, size)), 0, 255).astype(np.uint8)))
+
+
+def slopes(grey: Field, inside: Mask, azimuth: float) -> tuple[float, float]:
+    """Steepness of a picture along the light and across it."""
+    x, y = (cv2.Sobel(grey, cv2.CV_32F, *order, scale=0.125)[inside] for order in ((1, 0), (0, 1)))
+    along, across = x * np.cos(azimuth) + y * np.sin(azimuth), -x * np.sin(azimuth) + y * np.cos(azimuth)
+    return float(np.abs(along).mean()), float(np.abs(across).mean())
+
+
+def test_the_floor_of_a_spall_is_a_relief_in_the_light_of_the_photo_and_no_pattern_on_paper() -> None:
+    scene = slab()
+    ratios: list[float] = []
+    for seed in range(10):
+        made = spall(scene, seed)
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        along, across = slopes(
+            np.asarray(cv2.GaussianBlur(made.photo.rgb[..., 1], (0, 0), 1.0), np.float32), inside, scene.light[0]
+        )
+        ratios.append(along / across)
+    assert np.median(ratios) > 1.25, ratios
+
+
+def test_the_wall_of_a_spall_throws_shadow_on_the_side_of_the_light_only() -> None:
+    scene = slab()
+    towards = np.array([np.cos(scene.light[0]), np.sin(scene.light[0])])
+    differences: list[float] = []
+    for seed in range(10):
+        made = spall(scene, seed, color_shift=(-4.0, 0.0, 0.0))
+        rows, columns = np.nonzero(made.mask)
+        where = np.stack([columns - columns.mean(), rows - rows.mean()], 1) @ towards
+        change = (made.photo.rgb - scene.photo.rgb).mean(2)[made.mask]
+        rim = cv2.distanceTransform(made.mask.astype(np.uint8), cv2.DIST_L2, 3)[made.mask] < 4.0
+        near, far = rim & (where > np.percentile(where, 75)), rim & (where < np.percentile(where, 25))
+        differences.append(float(change[far].mean() - change[near].mean()))
+    assert np.median(differences) > 0.08, differences
+    assert min(differences) > 0.0
+
+
+def test_where_a_coating_came_off_the_ground_has_a_colour_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    blue = np.clip(np.array([60, 95, 150]) + rng.normal(0, 1.0, (192, 192, 1)), 0, 255).astype(np.uint8)
+    scene = Scene(photo_from_array(blue))
+    colour = float(np.median(np.hypot(*np.moveaxis(scene.lab[..., 1:], -1, 0))))
+    left: list[float] = []
+    for seed in range(8):
+        made = spall(scene, seed, Body(coated=True))
+        lab = lab_from_rgb(made.photo.rgb)
+        left.append(float(np.median(np.hypot(lab[..., 1], lab[..., 2])[made.mask])) / colour)
+    assert np.median(left) < 0.6, left
+
+
+def test_the_ground_below_the_flakes_of_one_coating_is_the_same() -> None:
+    rng = np.random.default_rng(2)
+    blue = np.clip(np.array([60, 95, 150]) + rng.normal(0, 1.0, (192, 192, 1)), 0, 255).astype(np.uint8)
+    scene = Scene(photo_from_array(blue))
+    spread: list[float] = []
+    for seed in range(5):
+        made = spall(scene, seed, Body(coated=True), count=4, zone="any")
+        _, flakes = cv2.connectedComponents(cv2.erode(made.mask.astype(np.uint8), np.ones((3, 3), np.uint8)))
+        lab = lab_from_rgb(made.photo.rgb)
+        sizes = np.bincount(flakes.ravel())[1:]
+        tones = [float(np.median(lab[flakes == 1 + i, 0])) for i in range(len(sizes)) if sizes[i] > 40]
+        spread.append(float(np.ptp(tones)))
+    assert np.median(spread) < 9.0, spread
+
+
+def test_a_spall_in_an_object_without_colour_has_none() -> None:
+    grey = np.repeat(cv2.cvtColor(make_photo("surface", 1, 128), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    made = spall(Scene(photo_from_array(grey)), 1)
+    assert np.ptp(made.photo.native.astype(int), axis=2).max() <= 1
+
+
+def test_the_frame_is_no_edge_of_a_wall() -> None:
+    """Breaks at the frame of a photo of concrete were shells with ribs, like sawn wood."""
+    scene = slab()
+    ratios: list[float] = []
+    for seed in range(8):
+        made = spall(scene, seed, Body(coarse=True), zone="edge")
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        along, across = slopes(
+            np.asarray(cv2.GaussianBlur(made.photo.rgb[..., 1], (0, 0), 1.0), np.float32), inside, scene.light[0]
+        )
+        ratios.append(along / across)
+    assert np.median(ratios) > 1.2, ratios
+
+
+@pytest.mark.parametrize(
+    ("prompt", "coarse", "coated"),
+    [
+        ('A chip ("spalling") on the concrete slab.', True, False),
+        ("a flake off the painted panel", False, True),
+        ('One chip ("peeling") on the door.', False, True),
+        ("brick walls with a spall", True, False),
+        ("a chip on the white tablet", False, False),
+        ("a chip on the steel plate", False, False),
+    ],
+)
+def test_words_say_how_a_body_breaks(prompt: str, coarse: bool, coated: bool) -> None:
+    assert named_body(prompt) == Body(coarse, coated)
