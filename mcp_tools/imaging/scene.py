@@ -117,10 +117,18 @@ class Scene:
         """Width of the photo's point spread (Gaussian sigma, pixels)."""
         return measures.estimate_blur(self.luma, self.noise_sigma)
 
+    @cached_property
+    def grain(self) -> tuple[float, float]:
+        """(angle, coherence) of the whole surface; coherence 0 for an object before a background."""
+        return measures.surface_grain(self.luma) if self.fills_frame else (0.0, 0.0)
+
     def orientation_at(self, x: float, y: float) -> tuple[float, float]:
-        """(angle in radians, coherence 0..1) of the local structure: the direction along which texture runs."""
+        """(angle in radians, coherence 0..1) of the structure: the direction along which texture runs at a place.
+
+        Of a surface that of the whole photo, where it is the clearer one.
+        """
         radius = max(8, round(0.06 * np.sqrt(self.object_area_px)))
-        return measures.local_orientation(self.luma, x, y, radius)
+        return max(measures.local_orientation(self.luma, x, y, radius), self.grain, key=lambda found: found[1])
 
     @cached_property
     def depth_px(self) -> Field:

@@ -37,6 +37,9 @@ _BOOSTS = (1.0, 2.0, 5.0)  # a defect that nobody can see is drawn again, strong
 _MAX_SEVERITY = 60.0
 _GAIN_RANGE = (0.02, 4.0)  # beyond, soft borders would turn hard: what cannot be stronger stays as it is
 _STROKES: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})  # only their width is fitted, see `Site.slimness`
+_MERGING: frozenset[Mechanism] = frozenset(
+    {"discoloration", "abrasion"}
+)  # areas that meet are one, no darker where they overlap
 _MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
 
@@ -109,12 +112,21 @@ def _draw_all(scene: Scene, spec: DefectSpec, mechanism: MechanismModule) -> tup
     find_targets = getattr(mechanism, "targets", None)
     targets: list[Target] = find_targets(scene, spec) if find_targets is not None and spec.center is None else []
     clustered = spec.count > 2 and plan.random() < 0.5
+    merges = spec.mechanism in _MERGING
     for index, area in enumerate(_areas(scene, spec, plan)):
-        instance = _draw_instance(scene, spec, mechanism, canvas, area, sites, index, clustered, prefers, targets)
+        ground = scene.photo.rgb if merges else canvas
+        instance = _draw_instance(scene, spec, mechanism, ground, area, sites, index, clustered, prefers, targets)
         if instance is not None:
-            canvas[instance.window.slices] = instance.rgb
+            box = instance.window.slices
+            canvas[box] = _stronger(scene.photo.rgb[box], canvas[box], instance.rgb) if merges else instance.rgb
             sites.append(instance.site)
     return canvas, sites
+
+
+def _stronger(before: RGB, first: RGB, second: RGB) -> RGB:
+    """At each pixel the picture that differs more from `before`: surfaces changed in one way are one where they meet."""
+    changes = (np.abs(one - before).sum(axis=2, keepdims=True) for one in (first, second))
+    return np.where(np.greater_equal(*changes), first, second)
 
 
 def _mechanism(name: Mechanism) -> MechanismModule:

@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
 
 __all__ = ["Extent", "extent_of", "place_instance", "place_on_target", "window_around"]
 
 _CANDIDATES = 14
+_ALONG: frozenset[Mechanism] = frozenset({"stain", "discoloration", "contamination", "hole"})
+_CLEAR_GRAIN = 0.6  # coherence of a surface whose direction everybody sees
 _MIN_WIDTH_PX = 1.3
 _MAX_SIZE_RATIO = 8.0  # of the wished area and that of a target
 
@@ -152,12 +154,16 @@ def _sample_near(scene: Scene, anchor: Site, extent: Extent, rng: np.random.Gene
 
 
 def _direction(scene: Scene, spec: DefectSpec, center_xy: tuple[float, float], rng: np.random.Generator) -> float:
-    """Direction in image coordinates (y down): the spec's, or that of the local structure as far as there is one."""
+    """Direction in image coordinates (y down): the spec's, or that of the local structure as far as there is one.
+
+    What flowed, grew or was rolled with a surface lies along it; tools and blows cross it as they like.
+    """
     if spec.orientation_deg is not None:
         return float(np.deg2rad(-spec.orientation_deg))
     angle, coherence = scene.orientation_at(*center_xy)
     jitter, free, choice = rng.normal(0.0, 0.14), rng.uniform(0.0, np.pi), rng.random()
-    return float(angle + jitter) if choice < 0.2 + 0.7 * coherence else float(free)
+    follows = 0.2 + (0.75 * min(coherence / _CLEAR_GRAIN, 1.0) if spec.mechanism in _ALONG else 0.7 * coherence)
+    return float(angle + jitter) if choice < follows else float(free)
 
 
 def _fit(scene: Scene, center_xy: tuple[float, float], extent: Extent, angle_rad: float) -> float:

@@ -283,6 +283,7 @@ def blob_distance(
     angle_rad: float = 0.0,
     lobes: float = 0.25,
     roughness: float = 0.15,
+    warp: float = 0.0,
     across_px: Field | None = None,
 ) -> Field:
     """Signed distance (pixels, approximate, positive inside) to the outline of an irregular blob.
@@ -292,6 +293,8 @@ def blob_distance(
         elongation: length over width.
         lobes: relative size of slow waves of the outline (3 to 6 around).
         roughness: relative size of its fine fractal irregularity.
+        warp: how far the plane is bent under the blob, relative to its radius: bays, necks and tongues that no waves around a
+            middle make; from 0.5 on little is left of the ellipse.
         across_px: (h, w) replaces the straight coordinate across the long axis, so that the blob follows a curve.
     """
     radius = float(np.sqrt(max(area_px, 1.0) / np.pi))
@@ -301,6 +304,11 @@ def blob_distance(
     stretch = float(np.sqrt(elongation))
     u = (dx * cosine + dy * sine) / stretch
     v = (-dx * sine + dy * cosine if across_px is None else across_px) * stretch
+    if warp > 0:
+        bent = [
+            np.float32(warp * radius) * fractal_noise(window.shape, max(1.2 * radius, 4.0), rng, gain=0.6) for _ in range(2)
+        ]
+        u, v = u + bent[0], v + bent[1]
     rho = np.hypot(u, v)
     outline = np.ones(window.shape, np.float32)
     if lobes > 0:

@@ -53,7 +53,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     near = measure_surroundings(site, inside=site.scene.foreground[site.window.slices] if whole else None)
     angle, coherence = site.scene.orientation_at(*site.center_xy)
     kind = "whole" if whole else _choose_kind(site, near, spec, coherence, rng)
-    weight = _weight(kind, site, spec, angle, rng) * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
+    weight = _weight(kind, site, spec, angle, _worked(near, coherence), rng)
+    weight = weight * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
     weight = (weight * foreground_cover(site)).astype(np.float32)
     fixed = False
     if kind == "heat":
@@ -124,7 +125,7 @@ def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Tr
     return float(shift[0]), float(shift[1]), float(shift[2])
 
 
-def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.random.Generator) -> Field:
+def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, worked: float, rng: np.random.Generator) -> Field:
     """How far each pixel has shifted, 0..1."""
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
@@ -134,7 +135,7 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
         return _band(site, angle, rng)
     stretch = min(max(spec.elongation, 1.0), 20.0)
     if kind == "patch":
-        return _patch(site, stretch, rng)
+        return _patch(site, stretch, worked, rng)
     inner = blob_distance(
         site.window,
         site.center_xy,
@@ -159,8 +160,10 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, rng: np.rando
     return body * np.clip(0.85 + 0.12 * cloud, 0.0, 1.2).astype(np.float32)
 
 
-def _patch(site: Site, stretch: float, rng: np.random.Generator) -> Field:
-    """An area with a clear, mostly smooth outline and an even inside, faintly darker or lighter towards its border."""
+def _patch(site: Site, stretch: float, worked: float, rng: np.random.Generator) -> Field:
+    """An area with a clear outline that fades here and there; denser and thinner inside, faintly darker or lighter near it."""
+    shape = site.window.shape
+    radius = float(np.sqrt(site.area_px / np.pi))
     inner = blob_distance(
         site.window,
         site.center_xy,
@@ -169,12 +172,19 @@ def _patch(site: Site, stretch: float, rng: np.random.Generator) -> Field:
         elongation=stretch,
         angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.05, 0.3)),
-        roughness=float(rng.choice([0.01, 0.04, 0.12])),
+        roughness=float(rng.choice([0.02, 0.06, 0.15, 0.3])),
+        warp=float(rng.uniform(0.05, 0.35)),
     )
     depth = max(float(inner.max()), 1.0)
-    edge = max(float(rng.choice([1.0, 0.02 * depth, 0.06 * depth])), 1.0)
+    # a wheel or a die ends at a line, scale and oxide grow out slowly
+    clear = rng.random() < worked
+    sharp = max(depth * float(rng.choice([0.0, 0.02, 0.06]) if clear else rng.uniform(0.0, 0.4)), 1.0)
+    fades = float(rng.uniform(0.0, 0.5)) if rng.random() < 0.7 else 0.0
+    fading = np.clip(fractal_noise(shape, max(radius, 6.0), rng, octaves=2) - 0.3, 0.0, 1.0)
+    edge = sharp + np.float32(fades * depth) * fading
     rim = float(rng.normal(0.0, 0.12)) * np.exp(-((inner / max(0.12 * depth, 1.5)) ** 2))
-    return (np.clip(inner / edge + 0.5, 0.0, 1.0) * np.clip(1.0 + rim, 0.6, 1.3)).astype(np.float32)
+    dense = float(rng.uniform(0.0, 0.25)) * fractal_noise(shape, max(0.7 * radius, 4.0), rng)
+    return (np.clip((inner + 0.5) / edge, 0.0, 1.0) * np.clip(1.0 + rim + dense, 0.4, 1.3)).astype(np.float32)
 
 
 def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:

@@ -104,6 +104,7 @@ def _outline(kind: str, site: Site, spec: DefectSpec, rng: np.random.Generator, 
         angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.1, 0.3)),
         roughness=float(rng.uniform(0.05, 0.13) if smooth else rng.uniform(0.1, 0.3)) * calm,
+        warp=float(rng.uniform(0.0, 0.2) if smooth else rng.uniform(0.1, 0.45)) * calm,
     )
     if kind == "blotch":
         angle, coherence = site.scene.orientation_at(x0, y0)

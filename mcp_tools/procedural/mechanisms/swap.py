@@ -28,6 +28,7 @@ __all__ = ["render", "targets"]
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
 _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
 _SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
+_DIRECTED = 0.3  # coherence of a texture that shows which way it runs
 _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
 _VISIBLE_LAB = 5.0  # mean CIELAB distance below which an exchange would not be noticed
 
@@ -207,14 +208,16 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     grid_y = np.ascontiguousarray(np.broadcast_to(y, site.window.shape), np.float32)
     source = site.center_xy
     x0, y0, x1, y1 = scene.box_xyxy
+    # where texture runs one way only a quarter of a turn shows
+    directed = scene.orientation_at(*site.center_xy)[1] > _DIRECTED
     for attempt in range(12):
-        angle = float(rng.choice([0.5, 1.0, 1.5]) * np.pi)
+        angle = float(rng.choice([0.5, 1.5] if directed else [0.5, 1.0, 1.5]) * np.pi)
         mirror = bool(rng.random() < 0.3)
         if attempt > 2 or rng.random() < 0.3:  # from elsewhere
             source = float(rng.uniform(x0, x1 - 1)), float(rng.uniform(y0, y1 - 1))
             if not scene.foreground[int(source[1]), int(source[0])]:
                 continue
-            angle = 0.0 if rng.random() < 0.5 else angle
+            angle = 0.0 if rng.random() < 0.5 and not directed else angle
         cos, sin = np.cos(angle), np.sin(angle)
         dx, dy = grid_x - site.center_xy[0], grid_y - site.center_xy[1]
         dx = -dx if mirror else dx
