@@ -11,7 +11,7 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
@@ -30,7 +30,7 @@ _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
 _SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _DIRECTED = 0.3  # coherence of a texture that shows which way it runs
 _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
-_VISIBLE_LAB = 5.0  # mean CIELAB distance below which an exchange would not be noticed
+_VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-noticeable difference
 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
@@ -108,9 +108,9 @@ def _own_pixels(scene: Scene, stage: Stage) -> Field:
 def _changes(site: Site, edit: Edit) -> bool:
     """True when a fair share of the object looks different afterwards (most of a turned nut looks as before)."""
     assert edit.paint is not None
-    lab = lab_from_rgb(edit.paint)
-    away = np.linalg.norm(lab - site.scene.lab[edit.window.slices], axis=2)
-    return int(np.count_nonzero(away > _VISIBLE_LAB)) > 0.04 * site.scene.object_area_px
+    before, jnd = (field[edit.window.slices] for field in (site.scene.lab, site.scene.jnd))
+    away = ciede2000(before, lab_from_rgb(edit.paint)) / jnd
+    return int(np.count_nonzero(away > _VISIBLE_JND)) > 0.04 * site.scene.object_area_px
 
 
 def _visible(site: Site, edit: Edit) -> bool:
@@ -119,8 +119,8 @@ def _visible(site: Site, edit: Edit) -> bool:
     shown = edit.opacity > 0.5
     if not shown.any():
         return False
-    before = site.scene.lab[edit.window.slices][shown]
-    return float(np.linalg.norm(lab_from_rgb(edit.paint[shown][None])[0] - before, axis=1).mean()) > _VISIBLE_LAB
+    before, jnd = (field[edit.window.slices][shown] for field in (site.scene.lab, site.scene.jnd))
+    return float(np.percentile(ciede2000(before, lab_from_rgb(edit.paint[shown][None])[0]) / jnd, 80)) > _VISIBLE_JND
 
 
 def _soft(site: Site) -> float:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from helpers.photos import make_photo
 
 from anomalyagent.knowledge.spec import ZONES
 from anomalyagent.mcp_tools.imaging import scene as scene_module
@@ -219,3 +220,21 @@ def test_windows_measure_the_same_as_the_whole_photo() -> None:
     for window in ((slice(0, 50), slice(60, 200)), (slice(90, 130), slice(20, 90))):
         assert np.allclose(scene.lab_in(window), scene.lab[window], atol=1e-3)
         assert np.allclose(scene.jnd_in(window), scene.jnd[window], atol=1e-3)
+
+
+@pytest.mark.parametrize("along", ["rows", "columns"])
+def test_noise_does_not_hide_which_way_a_surface_was_rolled(along: str) -> None:
+    """Rolled steel: from pixel to pixel there is only noise, streaks show from afar."""
+    rng = np.random.default_rng(3)
+    streaks = cv2.GaussianBlur(rng.standard_normal((200, 200)).astype(np.float32), (0, 0), sigmaX=25.0, sigmaY=3.0)
+    rolled = 110 + 12 * streaks / streaks.std() + rng.normal(0, 9, (200, 200))
+    grey = rolled if along == "rows" else rolled.T
+    scene = Scene(photo_from_array(np.clip(grey, 0, 255).astype(np.uint8)))
+    for x, y in ((50, 50), (100, 150)):
+        angle, coherence = scene.orientation_at(x, y)
+        assert abs(np.cos(angle) if along == "rows" else np.sin(angle)) > 0.98
+        assert coherence > 0.4
+
+
+def test_of_an_object_only_the_place_itself_tells() -> None:
+    assert Scene(photo_from_array(make_photo("part", 0, 128))).grain == (0.0, 0.0)

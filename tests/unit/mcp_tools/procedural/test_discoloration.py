@@ -6,6 +6,10 @@ import pytest
 from helpers.sites import draw, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.change import visible_change
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import discoloration
 
 
@@ -98,3 +102,31 @@ def test_what_grinding_missed_has_none_of_its_lines() -> None:
         left = np.diff(after, axis=1)[inside[:, 1:]].std() / np.diff(before, axis=1)[inside[:, 1:]].std()
         bare += left < 0.5
     assert bare >= 10
+
+
+def test_areas_that_meet_are_one_and_not_darker_where_they_meet() -> None:
+    scene = Scene(photo_from_array(plain_sheet(grain=1.0, size=192)))
+    wanted = spec(area_fraction=0.35, count=4, color_shift=(-14.0, 0.0, 0.0), severity=9.0)
+    for seed in range(4):
+        made = render_defect(scene, wanted.model_copy(update={"seed": seed}))
+        change = visible_change(scene.photo, made.photo)[made.mask]
+        assert np.percentile(change, 99.5) < 1.7 * np.percentile(change, 80)  # an overlap was twice as dark
+
+
+def test_an_area_with_a_clear_outline_is_no_ellipse(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(*_: object) -> str:
+        return "patch"
+
+    monkeypatch.setattr(discoloration, "_choose_kind", chosen)
+    site = site_on(plain_sheet(grain=1.0), (64, 64), 1600)
+    overlap: list[float] = []
+    for seed in range(12):
+        edit = discoloration.render(site, spec(color_shift=(-12.0, 0.0, 0.0), elongation=2.0), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.log_reflectance is not None
+        inside = (edit.log_reflectance[..., 0] < -0.05).astype(np.uint8)
+        outline = max(cv2.findContours(inside, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
+        oval = np.zeros_like(inside)
+        cv2.ellipse(oval, cv2.fitEllipse(outline), 1, -1)
+        overlap.append(float((inside & oval).sum() / (inside | oval).sum()))
+    assert np.median(overlap) < 0.88
