@@ -104,13 +104,17 @@ def test_what_grinding_missed_has_none_of_its_lines() -> None:
     assert bare >= 10
 
 
-def test_areas_that_meet_are_one_and_not_darker_where_they_meet() -> None:
-    scene = Scene(photo_from_array(plain_sheet(grain=1.0, size=192)))
-    wanted = spec(area_fraction=0.35, count=4, color_shift=(-14.0, 0.0, 0.0), severity=9.0)
+def test_areas_that_meet_are_one_and_not_darker_where_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(*_: object) -> str:
+        return "patch"
+
+    monkeypatch.setattr(discoloration, "_choose_kind", chosen)
+    scene = Scene(photo_from_array(plain_sheet(grain=0.5, size=192)))
+    wanted = spec(area_fraction=0.6, count=6, elongation=3.0, color_shift=(-14.0, 0.0, 0.0), severity=9.0)
     for seed in range(4):
         made = render_defect(scene, wanted.model_copy(update={"seed": seed}))
         change = visible_change(scene.photo, made.photo)[made.mask]
-        assert np.percentile(change, 99.5) < 1.7 * np.percentile(change, 80)  # an overlap was twice as dark
+        assert np.percentile(change, 99.5) < 1.5 * np.percentile(change, 60), seed  # where two met it was twice as dark
 
 
 def test_an_area_with_a_clear_outline_is_no_ellipse(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,4 +133,4 @@ def test_an_area_with_a_clear_outline_is_no_ellipse(monkeypatch: pytest.MonkeyPa
         oval = np.zeros_like(inside)
         cv2.ellipse(oval, cv2.fitEllipse(outline), 1, -1)
         overlap.append(float((inside & oval).sum() / (inside | oval).sum()))
-    assert np.median(overlap) < 0.88
+    assert np.median(overlap) < 0.85
