@@ -2,8 +2,8 @@
 
 Physics: a shallow V-groove with material pushed up into a rim on both sides, and uneven pressure along the path. The groove
 is bare and rough and scatters white light: a bright line on metal, coatings and dark plastic, now and then a dark one,
-with one flank lit and one in shade. A hand skips or trembles, a hard edge is dead straight, a coarse tool leaves several
-parallel grooves of different strength, and a wide scratch is a scrape: many fine grooves, never one bright blade.
+with one flank lit and one in shade. A hand skips or trembles, a hard edge or a guide is dead straight, a coarse tool
+leaves several parallel grooves of different strength, and a wide scratch is a scrape: many fine grooves, no bright blade.
 """
 
 import cv2
@@ -21,6 +21,8 @@ from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
 __all__ = ["render"]
 
 _KNOTS = 256
+_DRAWN = 0.3  # coherence of a surface that was rolled, drawn or ground one way
+_WIDE_GROOVE = 0.03  # half width of a groove over its length: a wider one would be a pit
 _WIDEST_POINT_PX = 5.0  # of what one hard point ploughs; wider ones are scrapes
 
 
@@ -34,7 +36,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         bundle = int(np.clip(width / float(rng.uniform(2.2, 3.6)), 4, 24))
     else:
         bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
-    bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2]))
+    bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2] if bundle == 1 else [0.6, 0.35, 0.05]))
+    if _along_the_grain(site):
+        bend = min(bend, 0.02)
     spine = spline_path(site.center_xy, length, site.angle_rad, rng, bend=bend, wobble=0.012)
     height = np.zeros(site.window.shape, np.float32)
     bare = np.zeros(site.window.shape, np.float32)
@@ -42,7 +46,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         path, half = spine, 0.42 * width
         if scrape:
             half = float(rng.uniform(0.5, 0.5 + 0.05 * width)) * (1.6 if number < 2 else 1.0)
-            path = _part_of(offset_path(spine, float(rng.uniform(-0.5, 0.5)) * width), float(rng.uniform(0.25, 1.0)), rng)
+            aside, share = float(rng.uniform(-0.5, 0.5)) * width, float(rng.uniform(0.25, 1.0))
+            half = min(half, _WIDE_GROOVE * share * length)
+            path = _part_of(offset_path(spine, aside), share, rng)
         elif bundle > 1:
             half *= float(rng.uniform(0.25, 0.9)) / np.sqrt(bundle)
             path = _part_of(offset_path(spine, float(rng.normal(0.0, 0.55 * width))), float(rng.uniform(0.35, 1.0)), rng)
@@ -66,6 +72,12 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         log_reflectance=bare[..., None] * tone,
         roughness=0.4 * bare,
     )
+
+
+def _along_the_grain(site: Site) -> bool:
+    """True where it runs the way that the surface was rolled or drawn: a guide or a die did it, which does not waver."""
+    angle, coherence = site.scene.grain
+    return coherence > _DRAWN and abs(float(np.sin(site.angle_rad - angle))) < 0.25
 
 
 def _groove(site: Site, path: Path, half_px: float, rng: np.random.Generator) -> tuple[Field, Field]:

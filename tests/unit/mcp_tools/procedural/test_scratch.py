@@ -1,5 +1,6 @@
 """Scratches: thin, bare, bundled."""
 
+import cv2
 import numpy as np
 from helpers.photos import make_photo
 from helpers.sites import plain_sheet, site_on
@@ -68,3 +69,22 @@ def test_a_wide_scratch_is_a_scrape_of_many_grooves_and_no_bright_blade() -> Non
         widths.append(float(np.median(groove.sum(axis=0)[crossed] / grooves[crossed])))
     assert np.median(widths) < 3.2
     assert max(widths) < 6.0
+
+
+def test_a_guide_scores_rolled_metal_dead_straight() -> None:
+    """Along the grain a scratch is made by what the strip runs over, not by a hand."""
+    for seed in range(8):
+        _, mask, scene = scratch(plain_sheet(192, grain=8.0), elongation=60, orientation_deg=90.0, center=(0.5, 0.5), seed=seed)
+        assert scene.grain[1] > 0.3
+        rows, columns = np.nonzero(mask)
+        middle = np.polyval(np.polyfit(rows, columns, 1), rows)
+        assert np.percentile(np.abs(columns - middle), 95) < 7.0
+
+
+def test_no_groove_of_a_scrape_is_as_wide_as_a_pit() -> None:
+    for seed in range(8):
+        change, _, _ = scratch(plain_sheet(256), elongation=9, area_fraction=0.25, severity=15, orientation_deg=0.0, seed=seed)
+        strong = (np.abs(change).max(2) > 0.2).astype(np.uint8)
+        _, _, stats, _ = cv2.connectedComponentsWithStats(strong)
+        for _, _, width, height, area in stats[1:]:
+            assert area < 60 or height < 0.5 * width, (seed, width, height)
