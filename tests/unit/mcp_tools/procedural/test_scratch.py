@@ -82,8 +82,8 @@ def test_a_guide_scores_rolled_metal_dead_straight() -> None:
 
 
 def test_no_groove_of_a_scrape_is_as_wide_as_a_pit() -> None:
-    for seed in range(8):
-        change, _, _ = scratch(plain_sheet(256), elongation=9, area_fraction=0.25, severity=15, orientation_deg=0.0, seed=seed)
+    for seed in (7, 13, 35, 39):  # of the first forty those with a pit
+        change, _, _ = scratch(plain_sheet(200), elongation=7, area_fraction=0.25, severity=15, orientation_deg=0.0, seed=seed)
         strong = (np.abs(change).max(2) > 0.2).astype(np.uint8)
         _, _, stats, _ = cv2.connectedComponentsWithStats(strong)
         for _, _, width, height, area in stats[1:]:
