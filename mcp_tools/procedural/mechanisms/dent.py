@@ -1,39 +1,105 @@
 """A dent: a blow pushed the surface in without breaking it.
 
-Physics: a smooth skewed hollow with no edge, deepest off its middle, with a low rim of displaced material. Nothing changes
-but the slope: the flank that turns to the light brightens, the other darkens, and highlights move. A blow from behind would
-look like a hollow lit from the wrong side, which is what the judge takes for a fault, so there is none.
+Physics: a smooth shallow hollow with no edge and no ring around it, deepest off its middle. Nothing changes but the slope, and
+a shallow slope changes the light in proportion to how far it leans to the lamp: the flank that turns to the light brightens,
+the other darkens, and what leans neither way stays as it is, so that there is no closed line around a dent. What a glossy
+surface mirrors is displaced by the slope: highlights bend, and the bright flank catches one. Displaced material may bulge a
+little on one side. A blow from behind would look like a hollow lit from the wrong side, which is what the judge takes for a
+fault, so there is none.
 """
 
+import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.surface_fields import lightness_of
 
 __all__ = ["render"]
+
+_STEEPEST = 0.3  # logarithm of the light that the steepest flank gains or loses, before the strength is fitted
+_SHINING = 30.0  # L that the lights of a fully glossy body stand above its median
+_SMALL_PX = 1.8  # radius: smaller, it would have no slope
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One hollow. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
-    x, y = pixel_grid(site.window)
+    radius = max(float(np.sqrt(site.area_px / np.pi)), _SMALL_PX)
     stretch = float(np.sqrt(min(spec.elongation, 8.0)))
-    radius = max(float(np.sqrt(site.area_px / np.pi)), 1.8)  # smaller, it would have no slope
+    height, reach = _hollow(site, radius, stretch, rng)
+    slope_x, slope_y = (cv2.Sobel(height, cv2.CV_32F, *order, scale=0.125) for order in ((1, 0), (0, 1)))
+    steepest = max(float(np.hypot(slope_x, slope_y).max()), 1e-6)
+    slope_x, slope_y = (np.asarray(slope / steepest, np.float32) for slope in (slope_x, slope_y))
+    azimuth = site.scene.light[0]
+    facing = -(slope_x * np.cos(azimuth) + slope_y * np.sin(azimuth))
+    aside = -slope_x * np.sin(azimuth) + slope_y * np.cos(azimuth)
+    shine = _shine(site)
+    glint = np.exp(-((facing - 0.8) ** 2 + aside**2) / 0.09) * float(rng.uniform(0.3, 1.0)) * shine
+    deep = float(rng.uniform(0.0, 0.12)) * height / max(-float(height.min()), 1e-6)  # it sees a little less of the sky
+    light = _STEEPEST * (facing + 0.8 * glint + deep) + (0.3 + 0.7 * shine) * _mirrored(site, slope_x, slope_y, radius, rng)
+    light *= smooth_step((2.2 - reach) / 0.6)
+    return Edit(
+        window=site.window,
+        support=np.abs(light) > 0.0015,
+        log_reflectance=np.repeat(light.astype(np.float32)[..., None], 3, axis=2),
+    )
+
+
+def _hollow(site: Site, radius: float, stretch: float, rng: np.random.Generator) -> tuple[Field, Field]:
+    """(h, w) depth, pixels, and distance from the middle in units of the way to the outline."""
+    x, y = pixel_grid(site.window)
     dx, dy = x - site.center_xy[0], y - site.center_xy[1]
     cosine, sine = np.cos(site.angle_rad), np.sin(site.angle_rad)
     u, v = (dx * cosine + dy * sine) / (stretch * radius), (-dx * sine + dy * cosine) * stretch / radius
-    warp = 0.07 * fractal_noise(site.window.shape, max(1.5 * radius, 4.0), rng, octaves=1)
+    shape = site.window.shape
+    bend_u, bend_v = (0.1 * fractal_noise(shape, max(1.4 * radius, 4.0), rng, octaves=1) for _ in range(2))
+    reach = np.hypot(u + bend_u, v + bend_v)
+    # Whatever moves the deepest point off the middle has to fade out smoothly: a cusp would shine.
     skew = rng.normal(0.0, 0.2, 2)
-    rho = np.hypot(u, v)
-    # The deepest point lies off the middle: distances from it are measured in units of the way to the outline.
-    reach = (1.0 - 0.9 * np.clip((u * skew[0] + v * skew[1]) / np.maximum(rho, 0.2), -0.5, 0.5)) * (1.0 + warp)
-    ratio = np.minimum(rho / reach, 2.0)
-    bowl = (0.5 + 0.5 * np.cos(np.pi * np.clip(ratio, 0.0, 1.0))) ** float(rng.uniform(0.7, 1.5))
-    rim = float(rng.uniform(0.0, 0.1)) * np.exp(-(((ratio - 1.05) / 0.25) ** 2))
-    height = (-0.3 * radius / stretch * (bowl - rim)).astype(np.float32)
-    # Thin sheet also buckles a little around the blow.
-    height *= 1.0 + 0.15 * fractal_noise(site.window.shape, max(0.8 * radius, 3.0), rng, octaves=2)
-    inside = smooth_step((1.6 - ratio) / 0.4)
-    return Edit(window=site.window, support=inside > 0.01, height=height * inside)
+    pull = np.exp(-(reach**2))
+    rho = np.hypot(u + bend_u - skew[0] * pull, v + bend_v - skew[1] * pull)
+    bowl = np.exp(-((rho / 0.72) ** float(rng.uniform(1.8, 3.2))))
+    turn = float(rng.uniform(0.0, 2.0 * np.pi))
+    bulge = np.exp(-(((u - 0.9 * np.cos(turn)) / 0.4) ** 2) - ((v - 0.9 * np.sin(turn)) / 0.4) ** 2)
+    sheet = 1.0 + 0.1 * fractal_noise(shape, max(0.9 * radius, 4.0), rng, octaves=1)  # it buckles a little
+    depth = -bowl * sheet + float(rng.choice([0.0, 0.0, 0.05, 0.1])) * bulge
+    return (0.3 * radius / stretch * depth).astype(np.float32), reach.astype(np.float32)
+
+
+def _shine(site: Site) -> float:
+    """0 (matt) .. 1: how far the lights of the object stand above its median."""
+    scene = site.scene
+    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
+    lightness = scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
+    if lightness.size < 16:
+        return 0.0
+    median, bright = np.percentile(lightness, [50, 99.5])
+    return float(np.clip((bright - median) / _SHINING, 0.0, 1.0))
+
+
+def _mirrored(site: Site, slope_x: Field, slope_y: Field, radius: float, rng: np.random.Generator) -> Field:
+    """(h, w) logarithm of the light that comes from where the slope now looks, over what came before: bent highlights."""
+    sigma = max(0.3 * radius, 1.5)
+    size = 2 * int(2.0 * sigma) + 1
+    solid = site.scene.foreground[site.window.slices].astype(np.float32)
+    light = lightness_of(site)
+    # what lies behind the object is not mirrored in it
+    light = light * solid + float(np.median(light[solid > 0]) if solid.any() else 0.0) * (1.0 - solid)
+    broad = cv2.GaussianBlur(light, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+    share = cv2.GaussianBlur(solid, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+    far = float(rng.uniform(0.5, 1.1)) * radius
+    rows, columns = broad.shape
+    x, y = np.arange(columns, dtype=np.float32)[None, :], np.arange(rows, dtype=np.float32)[:, None]
+    seen = cv2.remap(
+        broad,
+        (x + far * slope_x).astype(np.float32),
+        (y + far * slope_y).astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    bent = np.clip(2.4 * np.log((seen + 3.0) / (broad + 3.0)), -0.5, 0.5)
+    return (bent * smooth_step(np.asarray(2.0 * share - 1.0, np.float32))).astype(np.float32)

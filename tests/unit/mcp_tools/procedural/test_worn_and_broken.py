@@ -134,3 +134,24 @@ def test_a_flake_off_an_edge_leaves_a_shell_with_ribs_and_a_dark_border() -> Non
         shining.append(float((made.photo.rgb[..., 1][border] > 130 / 255 + 0.02).mean()))
     assert directed >= 9
     assert np.mean(shining) < 0.05
+
+
+def test_a_dent_is_shaded_along_the_light_only_and_has_no_ring() -> None:
+    """Dents had a rim, bright or dark all around, like drops of water."""
+    y, x = np.mgrid[:192, :192]
+    sheet = 125 + 0.15 * (x + y) + np.random.default_rng(1).normal(0.0, 0.8, (192, 192))
+    scene = Scene(photo_from_array(np.clip(sheet, 0, 255).astype(np.uint8)))
+    towards = np.array([np.cos(scene.light[0]), np.sin(scene.light[0])])
+    turn = np.cos(np.arctan2(y - 95.5, x - 95.5) - scene.light[0])
+    outer = (np.hypot(x - 95.5, y - 95.5) > 8) & (np.hypot(x - 95.5, y - 95.5) < 40)
+    beside: list[float] = []
+    for seed in range(8):
+        made = draw("dent", scene, center=(0.5, 0.5), area_fraction=0.05, elongation=1.0, severity=8.0, seed=seed)
+        change = cv2.GaussianBlur((made.photo.rgb - scene.photo.rgb).mean(2), (0, 0), 1.5)
+        amount = np.abs(change)
+        beside.append(float(amount[outer & (np.abs(turn) < 0.3)].mean() / amount[outer & (np.abs(turn) > 0.85)].mean()))
+        columns, rows = (np.outer(towards, np.arange(-60, 61)) + 95.5).astype(int)
+        ray = change[rows, columns]
+        seen = np.sign(ray[np.abs(ray) > 0.08 * np.abs(ray).max()])
+        assert np.count_nonzero(np.diff(seen)) == 1  # dark, then bright: no ring before or behind
+    assert np.median(beside) < 0.4
