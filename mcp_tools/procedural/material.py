@@ -15,6 +15,7 @@ __all__ = [
     "bare_tone",
     "contrast_for",
     "dark_tone",
+    "is_glass",
     "median_background",
     "polish_of",
     "recolor",
@@ -63,6 +64,15 @@ def polish_of(lightness: NDArray[np.float32]) -> float:
     """
     median, bright = np.percentile(lightness, [50, 99.7])
     return float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))
+
+
+def is_glass(scene: Scene) -> bool:
+    """True for an object with the dark body and the bright lights of glass."""
+    if scene.fills_frame:  # lights on a surface are mostly its lines and grain
+        return False
+    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
+    lightness = scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
+    return lightness.size > 16 and polish_of(lightness) > 0.5
 
 
 def contrast_for(spec: DefectSpec, near: Surroundings, rng: np.random.Generator) -> float:

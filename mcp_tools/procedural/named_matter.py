@@ -27,14 +27,14 @@ _NAMED: Final[dict[str, Named]] = {
         {"band": 1.0}, ("glue", "resin"), clear=True
     ),
     "glue, adhesive, epoxy, resin, gum, paste, sealant, silicone, varnish, lacquer, sap, superglue, sticky": Named(
-        {"glob": 1.0, "puddle": 0.8, "drop": 0.3}, ("glue", "resin"), clear=True
+        {"adhesive": 1.0, "puddle": 0.15}, ("glue", "resin"), clear=True
     ),
     "wax": Named({"glob": 1.0, "puddle": 0.5, "drop": 0.3}, ("wax",)),
     "solder, weld spatter, spatter": Named({"glob": 1.0, "drop": 0.5}, ("solder",)),
     "metal, metallic, swarf, shaving, filing, staple, steel, iron, wire, copper, tinsel": Named(
         {"chip": 1.0, "curl": 1.0}, ("swarf",)
     ),
-    "dust, powder, flour, sand, grit, ash, pollen, soot, sawdust": Named({"powder": 1.0, "haze": 0.1}, ("dust", "soot")),
+    "dust, powder, flour, sand, grit, ash, pollen, soot, sawdust": Named({"dust": 1.0, "haze": 0.1}, ("dust", "soot")),
     "oil, grease, lubricant, fat": Named({"puddle": 1.0, "drop": 0.5, "glob": 0.4}, ("grease",), clear=True),
     "bubble, droplet, condensation": Named({"drop": 1.0}, ("glue", "dust"), clear=True),
     "water, liquid, leak, leakage, spill, drip, ooze, melt": Named(

@@ -7,7 +7,8 @@ resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit 
 `film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
 `haze` (a soft cloud without outline), `filling` (cloudy matter that fills the cavity or field around the site up to its
 borders, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving), `puddle` (a
-film of what has flowed). What lies deep in a cavity, or stands off the surface, is out of focus.
+film of what has flowed); on open surfaces those of
+`loose_matter.py` too, and dust for powder. What lies deep in a cavity, or stands off the surface, is out of focus.
 
 Where the words of a prompt name the matter, `Foreign` draws that.
 """
@@ -22,6 +23,8 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline, dome, edge_cover, relief_tone
 from anomalyagent.mcp_tools.procedural.cavity import Cavity, find_cavity
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.loose_matter import adhesive, crumbs, flake, lint, smear, torn_outline
+from anomalyagent.mcp_tools.procedural.material import is_glass
 from anomalyagent.mcp_tools.procedural.named_matter import Named
 from anomalyagent.mcp_tools.procedural.palette import Matter, choose_matter, measure_surroundings, paint_of
 from anomalyagent.mcp_tools.procedural.shapes import (
@@ -49,8 +52,15 @@ _MADE_OF = {
     "drop": ("dust", "resin", "grease", "white plastic", "rubber"),
     "haze": ("dust", "lint", "soot", "resin"),
     "filling": ("dust", "resin", "cardboard", "grease"),
+    "dust": ("dust", "soot", "rust", "dust", "white plastic"),
+    "scrap": ("cardboard", "lint", "dust", "blue plastic", "rubber"),
+    "puddle": ("dust", "lint", "grease", "resin", "soot"),
+    "crumbs": ("cardboard", "rust", "soot", "dust", "rubber", "resin"),
+    "flake": ("white plastic", "rust", "swarf", "rubber", "cardboard", "dust"),
+    "lint": ("lint", "lint", "dust", "blue plastic", "soot"),
+    "smear": ("grease", "soot", "dust", "resin", "rust", "white plastic"),
 }
-_TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze"})
+_TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze", "smear", "adhesive"})
 _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _CLEAR = 10.0  # JND
@@ -96,13 +106,21 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
     if named is not None and named.clear and not see_through:
         see_through = True
         cover = cover * float(rng.uniform(*_CLEAR_COVER))
-    if cavity is not None and kind not in ("powder", "filling") and rng.random() < _OUT_OF_FOCUS:
+    if cavity is not None and kind not in ("powder", "dust", "filling") and rng.random() < _OUT_OF_FOCUS:
         sigma = float(rng.uniform(0.005, 0.025)) * float(np.sqrt(site.area_px)) + 0.5
         cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
-    thick = {"powder": 0.8, "rag": 1.5, "strip": 2.0, "filling": 0.0, "film": 0.0, "puddle": 0.0, "haze": 0.0}.get(
-        kind, 0.12 * float(np.sqrt(site.area_px))
-    )
+    thick = {
+        "powder": 0.8,
+        "rag": 1.5,
+        "strip": 2.0,
+        "filling": 0.0,
+        "film": 0.0,
+        "puddle": 0.0,
+        "haze": 0.0,
+        "smear": 0.0,
+        "lint": 1.2,
+    }.get(kind, 0.12 * float(np.sqrt(site.area_px)))
     depth = float(rng.uniform(0.25, 0.5)) * min(spec.severity / 8.0, 1.0)
     shadow = cast_shadow(cover, site.scene.light, min(thick, 6.0), depth) if thick else None
     support = cover > 0.004
@@ -119,6 +137,8 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
 def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.random.Generator) -> str:
     """Small areas are specks and splinters, large ones cloth, powder or a filled cavity: no insect is as large as the part."""
     area, share = site.area_px, site.area_px / site.scene.object_area_px
+    if cavity is None and not is_glass(site.scene):
+        return _pick(_lying_about(spec, area, share), rng)
     odds = {"powder": 0.8, "chip": 0.8, "glob": 0.7, "debris": 1.0, "film": 0.4, "drop": 0.4 if spec.elongation < 2.0 else 0.0}
     if spec.elongation > 5.0:
         odds = {"strip": 1.0, "chip": 0.3, "powder": 0.2, "film": 0.4}
@@ -133,6 +153,38 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
         odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
         odds["filling"] = 3.0
+    return _pick(odds, rng)
+
+
+def _lying_about(spec: DefectSpec, area_px: float, share: float) -> dict[str, float]:
+    """Odds of what lies on open surfaces: dirt has no corners."""
+    if spec.elongation > 5.0:
+        odds = {"smear": 1.0, "lint": 0.9, "strip": 0.4, "flake": 0.2, "puddle": 0.2}
+    elif share > 0.03:
+        odds = {
+            "smear": 1.2,
+            "puddle": 0.8,
+            "lint": 0.5,
+            "dust": 0.5,
+            "haze": 0.3,
+            "scrap": 0.3,
+            "debris": 0.3,
+            "crumbs": 0.3,
+            "glob": 0.2,
+        }
+    elif area_px > 250.0:
+        odds = {"crumbs": 0.9, "dust": 0.8, "smear": 0.8, "lint": 0.7, "debris": 0.7, "flake": 0.4, "puddle": 0.4, "glob": 0.4}
+        odds |= {"haze": 0.15, "scrap": 0.15}
+    elif spec.elongation < 2.0:  # a speck is round and in one piece
+        odds = {"crumbs": 1.0, "debris": 0.7, "flake": 0.2, "glob": 0.5}
+    else:
+        odds = {"crumbs": 1.2, "debris": 0.8, "lint": 0.6, "dust": 0.6, "smear": 0.5, "flake": 0.4, "glob": 0.4}
+    if area_px < _LEAST_POWDER_PX:
+        odds.pop("dust", None)
+    return odds
+
+
+def _pick(odds: dict[str, float], rng: np.random.Generator) -> str:
     weights = np.array(list(odds.values()))
     return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
 
@@ -141,8 +193,8 @@ def _choose_named(site: Site, named: Named, rng: np.random.Generator) -> str:
     odds = dict(named.odds)
     if site.area_px < _LEAST_POWDER_PX and len(odds) > 1:
         odds.pop("powder", None)
-    weights = np.array(list(odds.values()))
-    return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
+        odds.pop("dust", None)
+    return _pick(odds, rng)
 
 
 def _inside(site: Site, cavity: Cavity) -> Field:
@@ -156,7 +208,14 @@ def _inside(site: Site, cavity: Cavity) -> Field:
     return whole
 
 
-def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+def _dust(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Powder without any large pieces."""
+    return _powder(site, spec, matter, rng, coarsest=0.07)
+
+
+def _powder(
+    site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator, coarsest: float = 0.22
+) -> tuple[Field, Field]:
     """Grains of heavy-tailed size, denser towards the middle, drawn at fourfold resolution where the window is small."""
     height, width = site.window.shape
     fine = 4 if max(height, width) <= 384 else 2
@@ -170,7 +229,7 @@ def _powder(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generat
     for _ in range(600):
         if left <= 0.0:
             break
-        radius = min(typical * (0.5 + float(rng.pareto(2.2))), 0.22 * np.sqrt(site.area_px) + 0.5)
+        radius = min(typical * (0.5 + float(rng.pareto(2.2))), coarsest * np.sqrt(site.area_px) + 0.5)
         u, v = rng.normal(0.0, 0.5, 2) * reach
         u, v = u * stretch, v / stretch
         x = site.center_xy[0] + u * cos - v * sin - site.window.x0
@@ -265,6 +324,13 @@ def _rag(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator)
     return edge_cover(distance), _cloth(site, matter, rng, size)
 
 
+def _scrap(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Piece of fabric or paper, torn on all sides."""
+    return edge_cover(torn_outline(site, min(spec.elongation, 6.0), rng)), _cloth(
+        site, matter, rng, float(np.sqrt(site.area_px))
+    )
+
+
 def _strip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """A long flat piece with parallel sides and cut ends, slightly bent; may reach in from beyond the object."""
     slender = float(np.clip(spec.elongation, 3.0, 40.0))
@@ -324,10 +390,17 @@ def _curl(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
 
 def _puddle(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """A film of something that has flowed: it has no corners."""
-    return _film(site, spec, matter, rng, cut=0.0)
+    return _film(site, spec, matter, rng, cut=0.0, grains=(0.02, 0.05, 0.08))
 
 
-def _film(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator, cut: float = 0.4) -> tuple[Field, Field]:
+def _film(
+    site: Site,
+    spec: DefectSpec,
+    matter: Matter,
+    rng: np.random.Generator,
+    cut: float = 0.4,
+    grains: tuple[float, ...] = (0.03, 0.12, 0.3),
+) -> tuple[Field, Field]:
     """Thin layer through which the surface shows: its border is sharp where it ends and soft where it thins out."""
     size = float(np.sqrt(site.area_px))
     if rng.random() < cut:
@@ -352,7 +425,7 @@ def _film(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     cloud = fractal_noise(site.window.shape, max(0.5 * size, 3.0), rng, octaves=2)
     dense = float(rng.uniform(0.25, 0.8))
     body = smooth_step(((distance + 0.5) / np.maximum(softness, 1.0)).astype(np.float32))
-    grainy = float(rng.choice([0.03, 0.12, 0.3]))
+    grainy = float(rng.choice(grains))
     cover = body * np.clip(dense + grainy * speckle + 0.12 * cloud, 0.05, 0.97)
     folds = 0.03 * size * cloud if rng.random() < 0.4 else 0.0 * cloud
     tone = relief_tone(folds.astype(np.float32), matter, site, rng) + 14.0 * grainy * speckle
@@ -452,4 +525,11 @@ _BODIES = {
     "puddle": _puddle,
     "drop": _drop,
     "haze": _haze,
+    "dust": _dust,
+    "scrap": _scrap,
+    "adhesive": adhesive,
+    "crumbs": crumbs,
+    "flake": flake,
+    "lint": lint,
+    "smear": smear,
 }

@@ -18,7 +18,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.fracture import fracture_arms, resistance_of
-from anomalyagent.mcp_tools.procedural.material import dark_tone, polish_of
+from anomalyagent.mcp_tools.procedural.material import dark_tone, is_glass
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
 from anomalyagent.mcp_tools.procedural.shapes import (
@@ -54,7 +54,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     rooted = moved is not site
     site, length = _with_room(moved, spec, length)
     near = measure_surroundings(site)
-    arms = _smooth_arms(site, length, slim, rng) if _is_glass(site) else _rough_arms(site, length, slim, rooted, near, rng)
+    arms = _smooth_arms(site, length, slim, rng) if is_glass(site.scene) else _rough_arms(site, length, slim, rooted, near, rng)
     width = _width_for(arms, site.area_px)
     worn_lips = float(rng.choice([0.1, 0.3, 0.7], p=[0.5, 0.3, 0.2])) * float(rng.uniform(0.3, 1.0))
     # A gap is as dark as it is deep: of a wide crack that is hardly seen, dirt has filled all but a hairline.
@@ -75,15 +75,6 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         log_reflectance=(np.clip(opening, 0.0, 1.3)[..., None] * tone).astype(np.float32),
         roughness=0.3 * rough,
     )
-
-
-def _is_glass(site: Site) -> bool:
-    scene = site.scene
-    if scene.fills_frame:  # lights on a surface are mostly its lines and grain
-        return False
-    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
-    lightness = scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
-    return lightness.size > 16 and polish_of(lightness) > 0.5
 
 
 def _smooth_arms(site: Site, length_px: float, slim: bool, rng: np.random.Generator) -> list[Branch]:

@@ -7,8 +7,12 @@ from helpers.sites import plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.cavity import find_cavity
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import contamination
+from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 
 
 def spec(**fields: object) -> DefectSpec:
@@ -21,16 +25,53 @@ def bore(size: int = 128) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return sheet
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_foreign_matter_hides_the_surface_and_has_a_texture_of_its_own(seed: int) -> None:
-    site = site_on(plain_sheet(), (64, 64), 700)
-    edit = contamination.render(site, spec(), np.random.default_rng(seed))
-    assert edit is not None
-    assert edit.opacity is not None
-    assert edit.paint is not None
-    solid = edit.opacity > 0.8
-    assert solid.sum() > 0.05 * site.area_px
-    assert edit.paint[solid].std(axis=0).max() > 0.004
+def test_foreign_matter_hides_the_surface_and_has_a_texture_of_its_own() -> None:
+    hidden = 0
+    for seed in range(16):
+        site = site_on(plain_sheet(), (64, 64), 700)
+        edit = contamination.render(site, spec(), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.opacity is not None
+        assert edit.paint is not None
+        solid = edit.opacity > 0.8
+        if solid.sum() > 0.05 * site.area_px:  # what was wiped over it lets it show
+            hidden += 1
+            assert edit.paint[solid].std(axis=0).max() > 0.004
+    assert hidden >= 9
+
+
+def test_dirt_has_no_corners() -> None:
+    """Every third piece of unnamed matter was a flake with four to eight straight sides."""
+    cornered = 0
+    for seed in range(30):
+        site = site_on(plain_sheet(), (64, 64), 700)
+        edit = contamination.render(site, spec(elongation=1.5), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.opacity is not None
+        outlines, _ = cv2.findContours((edit.opacity > 0.3).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        largest = max(outlines, key=cv2.contourArea)
+        sides = cv2.approxPolyDP(largest, 1.3, True)[:, 0].astype(np.float32)
+        longest = np.sort(np.hypot(*(sides - np.roll(sides, 1, axis=0)).T))[::-1][:4].sum()
+        compact = cv2.contourArea(largest) > 0.85 * cv2.contourArea(cv2.convexHull(largest)) and cv2.contourArea(largest) > 200
+        cornered += bool(compact and longest > 0.62 * cv2.arcLength(largest, True))
+    assert cornered <= 2, cornered
+
+
+def test_glue_gleams() -> None:
+    """Some was a matt lens, some a speckled film."""
+    gleaming: list[float] = []
+    for seed in range(10):
+        photo = plain_sheet(level=110)
+        site = site_on(photo, (64, 64), 900)
+        named = named_matter("a drop of glue on the leather")
+        assert named is not None
+        made = render_defect(
+            site.scene, spec(elongation=1.5, area_fraction=0.05, severity=9.0, seed=seed, center=(0.5, 0.5)), Foreign(named)
+        )
+        lightness = site.scene.lab[..., 0], Scene(made.photo).lab[..., 0]
+        body = (np.abs(lightness[1] - lightness[0]) > 3.0) & made.mask
+        gleaming.append(float(np.percentile(lightness[1][body], 98) - np.median(lightness[1][body])))
+    assert np.percentile(gleaming, 20) > 10.0, gleaming
 
 
 def test_faint_matter_is_nearly_the_colour_of_the_surface_and_gross_matter_is_not() -> None:
