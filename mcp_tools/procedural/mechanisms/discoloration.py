@@ -52,8 +52,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         site = replace(site, window=around(Window(y0, x0, y1, x1), _MARGIN_PX, site.scene.foreground.shape))
     near = measure_surroundings(site, inside=site.scene.foreground[site.window.slices] if whole else None)
     angle, coherence = site.scene.orientation_at(*site.center_xy)
+    worked = _worked(near, coherence)
     kind = "whole" if whole else _choose_kind(site, near, spec, coherence, rng)
-    weight = _weight(kind, site, spec, angle, _worked(near, coherence), rng)
+    weight = _weight(kind, site, spec, angle, worked, rng)
     weight = weight * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
     weight = (weight * foreground_cover(site)).astype(np.float32)
     fixed = False
@@ -67,8 +68,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         gain = float(rng.uniform(0.15, 0.7)) * (1.0 if rng.random() < 0.6 else -0.7)
     elif kind == "patch":
         # what grinding or rolling missed has none of their lines
-        lines = _worked(near, coherence)
-        gain = -float(rng.uniform(0.3 + 0.5 * lines, 0.9 + 0.1 * lines))
+        gain = -float(rng.uniform(0.3 + 0.5 * worked, 0.9 + 0.1 * worked))
     else:
         gain = float(rng.normal(0.0, 0.1))
     change = change + (gain * weight * _log_texture(site))[..., None]
@@ -164,6 +164,7 @@ def _patch(site: Site, stretch: float, worked: float, rng: np.random.Generator) 
     """An area with a clear outline that fades here and there; denser and thinner inside, faintly darker or lighter near it."""
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
+    clear = rng.random() < worked  # a wheel or a die leaves off at a line, scale and oxide grow out slowly
     inner = blob_distance(
         site.window,
         site.center_xy,
@@ -172,12 +173,10 @@ def _patch(site: Site, stretch: float, worked: float, rng: np.random.Generator) 
         elongation=stretch,
         angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.05, 0.3)),
-        roughness=float(rng.choice([0.02, 0.06, 0.15, 0.3])),
-        warp=float(rng.uniform(0.05, 0.35)),
+        roughness=float(rng.choice([0.01, 0.04, 0.12] if clear else [0.06, 0.15, 0.3])),
+        warp=float(rng.uniform(0.0, 0.2) if clear else rng.uniform(0.05, 0.35)),
     )
     depth = max(float(inner.max()), 1.0)
-    # a wheel or a die ends at a line, scale and oxide grow out slowly
-    clear = rng.random() < worked
     sharp = max(depth * float(rng.choice([0.0, 0.02, 0.06]) if clear else rng.uniform(0.0, 0.4)), 1.0)
     fades = float(rng.uniform(0.0, 0.5)) if rng.random() < 0.7 else 0.0
     fading = np.clip(fractal_noise(shape, max(radius, 6.0), rng, octaves=2) - 0.3, 0.0, 1.0)
