@@ -14,7 +14,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["MECHANISMS", "ZONES", "DefectSpec", "Mechanism", "Zone"]
+__all__ = ["MECHANISMS", "NET_ELONGATION", "ZONES", "DefectSpec", "Mechanism", "Zone"]
 
 Mechanism = Literal[
     "scratch",
@@ -41,6 +41,8 @@ Zone = Literal["any", "interior", "edge", "center", "top", "bottom", "left", "ri
 
 MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 ZONES: tuple[Zone, ...] = get_args(Zone)
+NET_ELONGATION = 3.0
+"""A crack at most so many times as long as wide is no line but a net of fine cracks (crazing)."""
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 

@@ -26,6 +26,7 @@ _HAIR = Form((0.004, 0.01), (35, 90), (1, 1))
 _THREAD = Form((0.005, 0.014), (25, 80), (1, 1))
 _SPECK = Form((0.0006, 0.004), (1.0, 1.5), (1, 2), (10.0, 30.0))
 _HAIRLINE = Form((0.003, 0.009), (60, 150), (1, 1))
+_NET = Form((0.02, 0.12), (1.0, 2.5), (1, 2))
 _CREASE = Form((0.003, 0.025), (8, 30), (1, 2))
 _PORE = Form((0.0002, 0.002), (1.0, 1.4), (1, 3))
 _FINGERPRINT = Form((0.015, 0.06), (1.1, 1.6), (1, 1), (2.5, 7.0))
@@ -43,6 +44,7 @@ IMPLIED_FORMS: dict[str, Form] = {
     "hairline": _HAIRLINE, "hairline crack": _HAIRLINE, "microcrack": _HAIRLINE, "micro crack": _HAIRLINE,
     "hairline scratch": Form((0.002, 0.008), (40, 150), (1, 2), (3.0, 8.0)), "stress crack": _HAIRLINE,
     "weld line": _HAIRLINE, "knit line": _HAIRLINE, "seam": _HAIRLINE,
+    "craze": _NET, "alligatoring": _NET, "mud crack": _NET, "cobweb": _NET, "spider web": _NET,
     "crease": _CREASE, "wrinkle": _CREASE, "fold": _CREASE, "crinkle": _CREASE, "ridge": _CREASE, "buckle": Form(None, (2, 8)),
     "ding": Form((0.0015, 0.01), (1.0, 1.6), (1, 1)), "pimple": Form((0.0004, 0.004), (1.0, 1.3), (1, 4)),
     "dent": Form(None, (1.0, 2.2), (1, 1)), "dimple": Form((0.001, 0.01), (1.0, 1.4), (1, 2)),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.cards import Variant
-from anomalyagent.knowledge.spec import Mechanism, Zone
+from anomalyagent.knowledge.spec import NET_ELONGATION, Zone
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.judge.expectation import STRUCTURAL, THIN, Expectation, covers_object
@@ -103,7 +103,7 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
         structural = variant.mechanism in STRUCTURAL
         judged = on_total > 0 and not structural and "any" not in priors.zones
         wrong_zone = float((on_object * _farness(scene, priors.zones)[pair.window]).sum()) / on_total if judged else 0.0
-        elongation = _elongation_as(variant.mechanism, along, extent)
+        elongation = _elongation_as(variant, along, extent)
         low, high = priors.area_fraction
         fewest, most = min(priors.elongation[0], resolvable), priors.elongation[1]
         if covers_object(variant):
@@ -130,11 +130,14 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
     return min(candidates, key=lambda entry: entry[0])[1]
 
 
-def _elongation_as(mechanism: Mechanism, along: float, extent: float) -> float:
+def _elongation_as(variant: Variant, along: float, extent: float) -> float:
     """Length by width as the mechanism means it: of strokes along their course, of patches and bodies that of the region in
     which they lie (of a dent only the flanks show, a stain may be a ring), unless what lies there is a stroke. Signs consist
-    of strokes.
+    of strokes, and so does a net of cracks.
     """
+    mechanism = variant.mechanism
+    if mechanism == "crack" and variant.priors.elongation[1] <= NET_ELONGATION:
+        return extent
     if mechanism in THIN or mechanism == "bend":
         return along
     return extent if mechanism == "print" else extent * max(1.0, along / STROKE)

@@ -5,6 +5,7 @@ closes towards the tips, follows weak spots in sudden small turns, and forks at 
 more than one direction. Most start where the load or a notch was: near an outline they run inwards from it. Its lips have
 settled at slightly different heights, so one edge catches light. Dirt and chipping soften the borders of old cracks, and
 dirt fills wide ones but for a hairline. In grain it takes the weakest way (`fracture.py`), in glass it runs in smooth arcs.
+What is asked for about as long as wide is a net of fine cracks (`craze.py`).
 """
 
 from dataclasses import replace
@@ -14,8 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import NET_ELONGATION, DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.craze import draw_net
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.fracture import fracture_arms, resistance_of
 from anomalyagent.mcp_tools.procedural.material import dark_tone, is_glass
@@ -47,6 +49,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """A crack with as many branches as its elongation leaves room for. None when the window is too small to hold any."""
     if min(site.window.shape) < 4:
         return None
+    if spec.elongation <= NET_ELONGATION:
+        return draw_net(site, spec, rng)
     length, _ = extent_of(site.scene, site.area_px, _slender(site, spec))
     length *= _TRUNK
     slim = spec.elongation > 15.0
