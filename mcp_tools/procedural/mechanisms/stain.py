@@ -44,6 +44,7 @@ _RESIDUE = (
     _Liquid((14.0, -1.0, 5.0), ("oil", "ring", "blotch")),
 )
 
+_DRIPPING = 4  # most stains that one spill leaves
 _ODDS = {"blotch": 1.0, "ring": 0.7, "run": 0.35, "oil": 0.6, "splash": 0.45}
 
 
@@ -59,6 +60,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if spec.elongation > 4.0 and kind in ("ring", "splash"):
         kind = "blotch"
     radius = float(np.sqrt(site.area_px / np.pi))
+    if spec.count > _DRIPPING and kind == "run":  # a field of flecks is scale, rust or spatter and does not run
+        kind = "blotch"
     if radius < 2.5 and kind in ("ring", "run", "splash"):
         kind = "blotch"
     outline = _outline(kind, site, spec, rng, radius)

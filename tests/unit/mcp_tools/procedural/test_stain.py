@@ -1,5 +1,7 @@
 """Stains are absorbed into the surface: its texture shows through, and drops run down."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -60,3 +62,20 @@ def test_a_stain_fades_before_the_window_ends() -> None:
 def _blurred(field: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     padded = np.pad(field, 4, mode="reflect")
     return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, (9, 9)).mean(axis=(2, 3)), np.float32)
+
+
+def test_a_field_of_flecks_does_not_drip(monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+    outline = stain._outline
+
+    def noted(kind: str, *rest: Any) -> Any:
+        kinds.append(kind)
+        return outline(kind, *rest)
+
+    monkeypatch.setattr(stain, "_outline", noted)
+    site = site_on(plain_sheet(), (64, 64), 900)
+    for count, drips in ((10, False), (1, True)):
+        kinds.clear()
+        for seed in range(40):
+            stain.render(site, spec(count=count), np.random.default_rng(seed))
+        assert ("run" in kinds) == drips
