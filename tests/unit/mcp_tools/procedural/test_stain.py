@@ -66,7 +66,7 @@ def _blurred(field: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> np.nda
 
 def test_a_field_of_flecks_does_not_drip(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds: list[str] = []
-    outline = stain._outline
+    outline = stain._outline  # pyright: ignore[reportPrivateUsage]
 
     def noted(kind: str, *rest: Any) -> Any:
         kinds.append(kind)
