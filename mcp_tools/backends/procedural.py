@@ -28,6 +28,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
+from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
 
 __all__ = ["ProceduralImageGen"]
@@ -141,7 +142,9 @@ class ProceduralImageGen:
 
 
 def _special(spec: DefectSpec, prompt: str) -> MechanismModule | None:
-    """What draws the matter or the kind of body that the prompt names; None: the mechanism's own renderer."""
+    """What draws the matter, the kind of body or the texture that the prompt names; None: the mechanism's own renderer."""
+    if spec.mechanism in ("abrasion", "dent") and names_pebbles(prompt):
+        return Pebbled()
     if spec.mechanism == "chip":
         return Breaking(named_body(prompt))
     named = named_matter(prompt) if spec.mechanism == "contamination" else None

@@ -150,7 +150,7 @@ def lint(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator)
 def smear(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """What was wiped over the surface: dense where the wipe began, breaking up into streaks where it ended."""
     size = float(np.sqrt(site.area_px))
-    slender = float(np.clip(spec.elongation * 1.4, 1.6, 14.0))
+    slender = float(np.clip(spec.elongation * 1.15, 1.6, 14.0))
     distance = blob_distance(
         site.window,
         site.center_xy,
@@ -169,7 +169,7 @@ def smear(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     way = 1.0 if rng.random() < 0.5 else -1.0
     along = way * ((x - site.center_xy[0]) * np.cos(site.angle_rad) + (y - site.center_xy[1]) * np.sin(site.angle_rad))
     late = np.clip(0.5 + along / (size * np.sqrt(slender)), 0.0, 1.0)  # 0 where the wipe began
-    body = smooth_step(((distance + 0.35 * narrow * late * streaks) / (0.2 * narrow + 1.0)).astype(np.float32))
+    body = smooth_step(((distance + 0.24 * narrow * (0.3 + late) * streaks) / (0.2 * narrow + 1.0)).astype(np.float32))
     left = smooth_step((1.25 + 0.8 * streaks - 1.5 * late).astype(np.float32))
     cloud = fractal_noise(site.window.shape, max(0.5 * size, 3.0), rng, octaves=3)
     dense = float(rng.uniform(0.4, 0.85))

@@ -48,6 +48,7 @@ _NAMED: Final[dict[str, Named]] = {
         {"rag": 1.0}, ("cardboard", "lint", "white plastic")
     ),
     "rust, scale": Named({"powder": 0.6, "chip": 0.4, "debris": 0.4}, ("rust",)),
+    "stroke, smear, smudge, pencil, graphite, chalk, marker": Named({"smear": 1.0}, ("graphite", "dust", "soot")),
     "plastic, rubber, splinter, flake": Named({"chip": 1.0, "curl": 0.3}, ("white plastic", "blue plastic", "rubber")),
 }
 
