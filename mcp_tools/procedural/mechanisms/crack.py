@@ -104,7 +104,7 @@ def _rough_arms(
     roughness = float(rng.uniform(0.3, 0.65) + 0.45 * texture) * (1.0 - 0.55 * coherence)
     resistance = resistance_of(site, length_px, roughness, rng)
     fat = site.area_px / length_px**2
-    most = 1 + round(3.0 * texture + 60.0 * fat)
+    most = 1 + round(2.5 * texture + 25.0 * fat)
     return fracture_arms(
         site.center_xy,
         length_px,
@@ -246,9 +246,10 @@ def _open(
     rows, columns = rows + (box.y0 - window.y0), columns + (box.x0 - window.x0)
     near = np.asarray(grain[rows, columns], np.float32)
     half = 0.5 * gap.width_px * np.maximum(lips_at[side, knot].astype(np.float32) * (1.0 + 0.22 * near), 0.05)
-    # Broken lips slope into the gap: the darkness sets in over part of the width.
+    # Broken lips slope into the gap, and dirt thins out beside it: the darkness sets in over part of the width.
     shown = np.minimum(half / 0.6, 1.0)
-    depth = smooth_step(((half - away) / np.clip(0.5 * half, 1.1, 3.0) + 0.5).astype(np.float32))
+    slope_px = np.clip((0.5 + 0.7 * gap.filled) * half, 1.1, 3.0 + 8.0 * gap.filled)
+    depth = smooth_step(((half - away) / slope_px + 0.5).astype(np.float32))
     hairline = smooth_step((np.maximum(_HAIRLINE * half, 0.45) - away) / 1.1 + 0.5)
     worn = np.clip(1.0 - away / (np.maximum(half * (1.0 + 1.4 * gap.worn), 0.7) + 0.5), 0.0, 1.0)
     band = 1.0 - gap.filled * np.clip(1.0 + 0.25 * near, 0.6, 1.0)
@@ -257,7 +258,8 @@ def _open(
     opening[rows, columns] = np.maximum(opening[rows, columns], dark)
     rough[rows, columns] = np.maximum(rough[rows, columns], worn)
     if arm.level == 0:
-        lips[rows, columns] = (side == lit_side) * 0.3 * half * np.exp(-(((away - half) / np.maximum(0.8 * half, 0.8)) ** 2))
+        raised = 0.3 * (1.0 - 0.8 * gap.filled)  # dirt hides the step of a gap that it fills
+        lips[rows, columns] = (side == lit_side) * raised * half * np.exp(-(((away - half) / np.maximum(0.8 * half, 0.8)) ** 2))
 
 
 def _taper(arm: Branch, gap: _Gap, at: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
