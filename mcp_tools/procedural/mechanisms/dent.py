@@ -20,6 +20,7 @@ from anomalyagent.mcp_tools.procedural.surface_fields import lightness_of
 __all__ = ["render"]
 
 _STEEPEST = 0.3  # logarithm of the light that the steepest flank gains or loses, before the strength is fitted
+_BENT = 0.12  # the same of what a mirrored light adds: less, so that the lamp is seen to come from where it comes
 _SHINING = 30.0  # L that the lights of a fully glossy body stand above its median
 _SMALL_PX = 1.8  # radius: smaller, it would have no slope
 
@@ -101,5 +102,5 @@ def _mirrored(site: Site, slope_x: Field, slope_y: Field, radius: float, rng: np
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    bent = np.clip(2.4 * np.log((seen + 3.0) / (broad + 3.0)), -0.5, 0.5)
+    bent = np.clip(1.2 * np.log((seen + 3.0) / (broad + 3.0)), -_BENT, _BENT)
     return (bent * smooth_step(np.asarray(2.0 * share - 1.0, np.float32))).astype(np.float32)

@@ -3,12 +3,13 @@
 import cv2
 import numpy as np
 from helpers.photos import make_photo
-from helpers.sites import plain_sheet
+from helpers.sites import plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import Rendered, render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms import dent
 from anomalyagent.mcp_tools.procedural.rims import find_hollow
 
 
@@ -155,3 +156,18 @@ def test_a_dent_is_shaded_along_the_light_only_and_has_no_ring() -> None:
         seen = np.sign(ray[np.abs(ray) > 0.08 * np.abs(ray).max()])
         assert np.count_nonzero(np.diff(seen)) == 1  # dark, then bright: no ring before or behind
     assert np.median(beside) < 0.4
+
+
+def test_what_a_dent_mirrors_does_not_hide_where_the_lamp_stands() -> None:
+    """On glass with rings of light the bent ones outshone the flanks, and the judge saw another lamp."""
+    y, x = np.mgrid[0:128, 0:128].astype(np.float64)
+    rings = np.clip(70 + 60 * np.sin(np.hypot(x - 64, y - 64) / 3.0), 0, 255).astype(np.uint8)
+    site = site_on(np.repeat(rings[..., None], 3, axis=2), (64, 40), 900)
+    azimuth = site.scene.light[0]
+    away = (64 - x) * np.cos(azimuth) + (40 - y) * np.sin(azimuth)
+    for seed in range(10):
+        edit = dent.render(site, DefectSpec(mechanism="dent", severity=8.0, elongation=1.3), np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.log_reflectance is not None
+        lit = edit.log_reflectance[..., 1][edit.support]
+        assert np.corrcoef(away[edit.window.slices][edit.support], lit)[0, 1] > 0.2
