@@ -101,12 +101,12 @@ async def test_the_api_runs_interrupts_resumes_and_forks_a_synthesis(client: Lan
     before_image = next(one for one in reversed(history) if one["next"] == ["image_gen"])
     values: Any = before_image["values"]
     pending = values["pending"]
-    pending["action"]["arguments"]["spec"]["severity"] = 25.0
+    pending["action"]["arguments"]["spec"]["severity"] = 4.0  # stronger than drawn, these bright stripes cannot show
     checkpoint: Any = before_image["checkpoint"]
     await client.threads.update_state(thread, {"pending": pending}, as_node="agent", checkpoint=checkpoint)
     forked: Any = await client.runs.wait(thread, "synthesize", input=None, config=config)
     assert forked["turns"][:1] == state["turns"][:1]
-    assert forked["turns"][1]["action"]["arguments"]["spec"]["severity"] == 25.0
+    assert forked["turns"][1]["action"]["arguments"]["spec"]["severity"] == 4.0
     assert forked["turns"][1]["observation"]["images"] != state["turns"][1]["observation"]["images"]
     assert forked["outcome"] in ("accepted", "rejected")
 
