@@ -16,7 +16,7 @@ PARTS: list[tuple[str, str, list[str]]] = [
     # folder, item name, anomaly types: `auto` asks the knowledge base, any other words are used as they are
     ("metal_nut", "metal nut", ["scratch", "rust stain", "chipped corner"]),
     ("leather", "leather", ["auto"]),
-    ("tablet", "white tablet", ["crack", "chipped edge", "black speck", "hair"]),
+    ("tablet", "white tablet", ["hairline crack", "chipped edge", "black speck", "hair"]),
     ("steel_plate", "brushed steel plate", ["scratch", "rust stain", "dent"]),
     ("connector", "connector", ["bent pin", "missing pin", "scratch"]),
 ]
