@@ -102,8 +102,7 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     """
     height, width = reference.shape[:2]
     scale, size = scale_within(reference.shape, _SIDE), size_within(reference.shape, _SIDE)
-    fixed = cv2.resize(luminance(reference), size, interpolation=cv2.INTER_AREA)
-    moving = cv2.resize(luminance(moved), size, interpolation=cv2.INTER_AREA)
+    fixed, moving = (reduced(luminance(one), _SIDE) for one in (reference, moved))
     warp = _roughly(fixed, moving)
     if warp is None:
         return moved

@@ -56,8 +56,8 @@ _SmallMask = NDArray[np.uint8]
 def find_foreground(rgb: RGB) -> Mask:
     """(H, W) bool, the object; all true when the photo is a surface that fills the frame. `rgb`: (H, W, 3) float32 0..1."""
     height, width = rgb.shape[:2]
-    fine = _shrink(rgb, _REFINED_SIDE)
-    coarse = _shrink(fine, _SIDE)
+    fine = reduced(rgb, _REFINED_SIDE, 8)
+    coarse = reduced(fine, _SIDE, 8)
     lab = lab_from_rgb(coarse)
     for smoothing_px, pull in _ATTEMPTS:
         smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), smoothing_px, borderType=cv2.BORDER_REFLECT), np.float32)
@@ -73,10 +73,6 @@ def find_foreground(rgb: RGB) -> Mask:
         soft = cv2.resize(found.astype(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
         found = np.asarray(soft >= 128, np.bool_)
     return found
-
-
-def _shrink(rgb: RGB, side: int) -> RGB:
-    return reduced(rgb, side, 8)
 
 
 def _checked(mask: _SmallMask | None, lab: Lab, least: float) -> tuple[_SmallMask, "_Sides"] | None:

@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.imaging.sizes import reduced
 __all__ = ["agreement", "same_frame"]
 
 _SIDE_PX = 96  # pictures are compared at this size
+_KEPT_PX = 4 * _SIDE_PX  # small enough to be turned and resized many times
 _SAME_SHAPE = 0.02  # relative difference of the aspects that is rounding
 _CLEARLY = 0.6  # of the plain way's disagreement may be left
 _LEAST_GAIN = 0.1  # of correlation
@@ -44,7 +45,7 @@ def same_frame(reference: RGB, made: RGB) -> RGB:
         (h', w', 3) float32 0..1 of the aspect of `reference`, in the resolution of `made`; `made` itself when it shows the
         frame already.
     """
-    pair = _Pair(_reduced(reference), _reduced(made), reference.shape[:2], made.shape[:2])
+    pair = _Pair(reduced(reference, _KEPT_PX), reduced(made, _KEPT_PX), reference.shape[:2], made.shape[:2])
     plain, *others = _ways(reference, made)
     base = _compared(pair, plain)
     best, way = base, plain
@@ -93,7 +94,7 @@ def _laid_over(frame: RGB, picture: RGB) -> RGB:
 
 def agreement(reference: RGB, made: RGB) -> float:
     """How well two pictures of one frame agree: correlation of lightness, of coarse and of finer structure alike, -1..1."""
-    pair = _Pair(_reduced(reference), _reduced(made), reference.shape[:2], made.shape[:2])
+    pair = _Pair(reduced(reference, _KEPT_PX), reduced(made, _KEPT_PX), reference.shape[:2], made.shape[:2])
     return _compared(pair, _Way(0, reference.shape[0] / made.shape[0], reference.shape[1] / made.shape[1]))
 
 
@@ -104,11 +105,6 @@ class _Pair(NamedTuple):
     made: RGB
     reference_hw: tuple[int, ...]
     made_hw: tuple[int, ...]
-
-
-def _reduced(rgb: RGB) -> RGB:
-    """Small enough to be turned and resized many times, and four times as large as it is compared."""
-    return reduced(rgb, 4 * _SIDE_PX)
 
 
 def _compared(pair: _Pair, way: _Way) -> float:

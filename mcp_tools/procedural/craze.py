@@ -14,7 +14,7 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone
 from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, mosaic, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, borders_of, fractal_noise, mosaic, smooth_step
 
 __all__ = ["draw_net"]
 
@@ -58,10 +58,7 @@ def draw_net(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | N
     for finer, strength in ((_FINER, 1.0), (1.0, float(rng.uniform(0.35, 0.8)))):
         count = max(round(held * cells / finer**2), 2)
         label = mosaic(inside, count, 0.12 * finer * side, rng).label
-        lines = np.zeros(site.window.shape, np.uint8)
-        lines[:, 1:] = label[:, 1:] != label[:, :-1]
-        lines[1:] |= label[1:] != label[:-1]
-        away = np.asarray(cv2.distanceTransform(1 - lines, cv2.DIST_L2, 3), np.float32)
+        away = np.asarray(cv2.distanceTransform((~borders_of(label)).astype(np.uint8), cv2.DIST_L2, 3), np.float32)
         half = 0.5 * width * strength
         line = np.clip(half + 0.5 - away, 0.0, 1.0)
         opens = np.clip(1.0 + 0.8 * fractal_noise(site.window.shape, 1.5 * finer * side, rng), 0.0, 1.0)

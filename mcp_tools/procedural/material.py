@@ -13,6 +13,7 @@ from anomalyagent.mcp_tools.procedural.palette import Surroundings, log_ratio
 
 __all__ = [
     "bare_tone",
+    "body_lightness",
     "contrast_for",
     "dark_tone",
     "is_glass",
@@ -66,12 +67,17 @@ def polish_of(lightness: NDArray[np.float32]) -> float:
     return float(np.clip((bright - median - 14.0) / 20.0, 0.0, 1.0)) * float(np.clip((62.0 - median) / 20.0, 0.0, 1.0))
 
 
+def body_lightness(scene: Scene) -> NDArray[np.float32]:
+    """(n,) L of pixels spread evenly over the object, a few ten thousand at the most."""
+    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
+    return scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
+
+
 def is_glass(scene: Scene) -> bool:
     """True for an object with the dark body and the bright lights of glass."""
     if scene.fills_frame:  # lights on a surface are mostly its lines and grain
         return False
-    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
-    lightness = scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
+    lightness = body_lightness(scene)
     return lightness.size > 16 and polish_of(lightness) > 0.5
 
 

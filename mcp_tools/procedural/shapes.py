@@ -22,6 +22,7 @@ __all__ = [
     "Path",
     "Stroke",
     "blob_distance",
+    "borders_of",
     "branching_paths",
     "facet_planes",
     "fractal_noise",
@@ -377,6 +378,14 @@ def mosaic(inside: Mask, count: int, warp_px: float, rng: np.random.Generator) -
     return Facets(label, rng.normal(0.0, 1.0, (count, 2)).astype(np.float32), border)
 
 
+def borders_of(label: NDArray[np.int32]) -> Mask:
+    """(h, w) bool: the first pixels of each cell to the right of or below another one."""
+    border = np.zeros(label.shape, np.bool_)
+    border[:, 1:] = label[:, 1:] != label[:, :-1]
+    border[1:] |= label[1:] != label[:-1]
+    return border
+
+
 def _cells(
     shape: tuple[int, ...],
     rows: NDArray[np.intp],
@@ -403,7 +412,5 @@ def _cells(
     label = cv2.remap(
         names[nearest].astype(np.float32), map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
     ).astype(np.int32)
-    ridge = np.zeros((height, width), np.float32)
-    ridge[:, 1:] = label[:, 1:] != label[:, :-1]
-    ridge[1:] = np.maximum(ridge[1:], label[1:] != label[:-1])
+    ridge = borders_of(label).astype(np.float32)
     return label, np.clip(1.8 * cv2.GaussianBlur(ridge, (0, 0), 0.7), 0.0, 1.0).astype(np.float32)

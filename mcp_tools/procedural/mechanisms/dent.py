@@ -14,6 +14,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.material import body_lightness
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import lightness_of
 
@@ -73,9 +74,7 @@ def _hollow(site: Site, radius: float, stretch: float, rng: np.random.Generator)
 
 def _shine(site: Site) -> float:
     """0 (matt) .. 1: how far the lights of the object stand above its median."""
-    scene = site.scene
-    step = max(1, int(np.sqrt(scene.object_area_px) / 96))
-    lightness = scene.lab[::step, ::step, 0][scene.foreground[::step, ::step]]
+    lightness = body_lightness(site.scene)
     if lightness.size < 16:
         return 0.0
     median, bright = np.percentile(lightness, [50, 99.5])

@@ -8,9 +8,10 @@ the photo's own; only borders are blended.
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
@@ -107,20 +108,23 @@ def _own_pixels(scene: Scene, stage: Stage) -> Field:
 
 def _changes(site: Site, edit: Edit) -> bool:
     """True when a fair share of the object looks different afterwards (most of a turned nut looks as before)."""
-    assert edit.paint is not None
-    before, jnd = (field[edit.window.slices] for field in (site.scene.lab, site.scene.jnd))
-    away = ciede2000(before, lab_from_rgb(edit.paint)) / jnd
+    away = _seen(site, edit, np.ones(edit.window.shape, np.bool_))
     return int(np.count_nonzero(away > _VISIBLE_JND)) > 0.04 * site.scene.object_area_px
 
 
 def _visible(site: Site, edit: Edit) -> bool:
-    assert edit.paint is not None
     assert edit.opacity is not None
     shown = edit.opacity > 0.5
     if not shown.any():
         return False
-    before, jnd = (field[edit.window.slices][shown] for field in (site.scene.lab, site.scene.jnd))
-    return float(np.percentile(ciede2000(before, lab_from_rgb(edit.paint[shown][None])[0]) / jnd, 80)) > _VISIBLE_JND
+    return float(np.percentile(_seen(site, edit, shown), 80)) > _VISIBLE_JND
+
+
+def _seen(site: Site, edit: Edit, where: Mask) -> NDArray[np.float32]:
+    """(n,) change of the pixels of a mask by what is painted, in multiples of the local just-noticeable difference."""
+    assert edit.paint is not None
+    before, jnd = (field[edit.window.slices][where] for field in (site.scene.lab, site.scene.jnd))
+    return ciede2000(before, lab_from_rgb(edit.paint[where][None])[0]) / jnd
 
 
 def _soft(site: Site) -> float:
