@@ -3,12 +3,13 @@
 import json
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from helpers.accessible import assert_no_serious_fault
 from helpers.viewer import NORMALS, serving
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.locate import trajectory_ids
@@ -198,6 +199,29 @@ def test_reviewing_goes_by_keys_from_one_to_the_next_and_agreement_is_shown(page
     page.keyboard.press("u")
     expect(page.get_by_role("button", name="keep")).to_have_attribute("aria-pressed", "false")
     assert wanted[0] not in read_reviews(run)
+
+
+def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, viewer: str, run: Path) -> None:
+    """A key counts as soon as the page is seen, also where its script comes late, but not while an answer is under way."""
+
+    def late(route: Route) -> None:
+        time.sleep(0.5)
+        route.continue_()
+
+    first, second = [one.id for one in told(run) if one.outcome != "failed"][:2]
+    page.route("**/static/*.js*", late)
+    page.route("**/t/*/review", late)
+    page.goto(f"{viewer}/review", wait_until="commit")
+    expect(page.get_by_role("heading", level=1)).to_have_text(first)
+    page.keyboard.press("d")
+    page.keyboard.press("k")
+    page.wait_for_url(f"**/t/{second}*")
+    assert {name: review.verdict for name, review in read_reviews(run).items()} == {first: "drop"}
+    page.goto(f"{viewer}/t/{second}")
+    page.keyboard.press("f")  # here the page stays: its keys must go on working
+    expect(page.get_by_role("button", name="fix")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("k")
+    expect(page.get_by_role("button", name="keep")).to_have_attribute("aria-pressed", "true")
 
 
 def test_the_page_of_a_running_run_grows_by_itself(page: Page, tmp_path: Path) -> None:

@@ -1,10 +1,20 @@
 // What HTML alone cannot do: keys that press what is marked with data-key, and the stage of images (swipe, zoom, addresses).
 // Everything else is links, forms and htmx. A page that is swapped in by htmx needs no set-up: all listeners sit on the document.
+// It runs before the page is drawn, so that no key of a quick reviewer is lost: what is pressed earlier waits for the whole page.
 "use strict";
 
 const typing = (element) => element.matches("input:not([type=radio], [type=checkbox], [type=range]), textarea, select");
 
+let leaving = false; // a form was sent and its answer is on its way: another key would answer for this page a second time
+document.addEventListener("submit", (event) => { leaving = !event.defaultPrevented; });
+addEventListener("pageshow", () => { leaving = false; });
+
 document.addEventListener("keydown", (event) => {
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => press(event), { once: true });
+  else if (!leaving) press(event);
+});
+
+function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (typing(event.target)) {
     if (event.key === "Escape") event.target.blur();
@@ -31,7 +41,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   if (found.matches("input:not([type=radio])")) found.focus();
   else found.click();
-});
+}
 
 // The stage -----------------------------------------------------------------------------------------------------------
 
@@ -94,4 +104,4 @@ document.addEventListener("pointermove", drag);
 document.addEventListener("dragstart", (event) => event.target.closest?.(".layers") && event.preventDefault());
 
 window.showStages = () => document.querySelectorAll("[data-stage]").forEach(show);
-window.showStages();
+document.addEventListener("DOMContentLoaded", window.showStages);
