@@ -6,7 +6,7 @@ Images travel as references: a path relative to the workspace folder, with forwa
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -26,8 +26,10 @@ __all__ = [
     "PromptResult",
     "QualityResult",
     "ReferenceHit",
+    "Summed",
     "ToolName",
     "ToolResult",
+    "sum_up",
 ]
 
 ToolName = Literal["prompt_gen", "image_gen", "quality_eval", "knowledge_retrieval", "mask_gen"]
@@ -101,6 +103,23 @@ class QualityResult(ToolResult):
     passed: bool
     findings: list[Finding] = Field(default_factory=list[Finding], description="Most serious first.")
     review: str = Field(description="The judgement in words.")
+
+
+class Summed(TypedDict):
+    """The numbers of a `QualityResult`."""
+
+    location_score: float
+    quality_score: float
+    score: float
+    threshold: float
+    passed: bool
+
+
+def sum_up(location: float, quality: float, threshold: float) -> Summed:
+    """Both scores (0..5) and their sum to hundredths; it passed if that sum, and nothing else, lies above the pass mark."""
+    location, quality = round(location, 2), round(quality, 2)
+    total = round(location + quality, 2)
+    return Summed(location_score=location, quality_score=quality, score=total, threshold=threshold, passed=total > threshold)
 
 
 class CardHit(BaseModel):

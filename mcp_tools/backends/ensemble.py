@@ -19,7 +19,7 @@ from pydantic import Field, field_validator
 from anomalyagent.errors import BackendError, ConfigError
 from anomalyagent.mcp_tools.backends.base import QualityEvalBackend
 from anomalyagent.mcp_tools.backends.options import BackendOptions, read_options
-from anomalyagent.mcp_tools.contracts import Finding, QualityResult
+from anomalyagent.mcp_tools.contracts import Finding, QualityResult, sum_up
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = ["EnsembleJudge", "EnsembleOptions"]
@@ -92,7 +92,6 @@ class EnsembleJudge:
                 raise
         location = self._combined([each.location_score for each in results])
         quality = self._combined([each.quality_score for each in results])
-        total = round(location + quality, 2)
         each_said = "; ".join(
             f"{each.backend} {each.score:.2f} (location {each.location_score:.2f}, quality {each.quality_score:.2f})"
             for each in results
@@ -112,11 +111,7 @@ class EnsembleJudge:
             backend=self.name,
             cost_usd=sum(each.cost_usd for each in results),
             tokens=sum(each.tokens for each in results),
-            location_score=location,
-            quality_score=quality,
-            score=total,
-            threshold=threshold,
-            passed=total > threshold,
+            **sum_up(location, quality, threshold),
             findings=findings,
             review=f"Scores: {each_said}. {reviews}",
         )

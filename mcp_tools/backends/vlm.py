@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import ToolInputError
 from anomalyagent.mcp_tools.backends.options import read_options
-from anomalyagent.mcp_tools.contracts import Adjustment, Finding, QualityResult
+from anomalyagent.mcp_tools.contracts import Adjustment, Finding, QualityResult, sum_up
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.change import mask_of_change
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -178,17 +178,11 @@ class ModelJudge:
             return review_nothing(self.name, threshold)
         said = self._model.ask(self._messages(normal, anomaly, changed, item_name, anomaly_type), Verdict)
         verdict = said.value
-        location, quality = round(verdict.location_score, 2), round(verdict.quality_score, 2)
-        total = round(location + quality, 2)
         return QualityResult(
             backend=self.name,
             cost_usd=said.cost_usd,
             tokens=said.tokens,
-            location_score=location,
-            quality_score=quality,
-            score=total,
-            threshold=threshold,
-            passed=total > threshold,
+            **sum_up(verdict.location_score, verdict.quality_score, threshold),
             findings=[_finding(fault) for fault in verdict.findings],
             review=verdict.review,
         )

@@ -23,7 +23,7 @@ import numpy as np
 
 from anomalyagent.errors import ConfigError
 from anomalyagent.knowledge.spec import Mechanism
-from anomalyagent.mcp_tools.contracts import QualityResult
+from anomalyagent.mcp_tools.contracts import QualityResult, Summed, sum_up
 from anomalyagent.mcp_tools.judge.findings import FAULTS, Fault, make_finding, no_visible_change
 from anomalyagent.mcp_tools.judge.likeness import Look
 from anomalyagent.mcp_tools.judge.measuring import Measured
@@ -106,11 +106,7 @@ def review_nothing(backend: str, threshold: float) -> QualityResult:
     finding = no_visible_change()
     return QualityResult(
         backend=backend,
-        location_score=0.0,
-        quality_score=0.0,
-        score=0.0,
-        threshold=threshold,
-        passed=False,
+        **sum_up(0.0, 0.0, threshold),
         findings=[finding],
         review=f"No defect can be seen: {finding.message}. {finding.hint}",
     )
@@ -121,39 +117,33 @@ def review_change(
 ) -> QualityResult:
     """Scores, findings and the review of a visible change."""
     scores = score(measured, calibration)
-    location, quality = round(scores.location, 2), round(scores.quality, 2)
-    total = round(location + quality, 2)
+    summed = sum_up(scores.location, scores.quality, threshold)
     cost = {
         name: g * (calibration.faults[name].location + calibration.faults[name].quality)
         for name, g in scores.seriousness.items()
     }
     ranked = sorted(FAULTS, key=lambda fault: (-cost[fault.name], fault.name))
     reported = [fault for fault in ranked if scores.seriousness[fault.name] >= REPORTED_FROM and cost[fault.name] > 0]
-    if not reported and total <= threshold:
+    if not reported and not summed["passed"]:
         reported = [fault for fault in ranked[:1] if cost[fault.name] > 0]
     findings = [make_finding(fault, measured, min(1.0, scores.seriousness[fault.name])) for fault in reported]
     return QualityResult(
         backend=backend,
-        location_score=location,
-        quality_score=quality,
-        score=total,
-        threshold=threshold,
-        passed=total > threshold,
+        **summed,
         findings=findings,
-        review=_write_review(measured, reported, anomaly_type, location, quality, passed=total > threshold),
+        review=_write_review(measured, reported, anomaly_type, summed),
     )
 
 
-def _write_review(
-    measured: Measured, reported: list[Fault], anomaly_type: str, location: float, quality: float, *, passed: bool
-) -> str:
+def _write_review(measured: Measured, reported: list[Fault], anomaly_type: str, summed: Summed) -> str:
     place = f"covers {100 * measured.placing.area_fraction:.2g} % of the object"
     kind = anomaly_type.replace("_", " ")
+    numbers = f"(location {summed['location_score']:g}, quality {summed['quality_score']:g})"
     if not reported:
         return (
             f"A plausible {kind}: it {place}, is clearly visible ({measured.appearance.visibility:.1f} times the "
-            f"just-noticeable difference) and meets the surface without artefacts (location {location:g}, quality {quality:g})."
+            f"just-noticeable difference) and meets the surface without artefacts {numbers}."
         )
     reasons = "; ".join(f"{fault.name.replace('_', ' ')}: {fault.message(measured)}" for fault in reported[:3])
-    verdict = "Acceptable" if passed else "Not acceptable"
-    return f"{verdict} as {kind} (location {location:g}, quality {quality:g}). {reasons[0].upper()}{reasons[1:]}."
+    verdict = "Acceptable" if summed["passed"] else "Not acceptable"
+    return f"{verdict} as {kind} {numbers}. {reasons[0].upper()}{reasons[1:]}."
