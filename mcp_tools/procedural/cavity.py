@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
@@ -13,14 +14,27 @@ from anomalyagent.mcp_tools.procedural.edit import Site, Window
 __all__ = ["Cavity", "find_cavity"]
 
 _SIZE_PX = 128  # longest side of the copy that is searched
-_TOLERANCE = 7.0  # L of CIELAB that one even field may span to either side
+_TOLERANCES = (7.0, 5.0, 3.5, 2.5)  # L of CIELAB that one even field may span to either side, until it does not leak
+_LEAST_PX = 80.0  # area on the copy
+_SOLID = 0.98  # of its convex hull: an outline that leaks nowhere,
+_ROUGH = 0.94  # and one that is taken where there is no better one
+_SMOOTHED = 0.15  # of the square root of its area: tongues and bays that are narrower are not of its outline
+_HOLLOW_L = 40.0  # L of CIELAB: little light comes back from inside a hollow,
+_DARKER = 4.0  # and less than from what is around it
 
 
 class Cavity(NamedTuple):
-    """An even field: its box in the photo with a small margin, and its (h, w) bool mask."""
+    """An even field.
+
+    Attributes:
+        window: box in the photo that holds it and a small margin.
+        mask: (h, w) bool over `window`.
+        hollow: True where it is dark and darker than what is around it: one looks into a depth, as into a bottle or a bore.
+    """
 
     window: Window
     mask: Mask
+    hollow: bool
 
 
 def find_cavity(site: Site) -> Cavity | None:
@@ -35,22 +49,13 @@ def find_cavity(site: Site) -> Cavity | None:
     lightness = cv2.GaussianBlur(lightness, (0, 0), 1.0).astype(np.float32)
     x = int(np.clip((site.center_xy[0] - region.x0) * scale, 0, size[0] - 1))
     y = int(np.clip((site.center_xy[1] - region.y0) * scale, 0, size[1] - 1))
-    grown = np.zeros((size[1] + 2, size[0] + 2), np.uint8)
-    flags = cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 4 | (1 << 8)
-    cv2.floodFill(lightness, grown, (x, y), 0.0, _TOLERANCE, _TOLERANCE, flags)
-    field = cv2.morphologyEx(grown[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    if np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]]).any():
+    filled = _grow(lightness, (x, y))
+    if filled is None:
         return None
-    outlines, _ = cv2.findContours(field, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not outlines:
-        return None
-    largest = max(outlines, key=cv2.contourArea)
-    area = cv2.contourArea(largest)
-    if area < 80.0 or area < 0.85 * cv2.contourArea(cv2.convexHull(largest)):
-        return None
-    filled = np.zeros_like(field)
-    cv2.drawContours(filled, [largest], -1, 1, -1)
-    left, top, wide, high = cv2.boundingRect(largest)
+    within = float(np.median(lightness[filled > 0]))
+    beside = cv2.dilate(filled, np.ones((3, 3), np.uint8), iterations=4) - cv2.dilate(filled, np.ones((3, 3), np.uint8))
+    hollow = within < _HOLLOW_L and within < float(np.mean(lightness[beside > 0])) - _DARKER
+    left, top, wide, high = cv2.boundingRect(filled)
     tight = Window(
         int(region.y0 + top / scale),
         int(region.x0 + left / scale),
@@ -61,5 +66,34 @@ def find_cavity(site: Site) -> Cavity | None:
     rows = ((np.arange(window.y0, window.y1) + 0.5 - region.y0) * scale - 0.5).astype(np.float32)
     columns = ((np.arange(window.x0, window.x1) + 0.5 - region.x0) * scale - 0.5).astype(np.float32)
     map_x, map_y = np.meshgrid(columns, rows)
-    smooth = cv2.remap(filled.astype(np.float32), map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return Cavity(window, smooth > 0.5)
+    even = cv2.GaussianBlur(filled.astype(np.float32), (0, 0), 1.2)  # no steps where the copy was coarse
+    smooth = cv2.remap(even, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return Cavity(window, smooth > 0.5, hollow)
+
+
+def _grow(lightness: NDArray[np.float32], seed_xy: tuple[int, int]) -> NDArray[np.uint8] | None:
+    """The field (0 and 1) of nearly one lightness around a pixel: the widest that leaks nowhere, else the least ragged."""
+    flags = cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 4 | (1 << 8)
+    best: NDArray[np.uint8] | None = None
+    solid = _ROUGH
+    for tolerance in _TOLERANCES:
+        grown = np.zeros((lightness.shape[0] + 2, lightness.shape[1] + 2), np.uint8)
+        cv2.floodFill(lightness, grown, seed_xy, 0.0, tolerance, tolerance, flags)
+        field = cv2.morphologyEx(grown[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        if np.concatenate([field[0], field[-1], field[:, 0], field[:, -1]]).any():
+            continue
+        outlines, _ = cv2.findContours(field, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        outline = max(outlines, key=cv2.contourArea, default=None)
+        if outline is None or cv2.contourArea(outline) < _LEAST_PX:
+            continue
+        share = cv2.contourArea(outline) / cv2.contourArea(cv2.convexHull(outline))
+        if share > solid:
+            best, solid = np.zeros_like(field), share
+            cv2.drawContours(best, [outline], -1, 1, -1)
+        if solid >= _SOLID:
+            break
+    if best is None:
+        return None
+    wide = 2 * round(0.5 * _SMOOTHED * float(np.sqrt(best.sum()))) + 1
+    round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
+    return cv2.morphologyEx(cv2.morphologyEx(best, cv2.MORPH_OPEN, round_brush), cv2.MORPH_CLOSE, round_brush)

@@ -62,7 +62,9 @@ _MADE_OF = {
 }
 _TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze", "smear", "adhesive"})
 _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
-_OUT_OF_FOCUS = 0.3  # chance in a cavity
+_OUT_OF_FOCUS = 0.3  # chance in a cavity,
+_DEEP = 0.65  # in a hollow
+_FILLED = 3.0, 7.0  # odds of a filled cavity, of a hollow whose bottom is covered
 _CLEAR = 10.0  # JND
 _LEAST_POWDER_PX = 160.0  # area
 _LEAST_INSECT_PX = 14.0  # size: below, arms would be as thick as the body
@@ -95,7 +97,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
     made_of = named.matter if named is not None else _MADE_OF[kind]
     matter, color = choose_matter(near, spec.severity, rng, made_of, spec.color_shift)
     if kind == "filling" and cavity is not None:
-        cover, tone = _filling(site, cavity, rng)
+        cover, tone = _filling(site, cavity, matter, rng)
     else:
         cover, tone = _BODIES[kind](site, spec, matter, rng)
         # it lies inside, behind the rim; long pieces often hang out over it
@@ -106,8 +108,10 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
     if named is not None and named.clear and not see_through:
         see_through = True
         cover = cover * float(rng.uniform(*_CLEAR_COVER))
-    if cavity is not None and kind not in ("powder", "dust", "filling") and rng.random() < _OUT_OF_FOCUS:
-        sigma = float(rng.uniform(0.005, 0.025)) * float(np.sqrt(site.area_px)) + 0.5
+    hollow = cavity is not None and cavity.hollow
+    sharp = ("filling",) if hollow else ("powder", "dust", "filling")
+    if cavity is not None and kind not in sharp and rng.random() < (_DEEP if hollow else _OUT_OF_FOCUS):
+        sigma = float(rng.uniform(0.005, 0.06 if hollow else 0.025)) * float(np.sqrt(site.area_px)) + 0.5
         cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
     thick = {
@@ -152,7 +156,7 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
     if cavity is not None:  # in a hollow a soft cloud cannot be told from a reflection
         odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
-        odds["filling"] = 3.0
+        odds["filling"] = _FILLED[cavity.hollow]
     return _pick(odds, rng)
 
 
@@ -474,8 +478,12 @@ def _haze(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     return cover.astype(np.float32), (0.4 * matter.grain * cloud).astype(np.float32)
 
 
-def _filling(site: Site, cavity: Cavity, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Cloudy matter up to the borders of the cavity, or up to a ragged level: swirls and wisps, half transparent."""
+def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Cloudy matter up to the borders of the cavity, or up to a ragged level: swirls and wisps, half transparent.
+
+    On the bottom of a hollow it is mostly dense, paper or cloth as well as dregs, and out of focus, the border in front of it
+    is not.
+    """
     inside = cv2.distanceTransform(cavity.mask.astype(np.uint8), cv2.DIST_L2, 3)
     size = float(np.sqrt(cavity.mask.sum()))
     shape = site.window.shape
@@ -486,16 +494,21 @@ def _filling(site: Site, cavity: Cavity, rng: np.random.Generator) -> tuple[Fiel
         fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     wisps = np.exp(-np.abs(swirl) * 3.0) * float(rng.uniform(0.0, 9.0))
-    cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * np.clip(
-        float(rng.uniform(0.35, 0.9)) + float(rng.uniform(0.03, 0.2)) * swirl, 0.2, 1.0
-    )
-    if rng.random() < 0.5:  # a rest of it: on one side of a wavy line
+    dense = float(rng.uniform(0.6, 1.0) if cavity.hollow else rng.uniform(0.35, 0.9))
+    body = np.clip(dense + float(rng.uniform(0.03, 0.2)) * swirl, 0.2, 1.0)
+    tone = float(rng.uniform(1.0, 4.5)) * swirl + wisps
+    if cavity.hollow:
+        if rng.random() < 0.4:
+            tone = 0.3 * tone + _cloth(site, matter, rng, size)
+        body, tone = (cv2.GaussianBlur(part, (0, 0), max(float(rng.uniform(0.005, 0.06)) * size, 0.5)) for part in (body, tone))
+    cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * body
+    if rng.random() < (0.3 if cavity.hollow else 0.5):  # a rest of it: on one side of a wavy line
         turn = float(rng.uniform(0.0, 2.0 * np.pi))
         level = (bend_x - 0.5 * shape[1]) * np.cos(turn) + (bend_y - 0.5 * shape[0]) * np.sin(turn)
         ragged = 0.05 * size * fractal_noise(shape, max(0.15 * size, 3.0), rng, octaves=3)
         edge = max(float(rng.choice([0.01, 0.02, 0.06])) * size, 1.0)
         cover = cover * np.clip((level + ragged + float(rng.uniform(-0.3, 0.3)) * size) / edge + 0.5, 0.0, 1.0)
-    return cover.astype(np.float32), (float(rng.uniform(1.0, 4.5)) * swirl + wisps).astype(np.float32)
+    return cover.astype(np.float32), np.asarray(tone, np.float32)
 
 
 def _cloth(site: Site, matter: Matter, rng: np.random.Generator, size: float) -> Field:
