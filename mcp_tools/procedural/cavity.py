@@ -10,6 +10,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
+from anomalyagent.mcp_tools.procedural.rims import Hollow, find_hollow
 
 __all__ = ["Cavity", "find_cavity"]
 
@@ -19,7 +20,7 @@ _LEAST_PX = 80.0  # area on the copy
 _SOLID = 0.98  # of its convex hull: an outline that leaks nowhere,
 _ROUGH = 0.94  # and one that is taken where there is no better one
 _SMOOTHED = 0.15  # of the square root of its area: tongues and bays that are narrower are not of its outline
-_HOLLOW_L = 40.0  # L of CIELAB: little light comes back from inside a hollow,
+_DEEP_L = 40.0  # L of CIELAB: little light comes back from inside a hollow,
 _DARKER = 4.0  # and less than from what is around it
 
 
@@ -29,19 +30,39 @@ class Cavity(NamedTuple):
     Attributes:
         window: box in the photo that holds it and a small margin.
         mask: (h, w) bool over `window`.
-        hollow: True where it is dark and darker than what is around it: one looks into a depth, as into a bottle or a bore.
+        deep: True where it is dark and darker than what is around it: one looks into a depth, as into a bottle or a bore.
     """
 
     window: Window
     mask: Mask
-    hollow: bool
+    deep: bool
 
 
 def find_cavity(site: Site) -> Cavity | None:
-    """The field of nearly the site's lightness that holds the site; None if it is ragged, tiny or leaves the search region.
+    """The hollow of the object if it has one, else the field of nearly the site's lightness.
 
-    The search region is four times as wide as the site's window.
+    None if the site lies outside the hollow, or if the field is ragged, tiny or leaves the search region, which is four times as
+    wide as the site's window.
     """
+    hollow = find_hollow(site.scene)
+    return _of_one_lightness(site) if hollow is None else _inside_of(site, hollow)
+
+
+def _inside_of(site: Site, hollow: Hollow) -> Cavity | None:
+    height, width = site.scene.foreground.shape
+    rows, columns = np.nonzero(hollow.inside)
+    tight = (np.array([rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]) / hollow.scale).astype(int)
+    window = around(Window(*tight.tolist()), 4.0 + 1.0 / hollow.scale, (height, width))
+    mask = hollow.depth(window) > 0.0
+    x, y = round(site.center_xy[0]) - window.x0, round(site.center_xy[1]) - window.y0
+    if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
+        return None
+    size = hollow.inside.shape[::-1]
+    lightness = cv2.resize(np.ascontiguousarray(site.scene.lab[..., 0]), size, interpolation=cv2.INTER_AREA)
+    return Cavity(window, mask, _is_deep(np.asarray(lightness, np.float32), hollow.inside.astype(np.uint8)))
+
+
+def _of_one_lightness(site: Site) -> Cavity | None:
     height, width = site.scene.foreground.shape
     region = around(site.window, 1.5 * max(site.window.shape), (height, width))
     scale, size = scale_within(region.shape, _SIZE_PX), size_within(region.shape, _SIZE_PX, 8)
@@ -52,9 +73,6 @@ def find_cavity(site: Site) -> Cavity | None:
     filled = _grow(lightness, (x, y))
     if filled is None:
         return None
-    within = float(np.median(lightness[filled > 0]))
-    beside = cv2.dilate(filled, np.ones((3, 3), np.uint8), iterations=4) - cv2.dilate(filled, np.ones((3, 3), np.uint8))
-    hollow = within < _HOLLOW_L and within < float(np.mean(lightness[beside > 0])) - _DARKER
     left, top, wide, high = cv2.boundingRect(filled)
     tight = Window(
         int(region.y0 + top / scale),
@@ -68,13 +86,21 @@ def find_cavity(site: Site) -> Cavity | None:
     map_x, map_y = np.meshgrid(columns, rows)
     even = cv2.GaussianBlur(filled.astype(np.float32), (0, 0), 1.2)  # no steps where the copy was coarse
     smooth = cv2.remap(even, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return Cavity(window, smooth > 0.5, hollow)
+    return Cavity(window, smooth > 0.5, _is_deep(lightness, filled))
+
+
+def _is_deep(lightness: NDArray[np.float32], field: NDArray[np.uint8]) -> bool:
+    """Whether a field (0 and 1) is dark and darker than what is around it."""
+    within = float(np.median(lightness[field > 0]))
+    brush = np.ones((3, 3), np.uint8)
+    beside = (cv2.dilate(field, brush, iterations=4) - cv2.dilate(field, brush)).astype(np.bool_)
+    return within < min(_DEEP_L, float(np.mean(lightness[beside])) - _DARKER)
 
 
 def _grow(lightness: NDArray[np.float32], seed_xy: tuple[int, int]) -> NDArray[np.uint8] | None:
     """The field (0 and 1) of nearly one lightness around a pixel: the widest that leaks nowhere, else the least ragged."""
     flags = cv2.FLOODFILL_FIXED_RANGE | cv2.FLOODFILL_MASK_ONLY | 4 | (1 << 8)
-    best: NDArray[np.uint8] | None = None
+    best: NDArray[np.int32] | None = None
     solid = _ROUGH
     for tolerance in _TOLERANCES:
         grown = np.zeros((lightness.shape[0] + 2, lightness.shape[1] + 2), np.uint8)
@@ -88,12 +114,14 @@ def _grow(lightness: NDArray[np.float32], seed_xy: tuple[int, int]) -> NDArray[n
             continue
         share = cv2.contourArea(outline) / cv2.contourArea(cv2.convexHull(outline))
         if share > solid:
-            best, solid = np.zeros_like(field), share
-            cv2.drawContours(best, [outline], -1, 1, -1)
+            best, solid = np.asarray(outline, np.int32), share
         if solid >= _SOLID:
             break
     if best is None:
         return None
-    wide = 2 * round(0.5 * _SMOOTHED * float(np.sqrt(best.sum()))) + 1
+    filled = np.zeros(lightness.shape, np.uint8)
+    cv2.drawContours(filled, [best], -1, 1, -1)
+    wide = 2 * round(0.5 * _SMOOTHED * float(np.sqrt(filled.sum()))) + 1
     round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
-    return cv2.morphologyEx(cv2.morphologyEx(best, cv2.MORPH_OPEN, round_brush), cv2.MORPH_CLOSE, round_brush)
+    smooth = cv2.morphologyEx(cv2.morphologyEx(filled, cv2.MORPH_OPEN, round_brush), cv2.MORPH_CLOSE, round_brush)
+    return np.asarray(smooth, np.uint8)

@@ -108,10 +108,10 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
     if named is not None and named.clear and not see_through:
         see_through = True
         cover = cover * float(rng.uniform(*_CLEAR_COVER))
-    hollow = cavity is not None and cavity.hollow
-    sharp = ("filling",) if hollow else ("powder", "dust", "filling")
-    if cavity is not None and kind not in sharp and rng.random() < (_DEEP if hollow else _OUT_OF_FOCUS):
-        sigma = float(rng.uniform(0.005, 0.06 if hollow else 0.025)) * float(np.sqrt(site.area_px)) + 0.5
+    deep = cavity is not None and cavity.deep
+    sharp = ("filling",) if deep else ("powder", "dust", "filling")
+    if cavity is not None and kind not in sharp and rng.random() < (_DEEP if deep else _OUT_OF_FOCUS):
+        sigma = float(rng.uniform(0.005, 0.06 if deep else 0.025)) * float(np.sqrt(site.area_px)) + 0.5
         cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
     thick = {
@@ -156,7 +156,7 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
     if cavity is not None:  # in a hollow a soft cloud cannot be told from a reflection
         odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
-        odds["filling"] = _FILLED[cavity.hollow]
+        odds["filling"] = _FILLED[cavity.deep]
     return _pick(odds, rng)
 
 
@@ -494,15 +494,15 @@ def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generato
         fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     wisps = np.exp(-np.abs(swirl) * 3.0) * float(rng.uniform(0.0, 9.0))
-    dense = float(rng.uniform(0.6, 1.0) if cavity.hollow else rng.uniform(0.35, 0.9))
+    dense = float(rng.uniform(0.6, 1.0) if cavity.deep else rng.uniform(0.35, 0.9))
     body = np.clip(dense + float(rng.uniform(0.03, 0.2)) * swirl, 0.2, 1.0)
     tone = float(rng.uniform(1.0, 4.5)) * swirl + wisps
-    if cavity.hollow:
+    if cavity.deep:
         if rng.random() < 0.4:
             tone = 0.3 * tone + _cloth(site, matter, rng, size)
         body, tone = (cv2.GaussianBlur(part, (0, 0), max(float(rng.uniform(0.005, 0.06)) * size, 0.5)) for part in (body, tone))
     cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * body
-    if rng.random() < (0.3 if cavity.hollow else 0.5):  # a rest of it: on one side of a wavy line
+    if rng.random() < (0.3 if cavity.deep else 0.5):  # a rest of it: on one side of a wavy line
         turn = float(rng.uniform(0.0, 2.0 * np.pi))
         level = (bend_x - 0.5 * shape[1]) * np.cos(turn) + (bend_y - 0.5 * shape[0]) * np.sin(turn)
         ragged = 0.05 * size * fractal_noise(shape, max(0.15 * size, 3.0), rng, octaves=3)
