@@ -41,8 +41,8 @@ class Cavity(NamedTuple):
 def find_cavity(site: Site) -> Cavity | None:
     """The hollow of the object if it has one, else the field of nearly the site's lightness.
 
-    None if the site lies outside the hollow, or if the field is ragged, tiny or leaves the search region, which is four times as
-    wide as the site's window.
+    None if the site lies outside the hollow, or if the field is ragged, tiny or leaves the search region, which is four times
+    as wide as the site's window.
     """
     hollow = find_hollow(site.scene)
     return _of_one_lightness(site) if hollow is None else _inside_of(site, hollow)
