@@ -62,8 +62,7 @@ _MADE_OF = {
 }
 _TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze", "smear", "adhesive"})
 _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
-_OUT_OF_FOCUS = 0.3  # chance in a cavity,
-_DEEP = 0.65  # in a hollow
+_OUT_OF_FOCUS = 0.3  # chance in a cavity
 _FILLED = 3.0, 7.0  # odds of a filled cavity, of a hollow whose bottom is covered
 _CLEAR = 10.0  # JND
 _LEAST_POWDER_PX = 160.0  # area
@@ -108,10 +107,8 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
     if named is not None and named.clear and not see_through:
         see_through = True
         cover = cover * float(rng.uniform(*_CLEAR_COVER))
-    deep = cavity is not None and cavity.deep
-    sharp = ("filling",) if deep else ("powder", "dust", "filling")
-    if cavity is not None and kind not in sharp and rng.random() < (_DEEP if deep else _OUT_OF_FOCUS):
-        sigma = float(rng.uniform(0.005, 0.06 if deep else 0.025)) * float(np.sqrt(site.area_px)) + 0.5
+    if cavity is not None and kind not in ("powder", "dust", "filling") and rng.random() < _OUT_OF_FOCUS:
+        sigma = float(rng.uniform(0.005, 0.025)) * float(np.sqrt(site.area_px)) + 0.5
         cover, tone = (cv2.GaussianBlur(part, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE) for part in (cover, tone))
     cover = (cover * window_guard(site, 2.0)).astype(np.float32)
     thick = {
@@ -506,7 +503,7 @@ def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generato
         turn = float(rng.uniform(0.0, 2.0 * np.pi))
         level = (bend_x - 0.5 * shape[1]) * np.cos(turn) + (bend_y - 0.5 * shape[0]) * np.sin(turn)
         ragged = 0.05 * size * fractal_noise(shape, max(0.15 * size, 3.0), rng, octaves=3)
-        edge = max(float(rng.choice([0.01, 0.02, 0.06])) * size, 1.0)
+        edge = max(float(rng.choice([0.01, 0.02] if cavity.deep else [0.01, 0.02, 0.06])) * size, 1.0)
         cover = cover * np.clip((level + ragged + float(rng.uniform(-0.3, 0.3)) * size) / edge + 0.5, 0.0, 1.0)
     return cover.astype(np.float32), np.asarray(tone, np.float32)
 
