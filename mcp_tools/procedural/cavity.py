@@ -20,6 +20,7 @@ _LEAST_PX = 80.0  # area on the copy
 _SOLID = 0.98  # of its convex hull: an outline that leaks nowhere,
 _ROUGH = 0.94  # and one that is taken where there is no better one
 _SMOOTHED = 0.15  # of the square root of its area: tongues and bays that are narrower are not of its outline
+_REGAINED = 0.25  # level of the smoothed field: the search stops about a pixel of the copy before a clear border
 _DEEP_L = 40.0  # L of CIELAB: little light comes back from inside a hollow,
 _DARKER = 4.0  # and less than from what is around it
 
@@ -86,7 +87,7 @@ def _of_one_lightness(site: Site) -> Cavity | None:
     map_x, map_y = np.meshgrid(columns, rows)
     even = cv2.GaussianBlur(filled.astype(np.float32), (0, 0), 1.2)  # no steps where the copy was coarse
     smooth = cv2.remap(even, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return Cavity(window, smooth > 0.5, _is_deep(lightness, filled))
+    return Cavity(window, smooth > _REGAINED, _is_deep(lightness, filled))
 
 
 def _is_deep(lightness: NDArray[np.float32], field: NDArray[np.uint8]) -> bool:

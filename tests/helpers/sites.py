@@ -9,7 +9,10 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
-__all__ = ["comb", "draw", "labelled_sheet", "plain_sheet", "site_on"]
+__all__ = ["JAR_LIP", "JAR_MOUTH", "JAR_PX", "comb", "draw", "jar", "labelled_sheet", "plain_sheet", "site_on"]
+
+JAR_PX, JAR_MOUTH, JAR_LIP = 192, 0.2, 0.33
+"""Side of the photo of a jar in pixels; radii of its mouth and of the outer edge of its lip, as shares of it."""
 
 
 def plain_sheet(size: int = 128, level: int = 150, grain: float = 3.0, seed: int = 0) -> NDArray[np.uint8]:
@@ -42,6 +45,19 @@ def comb(size: int = 128) -> NDArray[np.uint8]:
         cv2.rectangle(photo, (x, size // 2), (x + size // 25, int(0.85 * size)), (110, 85, 50), -1)
     noise = np.random.default_rng(1).normal(0, 1.2, photo.shape[:2])[..., None]
     return np.clip(photo + noise, 0, 255).astype(np.uint8)
+
+
+def jar() -> NDArray[np.uint8]:
+    """Seen from above: a dark mouth, a lip of structured glass that ends at a bright line, then a shoulder."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:JAR_PX, :JAR_PX].astype(np.float32) / JAR_PX - 0.5
+    radius = np.hypot(x, y)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (JAR_PX, JAR_PX)), (0, 0), 1.2)
+    photo = np.full((JAR_PX, JAR_PX), 235.0)
+    photo = np.where(radius < 0.46, 60 + 14 * np.sin(radius * 120) + 15 * grain, photo)
+    photo = np.where(np.abs(radius - JAR_LIP) < 0.012, 165.0, photo)
+    photo = np.where(radius < JAR_MOUTH, 28.0, photo) + rng.normal(0, 1.0, (JAR_PX, JAR_PX))
+    return np.repeat(np.clip(photo, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def site_on(
