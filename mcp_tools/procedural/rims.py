@@ -21,6 +21,9 @@ _COARSE_PX = 128
 _SMOOTHER = 3.0  # structure outside, relative to inside a hollow
 _MIN_STEP_L = 4.0
 _AREA = (0.03, 0.6)  # of the object
+_LEAST_OUTLINE_PX = 24
+_ROUND = 0.9  # of what it and an ellipse cover together
+_MOST_STEP_L = 12.0  # so that one gleam on the rim does not decide where it is
 
 
 class Hollow(NamedTuple):
@@ -125,10 +128,69 @@ def find_hollow(scene: Scene) -> Hollow | None:
     step = abs(float(np.median(lightness[inside]) - lightness[around].mean()))
     if not (_AREA[0] < share < _AREA[1] and compact > 0.8 and step > _MIN_STEP_L) or not solid[around].mean() > 0.8:
         return None
+    signed = _rounded(lightness.astype(np.float32), inside)
+    inside, away = signed > 0, np.abs(signed)
+    return Hollow(inside, away, size[0] / width, _wall(lightness.astype(np.float32), solid & ~inside, away) * width / size[0])
+
+
+def _rounded(lightness: Field, inside: Mask) -> Field:
+    """(h, w) pixels to the rim, positive inside: to the ellipse that it nearly is, else to the found border without steps."""
+    outline = max(cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=cv2.contourArea)
+    y, x = np.mgrid[: inside.shape[0], : inside.shape[1]].astype(np.float32)
+    if len(outline) > _LEAST_OUTLINE_PX:
+        found = _at_the_step(lightness, _Ellipse.of(outline), float(lightness[inside].mean()))
+        ellipse = found.depth(x, y)
+        if np.count_nonzero((ellipse > 0) & inside) > _ROUND * np.count_nonzero((ellipse > 0) | inside):
+            return ellipse
     outer = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
     inner = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
-    away = np.maximum(outer, inner).astype(np.float32)
-    return Hollow(inside, away, size[0] / width, _wall(lightness.astype(np.float32), solid & ~inside, away) * width / size[0])
+    return np.asarray(cv2.GaussianBlur(inner - outer, (0, 0), 1.5), np.float32)
+
+
+class _Ellipse(NamedTuple):
+    x: float
+    y: float
+    half_long: float
+    half_wide: float
+    turn_rad: float
+
+    @classmethod
+    def of(cls, outline: cv2.typing.MatLike) -> "_Ellipse":
+        """Fitted to the outline of a mask; a pixel's border lies half a pixel beyond its middle."""
+        (x, y), (first, second), degrees = cv2.fitEllipse(outline)
+        return cls(x, y, 0.5 * first + 0.5, 0.5 * second + 0.5, float(np.radians(degrees)))
+
+    def depth(self, x: Field, y: Field) -> Field:
+        """About the pixels to the outline, positive inside."""
+        cos, sin = np.float32(np.cos(self.turn_rad)), np.float32(np.sin(self.turn_rad))
+        u, v = (x - self.x) * cos + (y - self.y) * sin, (y - self.y) * cos - (x - self.x) * sin
+        out = np.sqrt((u / self.half_long) ** 2 + (v / self.half_wide) ** 2) + 1e-6
+        steep = np.sqrt((u / self.half_long**2) ** 2 + (v / self.half_wide**2) ** 2) / out + 1e-6
+        return np.asarray((1.0 - out) / np.maximum(steep, 0.5 / max(self.half_long, self.half_wide)), np.float32)
+
+    def points(self) -> tuple[Field, Field]:
+        """x and y of points all around its outline."""
+        around = np.linspace(0.0, 2.0 * np.pi, 96, endpoint=False, dtype=np.float32)
+        u, v = self.half_long * np.cos(around), self.half_wide * np.sin(around)
+        cos, sin = np.float32(np.cos(self.turn_rad)), np.float32(np.sin(self.turn_rad))
+        return np.asarray(self.x + u * cos - v * sin, np.float32), np.asarray(self.y + u * sin + v * cos, np.float32)
+
+
+def _at_the_step(lightness: Field, ellipse: _Ellipse, own: float) -> _Ellipse:
+    """The ellipse moved and grown by up to two pixels to where the tone steps most all around it."""
+
+    def tone(at: _Ellipse, grown: float) -> Field:
+        x, y = at._replace(half_long=at.half_long + grown, half_wide=at.half_wide + grown).points()
+        return np.asarray(cv2.remap(lightness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+
+    def step(at: _Ellipse) -> float:
+        return float(np.mean(np.clip(sign * (tone(at, 1.0) - tone(at, -1.0)), None, _MOST_STEP_L)))
+
+    sign = 1.0 if float(tone(ellipse, 3.0).mean()) > own else -1.0
+    shifts = (-2.0, -1.0, 0.0, 1.0, 2.0)
+    grown = [ellipse._replace(half_long=ellipse.half_long + more, half_wide=ellipse.half_wide + more) for more in shifts]
+    best = max(grown, key=step)
+    return max((best._replace(x=best.x + dx, y=best.y + dy) for dx in shifts for dy in shifts), key=step)
 
 
 def _wall(lightness: Field, around: Mask, away: Field) -> float:

@@ -481,7 +481,6 @@ def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generato
     On the bottom of a hollow it is mostly dense, paper or cloth as well as dregs, and out of focus, the border in front of it
     is not.
     """
-    inside = cv2.distanceTransform(cavity.mask.astype(np.uint8), cv2.DIST_L2, 3)
     size = float(np.sqrt(cavity.mask.sum()))
     shape = site.window.shape
     x, y = np.mgrid[: shape[0], : shape[1]].astype(np.float32)[::-1]
@@ -498,7 +497,7 @@ def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generato
         if rng.random() < 0.4:
             tone = 0.3 * tone + _cloth(site, matter, rng, size)
         body, tone = (cv2.GaussianBlur(part, (0, 0), max(float(rng.uniform(0.005, 0.06)) * size, 0.5)) for part in (body, tone))
-    cover = smooth_step(inside.astype(np.float32) / np.float32(2.5)) * body
+    cover = feather(cavity.mask, 2.0) * body
     if rng.random() < (0.3 if cavity.deep else 0.5):  # a rest of it: on one side of a wavy line
         turn = float(rng.uniform(0.0, 2.0 * np.pi))
         level = (bend_x - 0.5 * shape[1]) * np.cos(turn) + (bend_y - 0.5 * shape[0]) * np.sin(turn)
