@@ -13,6 +13,8 @@ __all__ = ["Extent", "extent_of", "place_instance", "place_on_target", "window_a
 
 _CANDIDATES = 14
 _ALONG: frozenset[Mechanism] = frozenset({"stain", "discoloration", "contamination", "hole"})
+_SAME_CAUSE = 0.75  # chance that a scratch runs like the first one of its image: one contact made them
+_TRAVEL = 0.5  # chance that one on a surface runs square to the photo, as web, strip and belt move under a camera
 _CLEAR_GRAIN = 0.6  # coherence of a surface whose direction everybody sees
 _MIN_WIDTH_PX = 1.3
 _MAX_SIZE_RATIO = 8.0  # of the wished area and that of a target
@@ -68,13 +70,13 @@ def place_instance(
     extent = extent_of(scene, area_px, spec.elongation)
     if spec.center is not None and not taken:
         center = _snap(scene, spec.center)
-        angle = _direction(scene, spec, center, rng)
+        angle = _direction(scene, spec, center, taken, rng)
         return Site(scene, center, area_px, angle, window_around(scene, center, extent, angle))
     best: tuple[float, tuple[float, float], float] | None = None
     anchor = taken[0] if taken and (clustered or spec.center is not None) else None
     for _ in range(_CANDIDATES):
         center = _sample(scene, spec, rng) if anchor is None else _sample_near(scene, anchor, extent, rng)
-        angle = _direction(scene, spec, center, rng)
+        angle = _direction(scene, spec, center, taken, rng)
         score = _fit(scene, center, extent, angle) - _crowding(center, extent, taken)
         if suitability is not None:
             score += suitability(*center)
@@ -112,7 +114,7 @@ def place_on_target(
     height, width = zone.shape
     inside = [t for t in free if zone[min(round(t.xy[1]), height - 1), min(round(t.xy[0]), width - 1)]]
     chosen = (inside or free)[int(rng.integers(len(inside or free)))]
-    angle = _direction(scene, spec, chosen.xy, rng)
+    angle = _direction(scene, spec, chosen.xy, taken, rng)
     window = window_around(scene, chosen.xy, extent_of(scene, chosen.area_px, spec.elongation), angle)
     return Site(scene, chosen.xy, chosen.area_px, angle, window)
 
@@ -153,15 +155,24 @@ def _sample_near(scene: Scene, anchor: Site, extent: Extent, rng: np.random.Gene
     return float(np.clip(x, 0, width - 1)), float(np.clip(y, 0, height - 1))
 
 
-def _direction(scene: Scene, spec: DefectSpec, center_xy: tuple[float, float], rng: np.random.Generator) -> float:
+def _direction(
+    scene: Scene, spec: DefectSpec, center_xy: tuple[float, float], taken: Sequence[Site], rng: np.random.Generator
+) -> float:
     """Direction in image coordinates (y down): the spec's, or that of the local structure as far as there is one.
 
-    What flowed, grew or was rolled with a surface lies along it; tools and blows cross it as they like.
+    What flowed, grew or was rolled with a surface lies along it; tools and blows cross it as they like, several scratches
+    mostly side by side.
     """
     if spec.orientation_deg is not None:
         return float(np.deg2rad(-spec.orientation_deg))
     angle, coherence = scene.orientation_at(*center_xy)
     jitter, free, choice = rng.normal(0.0, 0.14), rng.uniform(0.0, np.pi), rng.random()
+    if spec.mechanism == "scratch":
+        alike, travels, swerve = rng.random() < _SAME_CAUSE, rng.random() < _TRAVEL, rng.normal(0.0, 0.04)
+        if taken and alike:
+            return float(taken[0].angle_rad + swerve)
+        if scene.fills_frame and travels:
+            free = (np.pi / 2 if free > np.pi / 2 else 0.0) + swerve
     follows = 0.2 + (0.75 * min(coherence / _CLEAR_GRAIN, 1.0) if spec.mechanism in _ALONG else 0.7 * coherence)
     return float(angle + jitter) if choice < follows else float(free)
 

@@ -37,7 +37,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     else:
         bundle = 1 if width < 2.6 else int(rng.choice([1, 2, 3, 4, 6], p=[0.2, 0.2, 0.25, 0.2, 0.15]))
     bend = float(rng.choice([0.02, 0.12, 0.4], p=[0.4, 0.4, 0.2] if bundle == 1 else [0.6, 0.35, 0.05]))
-    if _along_the_grain(site):
+    if _along_the_grain(site) or _as_it_travelled(site):
         bend = min(bend, 0.02)
     spine = spline_path(site.center_xy, length, site.angle_rad, rng, bend=bend, wobble=0.012)
     height = np.zeros(site.window.shape, np.float32)
@@ -78,6 +78,11 @@ def _along_the_grain(site: Site) -> bool:
     """True where it runs the way that the surface was rolled or drawn: a guide or a die did it, which does not waver."""
     angle, coherence = site.scene.grain
     return coherence > _DRAWN and abs(float(np.sin(site.angle_rad - angle))) < 0.25
+
+
+def _as_it_travelled(site: Site) -> bool:
+    """True where it runs square to the photo of a surface: web, strip or belt moved under what did it."""
+    return site.scene.fills_frame and abs(float(np.sin(2.0 * site.angle_rad))) < 0.2
 
 
 def _groove(site: Site, path: Path, half_px: float, rng: np.random.Generator) -> tuple[Field, Field]:
