@@ -81,3 +81,20 @@ def validate(
             typer.echo(f"{one.folder}: {one.format}, {one.samples} images, {'sound' if one.sound else 'NOT sound'}")
     if not all(one.sound for one in verdicts):
         raise typer.Exit(3)
+
+
+@app.command()
+def harmless(
+    folder: Annotated[Path, typer.Argument(help="A run, or a data set in the layout of MVTec AD.")],
+    count: Annotated[int | None, typer.Option(min=1, help="In all; unset: as many as there are anomaly images.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of places, sizes and colours.")] = 0,
+) -> None:
+    """Add good photos with soft spots of light and shade to train/good, so that a detector learns what is no defect.
+
+    Named after their photo (012_harmless_000.png). Those that are there stay as they are. Not for parts on which uneven shade
+    is a defect itself.
+    """
+    from anomalyagent.training.datasets.harmless import add_harmless
+
+    written = add_harmless(folder, count, seed, typer.echo)
+    typer.echo(f"{written} good photos with harmless differences written below {folder}")

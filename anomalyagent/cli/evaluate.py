@@ -60,6 +60,10 @@ def localize(
     sheets: Annotated[
         Path | None, typer.Option(help="Folder for pictures: test image, truth and map of each contender (seed 0).")
     ] = None,
+    harmless: Annotated[
+        Path | None,
+        typer.Option(help="Data set whose good photos with harmless differences all contenders without any train with too."),
+    ] = None,
     work: WorkOption = None,
 ) -> None:
     """Train a UNet from scratch on each contender's images and test it on real defects.
@@ -83,6 +87,7 @@ def localize(
         skip_types=skip_type or [],
         textures=textures,
         sheets=sheets,
+        harmless=harmless,
     )
     compare(comparison, typer.echo)
     typer.echo(f"\n{out.read_text('utf-8')}")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from anomalyagent.errors import ImageError
 from anomalyagent.graph.names import choose_folders, safe_name
-from anomalyagent.training.datasets.files import GOOD, Labelled
+from anomalyagent.training.datasets.files import GOOD, Labelled, photo_behind
 from anomalyagent.training.datasets.layouts import Category, find_categories, read_category
 
 __all__ = ["MANIFEST", "Entry", "Split", "gather_entries", "read_manifest", "types_of"]
@@ -102,14 +102,15 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
 def _of_category(
     folder: Path, category: Category, records: dict[str, dict[str, Any]], holdout: float, item: str, safe: str
 ) -> list[Entry]:
-    good = category.train_good
-    held_good = set[int]() if category.test_good else _held(len(good), holdout)
-    held_photos = {f"train/good/{good[index].image.name}" for index in held_good}
+    photos = [file.image for file in category.train_good if photo_behind(file.image) is None]
+    held_good = {photos[index].stem for index in _held(len(photos), 0.0 if category.test_good else holdout)}
+    held_photos = {f"train/good/{photo.name}" for photo in photos if photo.stem in held_good}
     kinds = list(dict.fromkeys(file.anomaly_type for file in category.anomalies))
     names = {GOOD: GOOD, **dict(zip(kinds, choose_folders(kinds), strict=True))}
     piles: list[tuple[Labelled, Split, dict[str, Any]]] = []
-    for index, file in enumerate(good):
-        piles.append((file, "val" if index in held_good else "train", {}))
+    for file in category.train_good:
+        held_out = (photo_behind(file.image) or file.image.stem) in held_good
+        piles.append((file, "val" if held_out else "train", {}))
     for file in category.test_good:
         piles.append((file, "val", {}))
     for kind in kinds:

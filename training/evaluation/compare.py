@@ -26,7 +26,13 @@ _REPORT_EVERY_S = 15.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is compared. `out`: the Markdown table; CSV and JSON lie beside it. `sheets`: folder for pictures of the maps."""
+    """What is compared.
+
+    Attributes:
+        out: the Markdown table; CSV and JSON lie beside it.
+        sheets: folder for pictures of the maps.
+        harmless: data set whose good photos with harmless differences are for all contenders that bring none.
+    """
 
     real: Path
     synthetic: Mapping[str, Path]
@@ -40,6 +46,7 @@ class Comparison:
     skip_types: Sequence[str] = ()
     textures: Path | None = None
     sheets: Path | None = None
+    harmless: Path | None = None
 
 
 def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
@@ -49,7 +56,7 @@ def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
         ConfigError, ImageError, RunError: see the modules that read the inputs and keep the results.
     """
     store = ResultStore(comparison.work)
-    ground = load_ground(comparison.real, comparison.skip_types, comparison.preset.size_px)
+    ground = load_ground(comparison.real, comparison.skip_types, comparison.preset.size_px, comparison.harmless)
     contenders = gather_contenders(
         ground,
         comparison.synthetic,
@@ -77,7 +84,9 @@ def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
 
 def _one(contender: Contender, seed: int, ground: Ground, preset: Preset, store: ResultStore, clock: "_Clock") -> Result:
     anomalies = contender.bring(seed)
-    key = digest_of(anomalies, ground.normals, ground.test, preset, seed)
+    harmless = contender.harmless if contender.harmless is not None else ground.harmless
+    normals = ground.normals if harmless is None else np.concatenate([ground.normals, harmless])
+    key = digest_of(anomalies, normals, ground.test, preset, seed)
     with store.lock(contender.name, seed, key):
         found = store.find(contender.name, seed, key)
         if found is not None:
@@ -85,13 +94,14 @@ def _one(contender: Contender, seed: int, ground: Ground, preset: Preset, store:
             return found
         clock.start(contender.name, seed)
         begun = monotonic()
-        outcome = train_and_test(anomalies, ground.normals, ground.test, preset, seed, clock.step)
+        outcome = train_and_test(anomalies, normals, ground.test, preset, seed, clock.step)
         result = Result(
             contender=contender.name,
             few_shot=contender.few_shot,
             seed=seed,
             key=key,
             images=len(anomalies.images),
+            harmless=len(normals) - len(ground.normals),
             mask_share=float(anomalies.masks.mean()),
             last=outcome.last,
             best_on_test=outcome.best_on_test,

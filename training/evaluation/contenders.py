@@ -18,6 +18,7 @@ from anomalyagent.training.evaluation.datasets import (
     choose,
     list_images,
     load_stack,
+    read_harmless,
     read_labelled,
     read_real,
 )
@@ -29,31 +30,52 @@ ORACLE = "oracle"
 
 
 class Ground(NamedTuple):
-    """What all contenders share: normal images to train with, real defects to look at (first third), the test set."""
+    """What all contenders share: normal images to train with, real defects to look at (first third), the test set.
+
+    Attributes:
+        harmless: good photos with harmless differences, for contenders that bring none; None: they train without.
+    """
 
     normals: Images
     few_shot: Stack
     test: Stack
+    harmless: Images | None = None
 
 
 @dataclass(frozen=True)
 class Contender:
-    """`bring(seed)` gives its anomaly images; `few_shot` says that it has seen real defects of the item."""
+    """One that brings images.
+
+    Attributes:
+        bring: seed -> its anomaly images.
+        few_shot: it has seen real defects of the item.
+        harmless: good photos with harmless differences that its data set holds (`anomalyagent dataset harmless`); None
+            without any.
+    """
 
     name: str
     bring: Callable[[int], Stack]
     few_shot: bool = False
+    harmless: Images | None = None
 
 
-def load_ground(real: Path, skip_types: Sequence[str], size_px: int) -> Ground:
+def load_ground(real: Path, skip_types: Sequence[str], size_px: int, harmless: Path | None = None) -> Ground:
     """Decode a real data set.
 
+    Args:
+        harmless: data set whose good photos with harmless differences are for all contenders that bring none.
     Raises:
         ImageError: it is not in MVTec layout, or a file cannot be decoded.
     """
     split = read_real(real, skip_types)
+    varied = None if harmless is None else _load_harmless(harmless, size_px)
+    if harmless is not None and varied is None:
+        raise ImageError(f"{harmless} has no good photos with harmless differences. Run: anomalyagent dataset harmless.")
     return Ground(
-        load_stack(split.train_good, size_px).images, load_stack(split.few_shot, size_px), load_stack(split.test, size_px)
+        load_stack(split.train_good, size_px).images,
+        load_stack(split.few_shot, size_px),
+        load_stack(split.test, size_px),
+        varied,
     )
 
 
@@ -93,7 +115,8 @@ def gather_contenders(
             raise ImageError("the oracle needs at least three real images of an anomaly type; leave it out with --no-oracle.")
         found.append(Contender(ORACLE, lambda _seed: ground.few_shot, few_shot=True))
     for name, folder in synthetic.items():
-        found.append(_from_folder(name, read_labelled(folder), count, size_px))
+        harmless = _load_harmless(folder, size_px)
+        found.append(_from_folder(name, read_labelled(folder), count, size_px, harmless))
     if peers:
         material = Material(
             ground.normals, _find_foregrounds(ground.normals), ground.few_shot, _load_textures(textures, size_px)
@@ -102,7 +125,12 @@ def gather_contenders(
     return found
 
 
-def _from_folder(name: str, files: list[Labelled], count: int, size_px: int) -> Contender:
+def _load_harmless(folder: Path, size_px: int) -> Images | None:
+    files = read_harmless(folder)
+    return load_stack(files, size_px).images if files else None
+
+
+def _from_folder(name: str, files: list[Labelled], count: int, size_px: int, harmless: Images | None = None) -> Contender:
     def bring(seed: int) -> Stack:
         stack = load_stack(choose(files, count, seed), size_px)
         seen = np.flatnonzero(stack.masks.any(axis=(1, 2))).tolist()  # a speck can vanish when the image is made smaller
@@ -110,7 +138,7 @@ def _from_folder(name: str, files: list[Labelled], count: int, size_px: int) -> 
             raise ImageError(f"every mask of '{name}' is empty.")
         return Stack(stack.images[seen], stack.masks[seen], [stack.types[index] for index in seen])
 
-    return Contender(name, bring)
+    return Contender(name, bring, harmless=harmless)
 
 
 def _from_peer(name: str, material: Material, count: int) -> Contender:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import ImageError
-from anomalyagent.training.datasets.files import GOOD, Labelled, decode_image, decode_mask, list_images
+from anomalyagent.training.datasets.files import GOOD, Labelled, decode_image, decode_mask, list_images, photo_behind
 from anomalyagent.training.datasets.layouts import find_categories, read_category
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "choose",
     "list_images",
     "load_stack",
+    "read_harmless",
     "read_labelled",
     "read_real",
 ]
@@ -91,6 +92,11 @@ def read_labelled(root: Path, skip_types: Sequence[str] = ()) -> list[Labelled]:
     if not found:
         raise ImageError(f"{root} has no anomaly images (layout {category.layout}).")
     return found
+
+
+def read_harmless(root: Path) -> list[Labelled]:
+    """Good photos with harmless differences of one category (see datasets/harmless.py), sorted by name."""
+    return [file for file in read_category(_only(root)).train_good if photo_behind(file.image) is not None]
 
 
 def choose(files: Sequence[Labelled], count: int, seed: int) -> list[Labelled]:

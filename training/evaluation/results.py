@@ -36,6 +36,7 @@ class Result(BaseModel):
     Attributes:
         few_shot: the contender has seen real defects of the item.
         images: how many anomaly images it brought; `mask_share`: mean share of their pixels that are anomalous.
+        harmless: how many good photos with harmless differences it brought.
         last, best_on_test: metrics of the last weights, and of the check that was best on the test set.
         pixel_ap_by_type: of the last weights, each anomaly type against the good images.
         losses: mean training loss of each twentieth of the steps.
@@ -48,6 +49,7 @@ class Result(BaseModel):
     seed: int
     key: str
     images: int
+    harmless: int = 0
     mask_share: float
     last: Scores
     best_on_test: Scores

@@ -59,6 +59,7 @@ class Summary:
     few_shot: bool
     seeds: int
     images: int
+    harmless: int
     metrics: dict[str, Spread]
     best_on_test_pixel_ap: Spread
     pixel_ap_by_type: dict[str, Spread]
@@ -88,7 +89,7 @@ def as_markdown(setting: Setting, results: Sequence[Result]) -> str:
     body = [
         (
             one.contender + (" (few-shot)" if one.few_shot else ""),
-            str(one.images),
+            str(one.images) + (f" + {one.harmless} good" if one.harmless else ""),
             str(one.seeds),
             *(_percent(one.metrics[name]) for name in _METRICS),
             "-" if one.share_of_oracle is None else f"{one.share_of_oracle:.2f}",
@@ -156,6 +157,7 @@ def _summarize_one(group: Sequence[Result], oracle: float | None) -> Summary:
         few_shot=group[0].few_shot,
         seeds=len(group),
         images=group[0].images,
+        harmless=group[0].harmless,
         metrics=metrics,
         best_on_test_pixel_ap=_spread([one.best_on_test.pixel_ap for one in group]),
         pixel_ap_by_type={name: _spread([one.pixel_ap_by_type[name] for one in group]) for name in group[0].pixel_ap_by_type},
