@@ -44,8 +44,8 @@ def vary_harmlessly(scene: Scene, rng: np.random.Generator) -> Photo:
         lab = np.asarray(scene.lab + inside[..., None] * (lab - scene.lab), np.float32)
         changed *= inside
     # between two grey levels a soft spot would end in rings
-    dither = rng.uniform(-0.5, 0.5, scene.photo.shape).astype(np.float32)[..., None] / np.float32(255.0)
-    return scene.photo.edited(rgb_of(lab) + dither, changed > 0.0)
+    dither = (rng.uniform(-0.5, 0.5, scene.photo.shape)[..., None] / 255.0).astype(np.float32)
+    return scene.photo.edited((rgb_of(lab) + dither).astype(np.float32), changed > 0.0)
 
 
 def _add_spot(

@@ -15,7 +15,8 @@ from helpers.defects import make_mvtec
 from typer.testing import CliRunner
 
 from anomalyagent.cli.evaluate import app
-from anomalyagent.errors import BackendUnavailableError, ConfigError
+from anomalyagent.errors import BackendUnavailableError, ConfigError, ImageError
+from anomalyagent.training.datasets.harmless import add_harmless
 from anomalyagent.training.evaluation.compare import Comparison, compare
 from anomalyagent.training.evaluation.localize import Preset
 from anomalyagent.training.evaluation.usefulness import SettingResult, correlate, measure_usefulness
@@ -115,6 +116,24 @@ def test_new_images_in_a_data_set_are_trained_on_anew(real: Path, tmp_path: Path
     cv2.imwrite(str(image), 255 - pixels)
     again = compare(wanted, lambda _line: None)
     assert first[0].key != again[0].key
+
+
+def test_good_photos_with_harmless_differences_are_trained_with(real: Path, tmp_path: Path) -> None:
+    mine = make_mvtec(tmp_path / "mine", {"spot": 8})
+    add_harmless(mine, 5, 0)
+    alone = replace(comparison(real, mine, tmp_path), oracle=False, peers=["cutpaste"], seeds=1)
+    one, peer = compare(alone, lambda _: None)
+    assert (one.harmless, peer.harmless) == (5, 0)
+    table = alone.out.read_text("utf-8")
+    assert "| ours | 6 + 5 good | 1 |" in table
+    assert "| cutpaste | 6 | 1 |" in table
+    for_all = replace(alone, out=tmp_path / "all.md", harmless=mine)
+    again, with_it = compare(for_all, lambda _: None)
+    assert again == one  # trained once
+    assert with_it.harmless == 5
+    assert with_it.key != peer.key
+    with pytest.raises(ImageError, match="dataset harmless"):
+        compare(replace(alone, harmless=real), lambda _: None)
 
 
 def test_the_table_is_there_before_the_last_contender_is_done(real: Path, ours: Path, tmp_path: Path) -> None:
