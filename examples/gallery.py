@@ -56,7 +56,7 @@ def row_of(mechanism: Mechanism) -> Image.Image:
 
 
 def make(mechanism: Mechanism, material: str, number: int) -> tuple[Image.Image, Image.Image]:
-    """The first of a few seeds that quality_eval passes well, else the best of them."""
+    """The first of a few seeds that quality_eval passes well and without a finding, else the best of them."""
     settings, item = Settings(), WORDS.get(material, material)
     writer, drawer, judge = (
         create_backend("prompt_gen", settings),
@@ -73,11 +73,11 @@ def make(mechanism: Mechanism, material: str, number: int) -> tuple[Image.Image,
             edited = drawer.edit(normal, asked.prompt, asked.spec, seed)
         except BackendError:
             continue
-        score = judge.judge(normal, edited.photo, item, mechanism, 5.0).score
-        if best is None or score > best[0]:
+        judged = judge.judge(normal, edited.photo, item, mechanism, 5.0)
+        if best is None or judged.score > best[0]:
             mask = Image.fromarray(np.where(edited.changed, 255, 0).astype(np.uint8))
-            best = score, Image.fromarray(np.rint(edited.photo.rgb * 255).astype(np.uint8)), mask
-        if score > 8.0:
+            best = judged.score, Image.fromarray(np.rint(edited.photo.rgb * 255).astype(np.uint8)), mask
+        if judged.score > 8.0 and not judged.findings:
             break
     assert best is not None, f"no {mechanism} could be drawn on {material}"
     return best[1], best[2]
