@@ -47,6 +47,10 @@ def command(
         ),
     ] = None,
     keep_rejected: Annotated[bool, typer.Option(help="Also keep the best image of each rejected task, in rejected/.")] = False,
+    harmless: Annotated[
+        bool,
+        typer.Option("--harmless", help="As many good photos with soft light and shade too (see 'dataset harmless')."),
+    ] = False,
     policy: Annotated[str | None, typer.Option(help="Who decides: expert, local, chat, ... (policy.name).")] = None,
     model: Annotated[
         str | None, typer.Option(metavar="PATH_OR_ID", help="Model of that policy (policy.options.model).")
@@ -95,10 +99,17 @@ def command(
     )
     with _reporting(as_json, bars=not approve) as progress:
         summary = synthesize(request, settings, progress, ask_or_interrupt if approve else None)
+    added = 0
+    if harmless and summary.accepted and summary.status in ("complete", "incomplete"):
+        from anomalyagent.training.datasets.harmless import add_harmless
+
+        added = add_harmless(Path(summary.run_dir), None, settings.seed)
     if as_json:
         typer.echo(summary.model_dump_json())
     else:
         _print_summary(summary)
+        if added:
+            typer.echo(f"added     {added} good photos with harmless differences of light, in train/good")
     if summary.status == "interrupted":
         typer.echo("Interrupted. Give the same command again to go on.", err=True)
         raise typer.Exit(130)

@@ -62,6 +62,23 @@ def test_a_run_leaves_the_promised_folder(finished: tuple[Path, subprocess.Compl
         assert set(np.unique(mask)) == {0, 255}
 
 
+def test_good_photos_with_harmless_differences_are_added_when_asked_for(normals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = synthesize(normals, out, "--count", "2")
+    assert first.returncode == 0, first.stderr
+    good = out / "dataset/steel_sheet/train/good"
+    assert len(list(good.iterdir())) == 3
+    again = synthesize(normals, out, "--count", "2", "--harmless")  # on a finished run too
+    assert again.returncode == 0, again.stderr
+    assert "2 good photos with harmless differences" in again.stdout
+    assert len(list(good.glob("*_harmless_*.png"))) == 2
+    assert len(list(good.iterdir())) == 5
+    third = synthesize(normals, out, "--count", "3", "--harmless")  # a larger one brings its own
+    assert third.returncode == 0, third.stderr
+    assert len(list(good.glob("*_harmless_*.png"))) == 3
+    assert run("dataset", "validate", str(out)).returncode == 0
+
+
 def test_every_pixel_outside_the_mask_is_identical_to_the_source(
     finished: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
