@@ -1,4 +1,4 @@
-"""The even field around a site with a clear border: the inside of a bottle, a bore, a pocket, a pane."""
+"""The hollow that one looks into at a site: the inside of a bottle, a bore, a pocket."""
 
 from typing import NamedTuple
 
@@ -26,24 +26,22 @@ _DARKER = 4.0  # and less than from what is around it
 
 
 class Cavity(NamedTuple):
-    """An even field.
+    """An even field, dark and darker than what is around it.
 
     Attributes:
         window: box in the photo that holds it and a small margin.
         mask: (h, w) bool over `window`.
-        deep: True where it is dark and darker than what is around it: one looks into a depth, as into a bottle or a bore.
     """
 
     window: Window
     mask: Mask
-    deep: bool
 
 
 def find_cavity(site: Site) -> Cavity | None:
     """The hollow of the object if it has one, else the field of nearly the site's lightness.
 
-    None if the site lies outside the hollow, or if the field is ragged, tiny or leaves the search region, which is four times
-    as wide as the site's window.
+    None if the site lies outside the hollow, or if the field is ragged, tiny, no darker than what is around it (a face, a
+    label) or leaves the search region, which is four times as wide as the site's window.
     """
     hollow = find_hollow(site.scene)
     return _of_one_lightness(site) if hollow is None else _inside_of(site, hollow)
@@ -60,7 +58,7 @@ def _inside_of(site: Site, hollow: Hollow) -> Cavity | None:
         return None
     size = hollow.inside.shape[::-1]
     lightness = cv2.resize(np.ascontiguousarray(site.scene.lab[..., 0]), size, interpolation=cv2.INTER_AREA)
-    return Cavity(window, mask, _is_deep(np.asarray(lightness, np.float32), hollow.inside.astype(np.uint8)))
+    return Cavity(window, mask) if _is_deep(np.asarray(lightness, np.float32), hollow.inside.astype(np.uint8)) else None
 
 
 def _of_one_lightness(site: Site) -> Cavity | None:
@@ -72,7 +70,7 @@ def _of_one_lightness(site: Site) -> Cavity | None:
     x = int(np.clip((site.center_xy[0] - region.x0) * scale, 0, size[0] - 1))
     y = int(np.clip((site.center_xy[1] - region.y0) * scale, 0, size[1] - 1))
     filled = _grow(lightness, (x, y))
-    if filled is None:
+    if filled is None or not _is_deep(lightness, filled):
         return None
     left, top, wide, high = cv2.boundingRect(filled)
     tight = Window(
@@ -87,7 +85,7 @@ def _of_one_lightness(site: Site) -> Cavity | None:
     map_x, map_y = np.meshgrid(columns, rows)
     even = cv2.GaussianBlur(filled.astype(np.float32), (0, 0), 1.2)  # no steps where the copy was coarse
     smooth = cv2.remap(even, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return Cavity(window, smooth > _REGAINED, _is_deep(lightness, filled))
+    return Cavity(window, smooth > _REGAINED)
 
 
 def _is_deep(lightness: NDArray[np.float32], field: NDArray[np.uint8]) -> bool:

@@ -5,8 +5,8 @@ Kinds: `powder` (many grains, few of them large), `chip` (a splinter of metal or
 resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit with arms, crumb- or insect-like), `rag`
 (a torn or cut piece of fabric, paper or tape with its own weave), `strip` (a long piece that may reach in from outside),
 `film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
-`haze` (a soft cloud without outline), `filling` (cloudy matter that fills the cavity or field around the site up to its
-borders, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving), `puddle` (a
+`haze` (a soft cloud without outline), `filling` (matter that covers the bottom of the hollow around the site up to its
+rim, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving), `puddle` (a
 film of what has flowed); on open surfaces those of
 `loose_matter.py` too, and dust for powder. What lies deep in a cavity, or stands off the surface, is out of focus.
 
@@ -63,7 +63,7 @@ _MADE_OF = {
 _TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze", "smear", "adhesive"})
 _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
-_FILLED = 3.0, 7.0  # odds of a filled cavity, of a hollow whose bottom is covered
+_FILLED = 7.0  # odds of a hollow whose bottom is covered
 _CLEAR = 10.0  # JND
 _LEAST_POWDER_PX = 160.0  # area
 _LEAST_INSECT_PX = 14.0  # size: below, arms would be as thick as the body
@@ -153,7 +153,7 @@ def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.ra
     if cavity is not None:  # in a hollow a soft cloud cannot be told from a reflection
         odds["haze"] = 0.0
     if cavity is not None and 0.2 < area / max(int(cavity.mask.sum()), 1) < 2.5:
-        odds["filling"] = _FILLED[cavity.deep]
+        odds["filling"] = _FILLED
     return _pick(odds, rng)
 
 
@@ -476,10 +476,9 @@ def _haze(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
 
 
 def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
-    """Cloudy matter up to the borders of the cavity, or up to a ragged level: swirls and wisps, half transparent.
+    """Matter on the bottom of a hollow up to its rim, or up to a ragged level: dregs with swirls and wisps, paper, cloth.
 
-    On the bottom of a hollow it is mostly dense, paper or cloth as well as dregs, and out of focus, the border in front of it
-    is not.
+    It is out of focus, the rim in front of it is not.
     """
     size = float(np.sqrt(cavity.mask.sum()))
     shape = site.window.shape
@@ -490,19 +489,17 @@ def _filling(site: Site, cavity: Cavity, matter: Matter, rng: np.random.Generato
         fractal_noise(shape, 0.35 * size, rng, octaves=4), bend_x, bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
     )
     wisps = np.exp(-np.abs(swirl) * 3.0) * float(rng.uniform(0.0, 9.0))
-    dense = float(rng.uniform(0.6, 1.0) if cavity.deep else rng.uniform(0.35, 0.9))
-    body = np.clip(dense + float(rng.uniform(0.03, 0.2)) * swirl, 0.2, 1.0)
+    body = np.clip(float(rng.uniform(0.6, 1.0)) + float(rng.uniform(0.03, 0.2)) * swirl, 0.2, 1.0)
     tone = float(rng.uniform(1.0, 4.5)) * swirl + wisps
-    if cavity.deep:
-        if rng.random() < 0.4:
-            tone = 0.3 * tone + _cloth(site, matter, rng, size)
-        body, tone = (cv2.GaussianBlur(part, (0, 0), max(float(rng.uniform(0.005, 0.06)) * size, 0.5)) for part in (body, tone))
+    if rng.random() < 0.4:
+        tone = 0.3 * tone + _cloth(site, matter, rng, size)
+    body, tone = (cv2.GaussianBlur(part, (0, 0), max(float(rng.uniform(0.005, 0.06)) * size, 0.5)) for part in (body, tone))
     cover = feather(cavity.mask, 2.0) * body
-    if rng.random() < (0.3 if cavity.deep else 0.5):  # a rest of it: on one side of a wavy line
+    if rng.random() < 0.3:  # a rest of it: on one side of a wavy line
         turn = float(rng.uniform(0.0, 2.0 * np.pi))
         level = (bend_x - 0.5 * shape[1]) * np.cos(turn) + (bend_y - 0.5 * shape[0]) * np.sin(turn)
         ragged = 0.05 * size * fractal_noise(shape, max(0.15 * size, 3.0), rng, octaves=3)
-        edge = max(float(rng.choice([0.01, 0.02] if cavity.deep else [0.01, 0.02, 0.06])) * size, 1.0)
+        edge = max(float(rng.choice([0.01, 0.02])) * size, 1.0)
         cover = cover * np.clip((level + ragged + float(rng.uniform(-0.3, 0.3)) * size) / edge + 0.5, 0.0, 1.0)
     return cover.astype(np.float32), np.asarray(tone, np.float32)
 
