@@ -103,13 +103,13 @@ def _of_category(
     folder: Path, category: Category, records: dict[str, dict[str, Any]], holdout: float, item: str, safe: str
 ) -> list[Entry]:
     photos = [file.image for file in category.train_good if photo_behind(file.image) is None]
-    held_good = {photos[index].stem for index in _held(len(photos), 0.0 if category.test_good else holdout)}
-    held_photos = {f"train/good/{photo.name}" for photo in photos if photo.stem in held_good}
+    held_good = {photos[index].with_suffix("") for index in _held(len(photos), 0.0 if category.test_good else holdout)}
+    held_photos = {f"train/good/{photo.name}" for photo in photos if photo.with_suffix("") in held_good}
     kinds = list(dict.fromkeys(file.anomaly_type for file in category.anomalies))
     names = {GOOD: GOOD, **dict(zip(kinds, choose_folders(kinds), strict=True))}
     piles: list[tuple[Labelled, Split, dict[str, Any]]] = []
     for file in category.train_good:
-        held_out = (photo_behind(file.image) or file.image.stem) in held_good
+        held_out = file.image.with_name(photo_behind(file.image) or file.image.stem) in held_good
         piles.append((file, "val" if held_out else "train", {}))
     for file in category.test_good:
         piles.append((file, "val", {}))
