@@ -5,12 +5,13 @@ Chromium is Debian's own (`apt-get install chromium`); where there is none these
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from helpers.viewer import NORMALS, find_chromium, serving
+from helpers.viewer import NORMALS, Serve, find_chromium, serving
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from anomalyagent.configs.schema import Settings
@@ -69,7 +70,20 @@ def run(made_run: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def viewer(run: Path, tmp_path: Path) -> Generator[str]:
+def serve(page: Page, tmp_path: Path) -> Serve:
+    """Serves runs while `page` shows them; the page leaves first, so that no picture is on its way when the server ends."""
+
+    @contextmanager
+    def serving_page(run_dirs: Sequence[Path], options: Options | None = None) -> Generator[str]:
+        with serving(run_dirs, tmp_path / "cache", options) as address:
+            yield address
+            page.goto("about:blank")
+
+    return serving_page
+
+
+@pytest.fixture
+def viewer(serve: Serve, run: Path) -> Generator[str]:
     """Address of the run's page, where everything is allowed."""
-    with serving([run], tmp_path / "cache", Options(allow_fork=True)) as address:
+    with serve([run], Options(allow_fork=True)) as address:
         yield f"{address}/r/tablets"

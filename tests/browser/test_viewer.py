@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.accessible import assert_no_serious_fault
-from helpers.viewer import NORMALS, serving
+from helpers.viewer import NORMALS, Serve
 from playwright.sync_api import Browser, Page, Route, expect
 
 from anomalyagent.configs.schema import Settings
@@ -224,11 +224,11 @@ def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, v
     expect(page.get_by_role("button", name="keep")).to_have_attribute("aria-pressed", "true")
 
 
-def test_the_page_of_a_running_run_grows_by_itself(page: Page, tmp_path: Path) -> None:
+def test_the_page_of_a_running_run_grows_by_itself(page: Page, serve: Serve, tmp_path: Path) -> None:
     out = tmp_path / "nuts"
     (out / "trajectories").mkdir(parents=True)
     request = Request([NORMALS / "metal_nut"], "metal nut", ["scratch"], 3, out)
-    with serving([out], tmp_path / "cache") as address:
+    with serve([out]) as address:
         page.goto(f"{address}/r/nuts")
         expect(page.get_by_text("No trajectory is finished yet")).to_be_visible()
         work = threading.Thread(target=synthesize, args=(request, Settings()))
@@ -239,13 +239,13 @@ def test_the_page_of_a_running_run_grows_by_itself(page: Page, tmp_path: Path) -
         expect(page.locator(".figures")).to_contain_text("complete")
 
 
-def test_two_runs_are_compared_task_by_task(page: Page, run: Path, made_run: Path, tmp_path: Path) -> None:
+def test_two_runs_are_compared_task_by_task(page: Page, serve: Serve, run: Path, made_run: Path) -> None:
     changed = of(run, "accepted")
     file = run / "trajectories" / f"{changed.id}.json"
     raw = json.loads(file.read_text())
     raw["turns"][1]["thought"] = "Another thought."
     file.write_text(json.dumps(raw))
-    with serving([made_run, run], tmp_path / "cache") as address:
+    with serve([made_run, run]) as address:
         page.goto(address)
         page.get_by_role("button", name="Compare").click()
         expect(page.locator("table.pairs tbody tr")).to_have_count(1)
@@ -284,7 +284,7 @@ def test_one_exported_file_works_without_a_server_or_network(browser: Browser, r
     context.close()
 
 
-def test_hostile_texts_and_names_run_nothing_in_the_browser(page: Page, run: Path, tmp_path: Path) -> None:
+def test_hostile_texts_and_names_run_nothing_in_the_browser(page: Page, serve: Serve, run: Path, tmp_path: Path) -> None:
     nasty = "\"'><script>window.hacked=1</script><img src=x onerror='window.hacked=1'><a hx-get='/x' hx-trigger='load'>"
     one = of(run, "rejected")
     raw = json.loads((run / "trajectories" / f"{one.id}.json").read_text())
@@ -294,7 +294,7 @@ def test_hostile_texts_and_names_run_nothing_in_the_browser(page: Page, run: Pat
     raw["task"]["anomaly_type"] = raw["reason"] = raw["policy"] = nasty
     (run / "trajectories" / "x' onload='window.hacked=1.json").write_text(json.dumps(raw))
     export_run(run, tmp_path / "page.html")
-    with serving([run], tmp_path / "cache", Options(allow_fork=True)) as address:
+    with serve([run], Options(allow_fork=True)) as address:
         for where in (
             "",
             "?q=script",

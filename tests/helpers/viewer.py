@@ -5,8 +5,8 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,10 +16,11 @@ import uvicorn
 
 from anomalyagent.graph.viewer.app import Options, make_app
 
-__all__ = ["NORMALS", "Answer", "ask", "find_chromium", "serving"]
+__all__ = ["NORMALS", "Answer", "Serve", "ask", "find_chromium", "serving"]
 
 NORMALS = Path(__file__).parents[2] / "examples" / "normals"
-
+Serve = Callable[..., AbstractContextManager[str]]
+"""The fixture `serve` of tests/browser: run folders, options -> address of a viewer."""
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
