@@ -123,4 +123,4 @@ def _grow(lightness: NDArray[np.float32], seed_xy: tuple[int, int]) -> NDArray[n
     wide = 2 * round(0.5 * _SMOOTHED * float(np.sqrt(filled.sum()))) + 1
     round_brush = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (wide, wide))
     smooth = cv2.morphologyEx(cv2.morphologyEx(filled, cv2.MORPH_OPEN, round_brush), cv2.MORPH_CLOSE, round_brush)
-    return np.asarray(smooth, np.uint8)
+    return np.asarray(smooth, np.uint8) if smooth.any() else None  # a slot narrower than the brush

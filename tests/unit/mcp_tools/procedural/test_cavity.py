@@ -71,3 +71,14 @@ def test_in_an_object_with_a_mouth_it_is_the_mouth_and_nothing_outside_of_it() -
     assert away[mask].max() < 4
     assert away[~mask].min() > -4
     assert find_cavity(site_on(jar(), (middle, middle - JAR_LIP * JAR_PX), 300)) is None
+
+
+def test_a_slot_that_is_too_narrow_for_its_length_is_none() -> None:
+    none = 0
+    for high in range(4, 10):
+        sheet = plain_sheet(128, 170, grain=0.0)
+        cv2.rectangle(sheet, (10, 60), (117, 60 + high), (30, 30, 30), -1)
+        cavity = find_cavity(site_on(sheet, (64, 60 + high / 2), 1500))
+        assert cavity is None or cavity.mask.any()
+        none += cavity is None
+    assert none >= 1
