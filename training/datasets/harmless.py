@@ -36,7 +36,8 @@ def add_harmless(folder: Path, count: int | None, seed: int, say: Callable[[str]
     Returns:
         How many files were written.
     Raises:
-        ImageError: there are no good photos in `train/good`, one cannot be read, or the folder cannot be written.
+        ImageError: there are no good photos in `train/good`, or one cannot be read.
+        WorkspaceError: the folder cannot be written; what was written stays.
     """
     written = 0
     for root in find_categories(folder):
