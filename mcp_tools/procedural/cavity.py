@@ -56,9 +56,7 @@ def _inside_of(site: Site, hollow: Hollow) -> Cavity | None:
     x, y = round(site.center_xy[0]) - window.x0, round(site.center_xy[1]) - window.y0
     if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
         return None
-    size = hollow.inside.shape[::-1]
-    lightness = cv2.resize(np.ascontiguousarray(site.scene.lab[..., 0]), size, interpolation=cv2.INTER_AREA)
-    return Cavity(window, mask) if _is_deep(np.asarray(lightness, np.float32), hollow.inside.astype(np.uint8)) else None
+    return Cavity(window, mask) if _is_deep(hollow.lightness, hollow.inside.astype(np.uint8)) else None
 
 
 def _of_one_lightness(site: Site) -> Cavity | None:

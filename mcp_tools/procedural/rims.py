@@ -35,12 +35,14 @@ class Hollow(NamedTuple):
         away: (h, w) pixels of the small copy to its rim, on either side.
         scale: small pixels per photo pixel.
         wall_px: photo pixels from the rim to the outer edge of the wall around the hollow.
+        lightness: (h, w) float32 CIELAB L of the small copy.
     """
 
     inside: Mask
     away: Field
     scale: float
     wall_px: float
+    lightness: Field
 
     @property
     def middle_xy(self) -> tuple[float, float]:
@@ -129,9 +131,10 @@ def find_hollow(scene: Scene) -> Hollow | None:
     step = abs(float(np.median(lightness[inside]) - lightness[around].mean()))
     if not (_AREA[0] < share < _AREA[1] and compact > 0.8 and step > _MIN_STEP_L) or not solid[around].mean() > 0.8:
         return None
-    signed = _rounded(lightness.astype(np.float32), inside)
+    tone = np.asarray(lightness, np.float32)
+    signed = _rounded(tone, inside)
     inside, away = signed > 0, np.abs(signed)
-    return Hollow(inside, away, size[0] / width, _wall(lightness.astype(np.float32), solid & ~inside, away) * width / size[0])
+    return Hollow(inside, away, size[0] / width, _wall(tone, solid & ~inside, away) * width / size[0], tone)
 
 
 def _rounded(lightness: Field, inside: Mask) -> Field:

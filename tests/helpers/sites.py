@@ -9,7 +9,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
-__all__ = ["JAR_LIP", "JAR_MOUTH", "JAR_PX", "comb", "draw", "jar", "labelled_sheet", "plain_sheet", "site_on"]
+__all__ = ["JAR_LIP", "JAR_MOUTH", "JAR_PX", "bore", "comb", "draw", "jar", "labelled_sheet", "plain_sheet", "site_on"]
 
 JAR_PX, JAR_MOUTH, JAR_LIP = 192, 0.2, 0.33
 """Side of the photo of a jar in pixels; radii of its mouth and of the outer edge of its lip, as shares of it."""
@@ -45,6 +45,13 @@ def comb(size: int = 128) -> NDArray[np.uint8]:
         cv2.rectangle(photo, (x, size // 2), (x + size // 25, int(0.85 * size)), (110, 85, 50), -1)
     noise = np.random.default_rng(1).normal(0, 1.2, photo.shape[:2])[..., None]
     return np.clip(photo + noise, 0, 255).astype(np.uint8)
+
+
+def bore(size: int = 128, radius: int | None = None, inside: int = 30) -> NDArray[np.uint8]:
+    """(size, size, 3) a pale sheet with a disc of grey level `inside` in its middle; radius unset: a quarter of the side."""
+    sheet = plain_sheet(size, 170)
+    cv2.circle(sheet, (size // 2, size // 2), size // 4 if radius is None else radius, (inside,) * 3, -1, cv2.LINE_AA)
+    return sheet
 
 
 def jar() -> NDArray[np.uint8]:

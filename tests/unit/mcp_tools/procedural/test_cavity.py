@@ -2,16 +2,10 @@
 
 import cv2
 import numpy as np
-from helpers.sites import JAR_LIP, JAR_MOUTH, JAR_PX, jar, plain_sheet, site_on
+from helpers.sites import JAR_LIP, JAR_MOUTH, JAR_PX, bore, jar, plain_sheet, site_on
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.procedural.cavity import Cavity, find_cavity
-
-
-def bore(size: int, radius: int, inside: int = 30) -> NDArray[np.uint8]:
-    sheet = plain_sheet(size, 170)
-    cv2.circle(sheet, (size // 2, size // 2), radius, (inside, inside, inside), -1, cv2.LINE_AA)
-    return sheet
 
 
 def whole(cavity: Cavity | None, size: int) -> NDArray[np.bool_]:

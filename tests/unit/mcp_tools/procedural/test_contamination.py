@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import pytest
-from helpers.sites import plain_sheet, site_on
+from helpers.sites import bore, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
@@ -17,12 +17,6 @@ from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 
 def spec(**fields: object) -> DefectSpec:
     return DefectSpec.model_validate({"mechanism": "contamination", "severity": 8.0, **fields})
-
-
-def bore(size: int = 128) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    sheet = plain_sheet(size, 170)
-    cv2.circle(sheet, (size // 2, size // 2), size // 4, (30, 30, 30), -1, cv2.LINE_AA)
-    return sheet
 
 
 def test_foreign_matter_hides_the_surface_and_has_a_texture_of_its_own() -> None:
