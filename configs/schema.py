@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
+    "SEEDS",
     "DatasetSettings",
     "KnowledgeSettings",
     "LimitSettings",
@@ -24,6 +25,10 @@ __all__ = [
     "ToolsSettings",
     "WebSearchSettings",
 ]
+
+
+SEEDS = 2**63
+"""How many seeds there are: 0 .. SEEDS - 1, what a signed 64-bit integer holds."""
 
 
 class _Section(BaseModel):
@@ -206,7 +211,7 @@ class ServerSettings(_Section):
 class Settings(_Section):
     """All settings of a run."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(
+    seed: Annotated[int, Field(ge=0, lt=SEEDS)] = Field(
         default=0, description="Same seed, same settings, same inputs: same bytes."
     )
     limits: LimitSettings = LimitSettings()

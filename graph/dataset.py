@@ -1,6 +1,7 @@
 """The data set of a run in the layout of MVTec AD, grown while the run goes on.
 
     dataset/<item>/train/good/000.png                 the normal images (see inputs.py)
+    dataset/<item>/train/good/000_harmless_000.png    the same with harmless differences, when asked for (training/datasets)
     dataset/<item>/test/<type>/000.png                accepted samples in the order of their tasks
     dataset/<item>/ground_truth/<type>/000_mask.png   0 or 255
     dataset/<item>/manifest.jsonl                     one JSON object for each sample, types in the order of the run
@@ -12,6 +13,7 @@ image, so nothing else is put there.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,23 @@ from anomalyagent.graph.tasks import Ledger, Slot, TypePlan
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 
-__all__ = ["DatasetWriter", "manifest_line", "normals_folder", "sample_stem", "task_id"]
+__all__ = ["DatasetWriter", "harmless_name", "manifest_line", "normals_folder", "photo_behind", "sample_stem", "task_id"]
 
 
 def normals_folder(item_folder: str) -> str:
     """Where the normal images of a run lie, relative to it."""
     return f"dataset/{item_folder}/train/good"
+
+
+def harmless_name(stem: str, number: int) -> str:
+    """File name of the good photo `stem` with harmless differences, the `number`th of that photo."""
+    return f"{stem}_harmless_{number:03d}.png"
+
+
+def photo_behind(file: Path) -> str | None:
+    """Stem of the photo that a good photo with harmless differences was made of; None when the file is a photo itself."""
+    name = re.fullmatch(r"(.+)_harmless_\d{3,}", file.stem)
+    return name[1] if name else None
 
 
 def sample_stem(number: int, most: int) -> str:
@@ -74,6 +87,7 @@ class DatasetWriter:
         for plan in plans:
             for part in ("test", "ground_truth"):
                 remove_temporaries(self._folder / part / plan.folder)
+                _remove_shorter_names(self._folder / part / plan.folder, len(sample_stem(0, plan.count)))
         write_atomically(self.manifest, b"")
 
     @property
@@ -172,6 +186,14 @@ def manifest_line(trajectory: Trajectory, number: int, image: str, mask: str, so
         "config_sha256": trajectory.config_sha256,
         "versions": trajectory.versions,
     }
+
+
+def _remove_shorter_names(folder: Path, digits: int) -> None:
+    """Delete what a run that wanted fewer samples named with fewer digits; it is written again under its new name."""
+    for path in folder.glob("*.png"):
+        name = re.fullmatch(r"(\d+)(_mask)?", path.stem)
+        if name and len(name[1]) < digits:
+            path.unlink()
 
 
 def _final_round(trajectory: Trajectory) -> Round:

@@ -59,10 +59,11 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Delete what killed processes left half-written directly in `folder`."""
+    """Delete what killed processes left half-written directly in `folder`, images of tools (`.tmp`) included."""
     if folder.is_dir():
-        for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-            path.unlink(missing_ok=True)
+        for suffix in (TEMPORARY_SUFFIX, ".tmp"):
+            for path in folder.glob(f".*{suffix}"):
+                path.unlink(missing_ok=True)
 
 
 def _cannot_write(path: Path, error: OSError) -> str:

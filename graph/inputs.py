@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import ImageError, RunError
+from anomalyagent.graph.dataset import photo_behind
+from anomalyagent.graph.files import remove_temporaries
 from anomalyagent.mcp_tools.imaging.importing import import_photo
 
 __all__ = ["IMAGE_SUFFIXES", "Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
@@ -55,9 +57,13 @@ class Inputs(_Record):
         return {one.source: one.source_sha256 for one in [*self.normals, *self.skipped]}
 
 
-def find_normals(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+def find_normals(paths: Sequence[Path], say: Callable[[str], None] = lambda _text: None) -> list[tuple[str, Path]]:
     """Candidates as (name, path): files as given; the images of a folder by name; `train/good` of an MVTec category.
 
+    In a folder, a photo with harmless differences beside the photo that it was made of is none of its own.
+
+    Args:
+        say: told how many such photos were left out.
     Raises:
         RunError: a path does not exist, or there is no image file at all.
     """
@@ -71,7 +77,13 @@ def find_normals(paths: Sequence[Path]) -> list[tuple[str, Path]]:
             if not images:
                 kinds = ", ".join(sorted(IMAGE_SUFFIXES))
                 raise RunError(f"{_empty(inside)} Name a folder with photos of good parts ({kinds}).")
-            found += [(file.name, file) for file in images]
+            stems = {file.stem for file in images}
+            photos = [file for file in images if photo_behind(file) not in stems]
+            if varied := len(images) - len(photos):
+                example = next(file.name for file in images if photo_behind(file) in stems)
+                what = f"{varied} good photos with harmless differences ({example}, ...)"
+                say(f"{what} in {inside} are left out: the photos that they were made of are there.")
+            found += [(file.name, file) for file in photos]
         elif path.exists():
             found.append((path.name, path))
         else:
@@ -97,7 +109,7 @@ def import_normals(
     jobs: int,
     report: Callable[[int, int, str | None], None],
 ) -> Inputs:
-    """Bring the candidates into `run_dir/folder`, numbered without gaps.
+    """Bring the candidates into `run_dir/folder`, numbered without gaps; what an import of others left there is deleted.
 
     Args:
         report: called with (done, of, warning or None) after each.
@@ -122,6 +134,7 @@ def import_normals(
         return target, done.source_sha256, list(done.photo.notes)
 
     inputs = Inputs(normals=[], skipped=[])
+    remove_temporaries(run_dir / folder)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         for done, ((name, path), brought) in enumerate(
             zip(candidates, _in_order(pool, bring, candidates, 4 * jobs), strict=True), 1
@@ -138,6 +151,9 @@ def import_normals(
     if not inputs.normals:
         reasons = "; ".join(one.reason for one in inputs.skipped[:3])
         raise RunError(f"none of the {len(candidates)} normal images can be read: {reasons}")
+    for path in (run_dir / folder).glob("*.png"):
+        if path.stem.isdecimal() and int(path.stem) >= len(inputs.normals):
+            path.unlink()
     return inputs
 
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from rapidfuzz import process
 
 from anomalyagent.configs.faults import first_fault
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.trace import Action, Answer, Malformed, ToolCall
 from anomalyagent.knowledge.spec import DefectSpec
@@ -26,7 +27,7 @@ from anomalyagent.mcp_tools.contracts import MOST_TRIES, TOOL_NAMES, ToolName
 __all__ = ["TOOL_ARGUMENTS", "Argument", "check"]
 
 MAX_TEXT_CHARACTERS = 4000
-_WHOLE = {"seed": (0, 2**63 - 1, "0 to 2^63 - 1"), "tries": (1, MOST_TRIES, f"1 to {MOST_TRIES}")}
+_WHOLE = {"seed": (0, SEEDS - 1, "0 to 2^63 - 1"), "tries": (1, MOST_TRIES, f"1 to {MOST_TRIES}")}
 """Kinds of whole numbers: least, most, and both in words."""
 
 

@@ -37,10 +37,8 @@ from anomalyagent.graph.runfile import (
     RunFile,
     RunSummary,
     Tally,
-    decisive_settings,
-    digest_of,
+    begin_run_file,
     digest_of_files,
-    now,
     read_run_file,
     refuse_changes,
 )
@@ -84,7 +82,7 @@ def synthesize(
         raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
     if request.approve and (request.jobs > 1 or approver is None):
         raise RunError("a person can be asked by one process only. Use 1 job, at a terminal, to approve calls.")
-    candidates = find_normals([Path(path).expanduser() for path in request.normals])
+    candidates = find_normals([Path(path).expanduser() for path in request.normals], lambda text: tell(Note("info", text)))
     plan = plan_types(request, settings, [path for _, path in candidates], tell)
     run_dir = request.out.expanduser().absolute()
     with hold_run_folder(run_dir):
@@ -153,33 +151,18 @@ class _Session:
 
     def _open_run(self, candidates: list[tuple[str, Path]]) -> RunFile:
         old = read_run_file(self._run_dir)
-        cards = digest_of([card.model_dump(mode="json") for card in load_cards(self._settings.knowledge.folders)])
         hashes = {name: hash_file(path) for name, path in candidates}
-        identity = {
-            "settings": decisive_settings(self._settings),
-            "item": self._request.item,
-            "types": [plan.anomaly_type for plan in self._plans],
-            "normals": hashes,
-            "cards": cards,
-        }
-        files = digest_of_files(self._settings)
-        if files:
-            identity["files"] = files
-        file = RunFile(
-            run_id=digest_of(identity)[:16],
-            command=self._request.command,
-            created_at=now(),
-            updated_at=now(),
-            versions=versions(),
-            seed=self._settings.seed,
-            item=self._request.item,
-            plans=self._plans,
-            traits=self._traits,
-            settings=self._settings,
-            config_sha256=digest_of(decisive_settings(self._settings)),
-            cards_sha256=cards,
-            files_sha256=files,
+        file = begin_run_file(
+            self._settings,
+            self._request.item,
+            self._plans,
+            load_cards(self._settings.knowledge.folders),
+            {"normals": hashes},
             inputs=old.inputs if old else Inputs(normals=[], skipped=[]),
+            command=self._request.command,
+            versions=versions(),
+            traits=self._traits,
+            files=digest_of_files(self._settings),
         )
         if old is not None:
             refuse_changes(old, file, hashes, self._run_dir)

@@ -21,6 +21,7 @@ from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.inputs import Inputs
 from anomalyagent.graph.tasks import TypePlan
 from anomalyagent.graph.trace import Trajectory
+from anomalyagent.knowledge.cards import Card
 from anomalyagent.knowledge.planning import Traits
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "RunSummary",
     "Tally",
     "TypeSummary",
+    "begin_run_file",
     "decisive_settings",
     "digest_of",
     "digest_of_files",
@@ -132,6 +134,53 @@ class RunFile(_Record):
         self.updated_at = now()
         text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1)
         write_atomically(run_dir / RUN_FILE, (text + "\n").encode("utf-8", "surrogateescape"))
+
+
+def begin_run_file(
+    settings: Settings,
+    item: str,
+    plans: list[TypePlan],
+    cards: Sequence[Card],
+    more: Mapping[str, Any],
+    *,
+    inputs: Inputs,
+    command: list[str],
+    versions: dict[str, str],
+    traits: Traits | None = None,
+    files: Mapping[str, str] | None = None,
+) -> RunFile:
+    """The file of a run that begins now.
+
+    Args:
+        more: what decides the run's content beside settings, item, types, cards and files: its id follows from all of it.
+        files: as `digest_of_files` gives them.
+    """
+    decisive = decisive_settings(settings)
+    cards_sha256 = digest_of([card.model_dump(mode="json") for card in cards])
+    identity = {
+        **more,
+        "settings": decisive,
+        "item": item,
+        "types": [plan.anomaly_type for plan in plans],
+        "cards": cards_sha256,
+        **({"files": files} if files else {}),
+    }
+    return RunFile(
+        run_id=digest_of(identity)[:16],
+        command=command,
+        created_at=now(),
+        updated_at=now(),
+        versions=versions,
+        seed=settings.seed,
+        item=item,
+        plans=plans,
+        traits=traits,
+        settings=settings,
+        config_sha256=digest_of(decisive),
+        cards_sha256=cards_sha256,
+        files_sha256=dict(files or {}),
+        inputs=inputs,
+    )
 
 
 class Tally:

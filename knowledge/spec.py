@@ -14,6 +14,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from anomalyagent.configs.schema import SEEDS
+
 __all__ = ["MECHANISMS", "NET_ELONGATION", "ZONES", "DefectSpec", "Mechanism", "Zone"]
 
 Mechanism = Literal[
@@ -77,4 +79,4 @@ class DefectSpec(BaseModel):
         description="CIELAB [dL, da, db], e.g. [-20, 0, 0] darker",
     )
     count: int = Field(default=1, ge=1, le=16)
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=SEEDS)

@@ -9,6 +9,7 @@ from mcp.server.mcpserver import Image
 from mcp.types import CallToolResult, ContentBlock, ResourceLink, TextContent
 from pydantic import Field
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import BackendError, RemoteOutageError, ToolInputError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.contracts import ToolResult
@@ -50,7 +51,7 @@ ItemName = Annotated[
     Field(min_length=1, max_length=200, description="e.g. metal nut"),
 ]
 AnomalyType = Annotated[str, Field(min_length=1, max_length=200, description="e.g. oil stain")]
-Seed = Annotated[int, Field(ge=0, lt=2**63, description="For variants")]
+Seed = Annotated[int, Field(ge=0, lt=SEEDS, description="For variants")]
 Preview = Annotated[bool, Field(description="Add a JPEG")]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.answers import AnomalyType, ImageRef, ItemName, Preview, answer, preview_of, spec_text
 from anomalyagent.mcp_tools.contracts import MOST_TRIES, ImageResult
@@ -33,7 +34,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         image: ImageRef,
         prompt: Annotated[str, Field(min_length=1, max_length=4000, description="From prompt_gen, or your words")],
         spec: Annotated[DefectSpec | None, Field(description="Overrides the prompt.")] = None,
-        seed: Annotated[int | None, Field(ge=0, lt=2**63, description="Overrides spec.seed")] = None,
+        seed: Annotated[int | None, Field(ge=0, lt=SEEDS, description="Overrides spec.seed")] = None,
         tries: Annotated[int, Field(ge=1, le=MOST_TRIES, description="Redraw while its check fails")] = 1,
         item_name: Annotated[ItemName | None, Field(description="For tries")] = None,
         anomaly_type: Annotated[AnomalyType | None, Field(description="For tries")] = None,

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import BackendError
 
 if TYPE_CHECKING:  # loads the arrays and codecs
     from anomalyagent.mcp_tools.backends.base import Edited
 
 __all__ = ["Kept", "draw_until_good"]
-
-_SEEDS = 2**63
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def draw_until_good(
     made = [(check(first), first, seed)]
     failed: BackendError | None = None
     while made[-1][0] <= enough and len(made) < tries:
-        used = (seed + len(made)) % _SEEDS
+        used = (seed + len(made)) % SEEDS
         try:
             edited = draw(used)
         except BackendError as error:

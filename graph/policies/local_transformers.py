@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.progress import View
 
@@ -57,7 +58,7 @@ class TransformersEngine:
                 "model that reads more, or lower policy.options.max_new_tokens or limits.rounds."
             )
         with self._torch.random.fork_rng():
-            self._torch.manual_seed(seed % 2**63)
+            self._torch.manual_seed(seed % SEEDS)
             made = self._model.generate(
                 **read,
                 max_new_tokens=self._most,

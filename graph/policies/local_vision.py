@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import ImageError, PolicyError
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.wire import converse, render
@@ -76,7 +77,7 @@ class SeeingEngine:
         pictures = [picture.astype(np.uint8) for picture in shown]
         read = self._processor(text=[show_images(view)], images=pictures, return_tensors="pt").to(self._model.device)
         with self._torch.random.fork_rng():
-            self._torch.manual_seed(seed % 2**63)
+            self._torch.manual_seed(seed % SEEDS)
             made = self._model.generate(
                 **read,
                 max_new_tokens=self._most,

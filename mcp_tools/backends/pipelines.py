@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError
 from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device
 from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
@@ -141,7 +142,7 @@ class Pipeline:
             area_px = rgb.shape[0] * rgb.shape[1]
             given |= {"max_area": area_px, "_auto_resize": abs(area_px / 2**20 - 1.0) < 0.1}
         # Generators on the CPU draw the same numbers whatever device the model runs on.
-        generators = [torch.Generator("cpu").manual_seed((seed + number) % 2**63) for number in range(self.batch)]
+        generators = [torch.Generator("cpu").manual_seed((seed + number) % SEEDS) for number in range(self.batch)]
         if self.batch > 1:
             given["num_images_per_prompt"] = self.batch
         picture = Image.fromarray(np.rint(np.clip(rgb, 0.0, 1.0) * 255.0).astype(np.uint8))

@@ -15,9 +15,10 @@ from helpers.runs import hashes, request
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import PolicyError, RunError, TraceError
-from anomalyagent.graph.events import Event, Note, Planned, TaskFinished, TaskStarted
+from anomalyagent.graph.events import Event, Importing, Note, Planned, TaskFinished, TaskStarted
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.trace import read_trajectory
+from anomalyagent.training.datasets.harmless import add_harmless
 
 
 @pytest.fixture
@@ -315,6 +316,38 @@ def test_an_mvtec_category_and_single_files_are_understood(normals: Path, tmp_pa
     assert summary.accepted == 2
     assert both.accepted == 1
     assert len(list((tmp_path / "b" / "dataset" / "metal_nut" / "train" / "good").iterdir())) == 4
+
+
+def test_photos_of_an_import_that_was_interrupted_are_not_left_in_the_data_set_of_another(
+    normals: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+
+    def leave(event: Event) -> None:
+        if isinstance(event, Importing) and event.done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        synthesize(request(normals, out, types=("scratch",)), run_settings(), leave)
+    good = out / "dataset" / "metal_nut" / "train" / "good"
+    (good / ".7.part").write_bytes(b"half")  # as kill -9 would leave them
+    (good / ".7-abc.tmp").write_bytes(b"half")
+    synthesize(request(normals / "good_00.png", out, types=("scratch",), count=1), run_settings())
+    assert [path.name for path in good.iterdir()] == ["000.png"]
+
+
+def test_photos_with_harmless_differences_are_no_photos_of_their_own(normals: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    synthesize(request(normals, first, types=("scratch",)), run_settings())
+    add_harmless(first, 4, 0)
+    category = first / "dataset" / "metal_nut"
+    (category / "train" / "good" / "lost_harmless_000.png").write_bytes((category / "train/good/000.png").read_bytes())
+    events: list[Event] = []
+    synthesize(request(category, tmp_path / "second", types=("dent",), count=5), run_settings(), events.append)
+    run = json.loads((tmp_path / "second" / "run.json").read_text("utf-8"))
+    assert [one["source"] for one in run["inputs"]["normals"]] == ["000.png", "001.png", "002.png", "lost_harmless_000.png"]
+    told = [event.text for event in events if isinstance(event, Note)]
+    assert any("4 good photos with harmless differences" in text and "left out" in text for text in told), told
 
 
 def test_a_folder_that_is_no_run_is_left_alone(normals: Path, tmp_path: Path) -> None:

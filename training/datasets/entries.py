@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from anomalyagent.errors import ImageError
+from anomalyagent.graph.dataset import photo_behind
 from anomalyagent.graph.names import choose_folders, safe_name
-from anomalyagent.training.datasets.files import GOOD, Labelled, photo_behind
+from anomalyagent.training.datasets.files import GOOD, Labelled
 from anomalyagent.training.datasets.layouts import Category, find_categories, read_category
 
 __all__ = ["MANIFEST", "Entry", "Split", "gather_entries", "read_manifest", "types_of"]
@@ -88,7 +89,7 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     found: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             record: dict[str, Any] = json.loads(line)
             found[str(record["image"])] = record

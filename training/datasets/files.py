@@ -15,9 +15,7 @@ __all__ = [
     "Labelled",
     "decode_image",
     "decode_mask",
-    "harmless_name",
     "list_images",
-    "photo_behind",
     "sorted_images",
 ]
 
@@ -25,7 +23,6 @@ GOOD = "good"
 """The type of images without a defect."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _WHITE = 128
-_HARMLESS = "_harmless_"
 
 
 class Labelled(NamedTuple):
@@ -41,17 +38,6 @@ class Labelled(NamedTuple):
     anomaly_type: str
     more_masks: tuple[Path, ...] = ()
     least: int = _WHITE
-
-
-def harmless_name(stem: str, number: int) -> str:
-    """File name of the good photo `stem` with harmless differences (see harmless.py), the `number`th of that photo."""
-    return f"{stem}{_HARMLESS}{number:03d}.png"
-
-
-def photo_behind(file: Path) -> str | None:
-    """Stem of the photo that a good photo with harmless differences was made of; None when the file is a photo itself."""
-    stem, found, _ = file.stem.rpartition(_HARMLESS)
-    return stem if found else None
 
 
 def list_images(folder: Path, *, deep: bool = False) -> list[Path]:

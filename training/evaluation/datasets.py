@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import ImageError
-from anomalyagent.training.datasets.files import GOOD, Labelled, decode_image, decode_mask, list_images, photo_behind
+from anomalyagent.graph.dataset import photo_behind
+from anomalyagent.training.datasets.files import GOOD, Labelled, decode_image, decode_mask, list_images
 from anomalyagent.training.datasets.layouts import find_categories, read_category
 
 __all__ = [

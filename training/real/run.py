@@ -23,14 +23,14 @@ import numpy as np
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ImageError, RunError, ToolCallError
 from anomalyagent.graph.build import build_graph, run_trajectory
-from anomalyagent.graph.dataset import DatasetWriter, normals_folder, task_id
+from anomalyagent.graph.dataset import DatasetWriter, normals_folder, photo_behind, task_id
 from anomalyagent.graph.events import Event, Planned, TaskFinished
-from anomalyagent.graph.inputs import Inputs, Normal, hash_file
+from anomalyagent.graph.inputs import Inputs, Normal, find_normals, hash_file
 from anomalyagent.graph.names import choose_folders, safe_name
 from anomalyagent.graph.nodes import Services
 from anomalyagent.graph.report import REPORT_FILE, write_report
 from anomalyagent.graph.request import hold_run_folder
-from anomalyagent.graph.runfile import RunFile, RunSummary, Tally, decisive_settings, digest_of, now, read_run_file
+from anomalyagent.graph.runfile import RunFile, RunSummary, Tally, begin_run_file, read_run_file
 from anomalyagent.graph.state import initial_state
 from anomalyagent.graph.tasks import Ledger, Slot, TypePlan, derive_seed
 from anomalyagent.graph.trace import ImageEntry, Task, Trajectory, read_trajectory, write_trajectory
@@ -45,7 +45,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_photo, write_photo
 from anomalyagent.mcp_tools.imaging.restoring import Source
 from anomalyagent.mcp_tools.workspace import Workspace
-from anomalyagent.training.datasets.files import Labelled, decode_mask, list_images
+from anomalyagent.training.datasets.files import Labelled, decode_mask
 from anomalyagent.training.datasets.layouts import read_category
 from anomalyagent.training.real.inpainting import make_inpainter
 from anomalyagent.training.real.measure import measure_defect
@@ -129,10 +129,9 @@ class _Session:
             TypePlan(name, folder, len(files)) for name, folder, files in zip(by_type, folders, self._files, strict=True)
         ]
         if request.normals is not None:
-            good = request.normals / "train" / "good"
-            self._normals = list_images(good if good.is_dir() else request.normals)
+            self._normals = [path for _, path in find_normals([request.normals.expanduser()])]
         else:
-            self._normals = [file.image for file in category.train_good]
+            self._normals = [file.image for file in category.train_good if photo_behind(file.image) is None]
         self._ledger = Ledger(self._plans, attempts_per_sample=1)
         self._tally = Tally(self._plans)
         self._cards = load_cards(settings.knowledge.folders)
@@ -172,7 +171,6 @@ class _Session:
 
     def _open(self) -> RunFile:
         settings = self._settings
-        cards = digest_of([card.model_dump(mode="json") for card in self._cards])
         normals = [
             Normal(
                 source=_source_of(file, self._request.defects),
@@ -183,29 +181,21 @@ class _Session:
             for plan, files in zip(self._plans, self._files, strict=True)
             for index, file in enumerate(files)
         ]
-        identity = {
+        decisive = {
             "from": "real",
-            "settings": decisive_settings(settings),
-            "item": self._request.item,
-            "types": [plan.anomaly_type for plan in self._plans],
             "defects": [normal.source_sha256 for normal in normals],
             "normals": [hash_file(path) for path in self._normals],
             "shares": self._request.shares,
-            "cards": cards,
         }
-        file = RunFile(
-            run_id=digest_of(identity)[:16],
-            command=self._request.command,
-            created_at=now(),
-            updated_at=now(),
-            versions=versions(),
-            seed=settings.seed,
-            item=self._request.item,
-            plans=self._plans,
-            settings=settings,
-            config_sha256=digest_of(decisive_settings(settings)),
-            cards_sha256=cards,
+        file = begin_run_file(
+            settings,
+            self._request.item,
+            self._plans,
+            self._cards,
+            decisive,
             inputs=Inputs(normals=normals, skipped=[]),
+            command=self._request.command,
+            versions=versions(),
         )
         old = read_run_file(self._run_dir)
         if old is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from anomalyagent.configs.schema import SEEDS
 from anomalyagent.graph.policies.local import token_bytes
 from anomalyagent.graph.policies.local_grammar import Grammar, State, Vocabulary
 from anomalyagent.graph.policies.local_plans import plans, write_planned
@@ -149,7 +150,7 @@ async def roll_out(
         seed: of the sampling.
     """
     model.eval()
-    generator = torch.Generator().manual_seed(seed % 2**63)
+    generator = torch.Generator().manual_seed(seed % SEEDS)
     network = ParallelNetwork(model, len(tasks))
     episodes = [environment.start(task) for task in tasks]
     done = [Rollout(episode.trajectory(name), [], [], [], []) for episode in episodes]

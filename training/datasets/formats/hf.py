@@ -61,7 +61,7 @@ def check(folder: Path) -> list[Problem]:
     problems: list[Problem] = []
     for path in sorted(folder.glob("*/metadata.jsonl")):
         name = path.relative_to(folder).as_posix()
-        for number, text in enumerate(path.read_text("utf-8").splitlines(), 1):
+        for number, text in enumerate(path.read_bytes().splitlines(), 1):
             try:
                 row: dict[str, Any] = json.loads(text)
                 files = [str(row["file_name"]), str(row["mask_file_name"])]

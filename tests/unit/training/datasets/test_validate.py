@@ -29,6 +29,14 @@ def test_the_data_set_of_a_run_is_sound_and_lacks_good_test_photos(tmp_path: Pat
     assert [problem.path for problem in verdicts[0].problems] == ["test/good"]
 
 
+def test_a_line_of_a_manifest_ends_at_a_line_feed_and_at_no_other_separator(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_bytes().splitlines()]
+    text = "".join(json.dumps({**line, "prompt": "one\u2028two\x85three"}, ensure_ascii=False) + "\n" for line in lines)
+    (folder / "manifest.jsonl").write_text(text, encoding="utf-8")
+    assert validate_dataset(tmp_path)[0].sound
+
+
 def empty_mask(folder: Path) -> None:
     repaint(folder / "ground_truth/dent/001_mask.png", np.zeros_like)
 
