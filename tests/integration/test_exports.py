@@ -263,3 +263,69 @@ def test_the_command_exports_and_validates(run: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["validate", out])
     assert done.exit_code == 3
     assert "image metal_nut-dent-000.png is not in images/train" in done.output
+
+
+def test_an_export_of_an_export_keeps_its_promises(run: Path, exported: Callable[[str], Path], tmp_path: Path) -> None:
+    """Good photos of training and test have the same names there; defects on test photos came into training."""
+    first = exported("mvtec")
+    again = export_dataset([first], "mvtec", tmp_path / "mvtec", holdout=HOLDOUT).folder
+    assert [one.problems for one in validate_dataset(again)] == [[]]
+    normals = {one["trajectory"]: one["normal"] for one in lines(again / "metal_nut/manifest.jsonl") if one["synthetic"]}
+    coco = export_dataset([first], "coco", tmp_path / "coco", holdout=HOLDOUT).folder
+    for row in lines(coco / "manifest.jsonl"):
+        if row["synthetic"]:
+            assert row["split"] == ("val" if normals[row["trajectory"]].startswith("test/") else "train")
+
+
+@pytest.mark.parametrize(("photos", "held_out"), [(1, 0), (2, 1), (4, 1)])
+def test_of_a_few_photos_one_is_held_out_with_all_that_was_drawn_on_it(photos: int, held_out: int, tmp_path: Path) -> None:
+    small = make_run_dataset(tmp_path / "run", photos=photos)
+    normals = {one["trajectory"]: one["normal"] for one in lines(small / "dataset/metal_nut/manifest.jsonl")}
+    done = export_dataset([small], "coco", tmp_path / "coco")
+    shown = {"train": set[str](), "val": set[str]()}
+    good = 0
+    for row in lines(done.folder / "manifest.jsonl"):
+        good += row["split"] == "val" and not row["synthetic"]
+        if row["synthetic"]:
+            shown[row["split"]].add(normals[row["trajectory"]])
+    assert not shown["train"] & shown["val"]
+    assert good == held_out
+    assert bool(shown["val"]) is bool(held_out)
+    assert done.notes == ([] if held_out else ["nothing could be held out for validation: that takes two good photos."])
+
+
+@pytest.mark.parametrize("name", ["coco", "yolo-seg", "labelme"])
+def test_an_anomaly_whose_mask_is_empty_is_told(name: str, tmp_path: Path) -> None:
+    real = make_mvtec(tmp_path / "real", {"spot": 3}, size=32)
+    cv2.imwrite(str(real / "ground_truth/spot/001_mask.png"), np.zeros((32, 32), np.uint8))
+    notes = export_dataset([real], name, tmp_path / "out").notes
+    assert notes == ["the masks of 1 anomaly images are empty, so these look good here: 001.png."]
+
+
+def test_a_photo_that_lies_on_its_side_is_turned_as_its_mask_is(tmp_path: Path) -> None:
+    real = make_mvtec(tmp_path / "real", {"spot": 1}, size=48)
+    image, mask = Image.open(real / "test/spot/000.png"), Image.open(real / "ground_truth/spot/000_mask.png")
+    upright = image.crop((0, 0, 48, 32))
+    lying = Image.Exif()
+    lying[0x0112] = 6
+    (real / "test/spot/000.png").unlink()
+    upright.rotate(90, expand=True).save(real / "test/spot/000.jpg", exif=lying, quality=95)
+    mask.crop((0, 0, 48, 32)).save(real / "ground_truth/spot/000_mask.png")
+    out = export_dataset([real], "mvtec", tmp_path / "out").folder / "real"
+    assert Image.open(out / "test/spot/000.png").size == Image.open(out / "ground_truth/spot/000_mask.png").size == (48, 32)
+    assert np.abs(np.asarray(Image.open(out / "test/spot/000.png"), float) - np.asarray(upright, float)).mean() < 10
+
+
+def test_names_that_would_meet_are_refused(tmp_path: Path) -> None:
+    for item, kind in (("nut-m8", "dent"), ("nut", "m8-dent")):
+        make_mvtec(tmp_path / item, {kind: 1}, size=32)
+    with pytest.raises(ImageError, match="two images would be called 'nut-m8-dent-000'"):
+        export_dataset([tmp_path / "nut-m8", tmp_path / "nut"], "coco", tmp_path / "out")
+
+
+def test_words_of_a_type_may_hold_any_line_separator(tmp_path: Path) -> None:
+    odd = make_run_dataset(tmp_path / "run")
+    manifest = odd / "dataset/metal_nut/manifest.jsonl"
+    manifest.write_text(manifest.read_text("utf-8").replace("a dent", "a dent\u2028near the rim"), "utf-8")
+    out = export_dataset([odd], "hf", tmp_path / "hf").folder
+    assert [one.problems for one in validate_dataset(out)] == [[]]

@@ -6,6 +6,7 @@ images of a real data set are always held out.
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from anomalyagent.graph.names import choose_folders, safe_name
 from anomalyagent.training.datasets.files import GOOD, Labelled
 from anomalyagent.training.datasets.layouts import Category, find_categories, read_category
 
-__all__ = ["MANIFEST", "Entry", "Split", "gather_entries", "read_manifest", "types_of"]
+__all__ = ["MANIFEST", "Entry", "Split", "gather_entries", "place_of", "read_manifest", "types_of"]
 
 MANIFEST = "manifest.jsonl"
 Split = Literal["train", "val"]
@@ -71,6 +72,8 @@ def gather_entries(sources: Sequence[Path], holdout: float, item: str | None = N
         if not entries:
             raise ImageError(f"{folder} holds no images (layout {category.layout}).")
         found += entries
+    if clash := next((stem for stem, count in Counter(entry.stem for entry in found).items() if count > 1), None):
+        raise ImageError(f"two images would be called '{clash}': items and types are named alike. Export the items apart.")
     return found
 
 
@@ -100,12 +103,16 @@ def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
+def place_of(image: Path) -> str:
+    """Where a good photo lies in MVTec layout, as manifests name it: `train/good/000.png`."""
+    return "/".join(image.parts[-3:])
+
+
 def _of_category(
     folder: Path, category: Category, records: dict[str, dict[str, Any]], holdout: float, item: str, safe: str
 ) -> list[Entry]:
     photos = [file.image for file in category.train_good if photo_behind(file.image) is None]
     held_good = {photos[index].with_suffix("") for index in _held(len(photos), 0.0 if category.test_good else holdout)}
-    held_photos = {f"train/good/{photo.name}" for photo in photos if photo.with_suffix("") in held_good}
     kinds = list(dict.fromkeys(file.anomaly_type for file in category.anomalies))
     names = {GOOD: GOOD, **dict(zip(kinds, choose_folders(kinds), strict=True))}
     piles: list[tuple[Labelled, Split, dict[str, Any]]] = []
@@ -114,14 +121,14 @@ def _of_category(
         piles.append((file, "val" if held_out else "train", {}))
     for file in category.test_good:
         piles.append((file, "val", {}))
+    splits = {place_of(file.image): split for file, split, _ in piles}
     for kind in kinds:
         pile = [file for file in category.anomalies if file.anomaly_type == kind]
         held = _held(len(pile), holdout)
         for index, file in enumerate(pile):
             record = records.get(file.image.relative_to(folder).as_posix(), {}) if records else {}
-            normal = record.get("normal")
-            out = normal in held_photos if normal and held_photos else index in held
-            piles.append((file, "val" if out else "train", record))
+            split: Split = "val" if index in held else "train"
+            piles.append((file, splits.get(str(record.get("normal")), split), record))
     digits = max(_MIN_DIGITS, len(str(len(piles) - 1)) if piles else 0)
     counts: dict[str, int] = {}
     entries: list[Entry] = []
@@ -135,5 +142,6 @@ def _of_category(
 
 
 def _held(count: int, share: float) -> set[int]:
-    """Indices of the images that are held out, evenly spread."""
-    return {index for index in range(count) if int((index + 1) * share + 1e-9) > int(index * share + 1e-9)}
+    """Indices of the images that are held out, evenly spread; of two and more at least one."""
+    found = {index for index in range(count) if int((index + 1) * share + 1e-9) > int(index * share + 1e-9)}
+    return found or ({count - 1} if share and count > 1 else set())

@@ -74,4 +74,7 @@ def export_dataset(
     except OSError as error:
         raise RunError(f"cannot write {out}: {error.strerror or error}.") from error
     anomalies = sum(one.anomaly_type != GOOD for one in entries)
-    return Exported(out, len(entries), anomalies, sum(one.split == "val" for one in entries), notes)
+    held_out = sum(one.split == "val" for one in entries)
+    if holdout and not held_out and format_name != "mvtec":  # which says so itself
+        notes.append("nothing could be held out for validation: that takes two good photos.")
+    return Exported(out, len(entries), anomalies, held_out, notes)

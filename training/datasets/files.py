@@ -30,7 +30,8 @@ class Labelled(NamedTuple):
 
     Attributes:
         more_masks: further masks of the same image (MVTec LOCO); the defect is in any of them.
-        least: a pixel of a mask belongs to the defect from this value on: 128, or 1 where a mask holds class numbers.
+        least: a pixel of a mask belongs to the defect from this value on: 128, or 1 where a mask holds class numbers. A mask
+            that holds nothing so bright holds class numbers too (0 and 1, a palette): then it is any value but 0.
     """
 
     image: Path
@@ -53,8 +54,9 @@ def list_images(folder: Path, *, deep: bool = False) -> list[Path]:
 
 
 def sorted_images(folder: Path, *, deep: bool = False) -> list[Path]:
-    """As `list_images`, and none is no error."""
-    return sorted(path for path in folder.glob("**/*" if deep else "*") if path.suffix.lower() in SUFFIXES)
+    """As `list_images`, and none is no error. Hidden files (`._000.png` of macOS) are no photos."""
+    files = folder.glob("**/*" if deep else "*")
+    return sorted(path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
 
 
 def decode_image(path: Path) -> NDArray[np.uint8]:
@@ -63,7 +65,7 @@ def decode_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         ImageError: the file cannot be read or decoded.
     """
-    return _decode(path, cv2.IMREAD_COLOR_RGB)
+    return np.asarray(_decode(path, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def decode_mask(file: Labelled) -> NDArray[np.bool_] | None:
@@ -74,16 +76,21 @@ def decode_mask(file: Labelled) -> NDArray[np.bool_] | None:
     """
     if file.mask is None:
         return None
-    mask = _decode(file.mask, cv2.IMREAD_GRAYSCALE) >= file.least
+    mask = _decode_one(file.mask, file.least)
     for path in file.more_masks:
-        other = _decode(path, cv2.IMREAD_GRAYSCALE) >= file.least
+        other = _decode_one(path, file.least)
         if other.shape != mask.shape:
             raise ImageError(f"{path} is {other.shape[1]} x {other.shape[0]}, {file.mask} {mask.shape[1]} x {mask.shape[0]}.")
         mask |= other
     return mask
 
 
-def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
+def _decode_one(path: Path, least: int) -> NDArray[np.bool_]:
+    values = _decode(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    return np.asarray(values >= (least if values.max() >= least else 1))
+
+
+def _decode(path: Path, flags: int) -> NDArray[np.generic]:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
@@ -91,4 +98,4 @@ def _decode(path: Path, flags: int) -> NDArray[np.uint8]:
     image = cv2.imdecode(data, flags) if data.size else None
     if image is None:
         raise ImageError(f"{path} cannot be decoded as an image.")
-    return np.asarray(image, np.uint8)
+    return np.asarray(image)

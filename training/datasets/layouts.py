@@ -241,7 +241,8 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _any_suffix(folder: Path, stem: str) -> Path | None:
-    return next((path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()), None)
+    suffixes = [one for suffix in SUFFIXES for one in (suffix, suffix.upper())]
+    return next((path for suffix in suffixes if (path := folder / f"{stem}{suffix}").is_file()), None)
 
 
 def _by_type_and_name(file: Labelled) -> tuple[str, Path]:

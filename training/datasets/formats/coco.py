@@ -19,6 +19,7 @@ import numpy as np
 from anomalyagent.training.datasets.entries import Entry, types_of
 from anomalyagent.training.datasets.files import GOOD
 from anomalyagent.training.datasets.formats.common import (
+    EmptyMasks,
     Mask,
     Problem,
     Progress,
@@ -55,9 +56,11 @@ def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress)
     images: dict[str, list[dict[str, Any]]] = {split: [] for split in _SPLITS}
     annotations: dict[str, list[dict[str, Any]]] = {split: [] for split in _SPLITS}
     lines: list[dict[str, Any]] = []
+    empty = EmptyMasks()
     for done, entry in enumerate(entries, 1):
         path = place_image(entry, out / "images" / entry.split)
         mask = load_mask(entry)
+        empty.look_at(entry, mask)
         height, width = mask.shape
         images[entry.split].append({"id": done, "file_name": path.name, "width": width, "height": height, "license": 1})
         for part in parts_of(mask):
@@ -76,7 +79,7 @@ def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress)
         }
         write_text(out / "annotations" / f"instances_{split}.json", json.dumps(content, ensure_ascii=False) + "\n")
     write_manifest(out, lines)
-    return []
+    return empty.notes()
 
 
 def check(folder: Path) -> list[Problem]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from anomalyagent.errors import ImageError, RunError
 from anomalyagent.graph.files import link_or_copy, write_atomically
 from anomalyagent.training.datasets.entries import MANIFEST, Entry
-from anomalyagent.training.datasets.files import decode_image, decode_mask
+from anomalyagent.training.datasets.files import GOOD, decode_image, decode_mask
 
 __all__ = [
+    "EmptyMasks",
     "HolesFilled",
     "Mask",
     "Problem",
@@ -65,6 +66,25 @@ class HolesFilled:
         ]
 
 
+class EmptyMasks:
+    """Counts anomaly images whose mask marks nothing: where annotations say what is bad, they look good."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def look_at(self, entry: Entry, mask: Mask) -> None:
+        """Count it, if it is one."""
+        if entry.anomaly_type != GOOD and not mask.any():
+            self.names.append(entry.source.image.name)
+
+    def notes(self) -> list[str]:
+        """One line, or none."""
+        if not self.names:
+            return []
+        shown = f"{', '.join(self.names[:3])}{', ...' if len(self.names) > 3 else ''}"
+        return [f"the masks of {len(self.names)} anomaly images are empty, so these look good here: {shown}."]
+
+
 def load_mask(entry: Entry) -> Mask:
     """(H, W) bool of an entry, all False for a good image.
 
@@ -90,7 +110,7 @@ def place_image(entry: Entry, folder: Path) -> Path:
 
 
 def place_png(source: Path, target: Path) -> None:
-    """Copy a PNG as it is; write any other format as PNG, all pixels kept.
+    """Copy a PNG as it is; write any other format as PNG, all pixels kept, turned as its EXIF orientation says.
 
     Raises:
         ImageError: the image cannot be decoded.
@@ -98,7 +118,9 @@ def place_png(source: Path, target: Path) -> None:
     if source.suffix.lower() == ".png":
         link_or_copy(source, target, link=False)
         return
-    image = cv2.imdecode(np.fromfile(source, np.uint8), cv2.IMREAD_UNCHANGED)
+    # Only "unchanged" keeps an alpha channel, and only the others turn what a camera has stored lying on its side.
+    flags = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH if source.suffix.lower() in (".jpg", ".jpeg") else cv2.IMREAD_UNCHANGED
+    image = cv2.imdecode(np.fromfile(source, np.uint8), flags)
     if image is None:
         raise ImageError(f"{source} cannot be decoded as an image.")
     write_atomically(target, cv2.imencode(".png", image)[1].tobytes())

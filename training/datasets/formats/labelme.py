@@ -15,6 +15,7 @@ from typing import Any
 from anomalyagent.training.datasets.entries import Entry
 from anomalyagent.training.datasets.files import GOOD, decode_image
 from anomalyagent.training.datasets.formats.common import (
+    EmptyMasks,
     HolesFilled,
     Problem,
     Progress,
@@ -36,11 +37,12 @@ _VERSION = "5.5.0"
 def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress) -> list[str]:
     """Write images, label files, the list of labels and the manifest."""
     several = len({entry.item for entry in entries}) > 1
-    filled = HolesFilled()
+    filled, empty = HolesFilled(), EmptyMasks()
     names: dict[str, None] = {}
     lines: list[dict[str, Any]] = []
     for done, entry in enumerate(entries, 1):
         path, mask = place_image(entry, out / entry.split), load_mask(entry)
+        empty.look_at(entry, mask)
         shapes: list[dict[str, Any]] = []
         if entry.anomaly_type != GOOD:
             name = name_of(entry, several)
@@ -60,7 +62,7 @@ def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress)
         progress(done, len(entries))
     write_text(out / "labels.txt", "".join(f"{name}\n" for name in ["__ignore__", "_background_", *names]))
     write_manifest(out, lines)
-    return filled.notes()
+    return [*filled.notes(), *empty.notes()]
 
 
 def check(folder: Path) -> list[Problem]:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anomalyagent.training.datasets.entries import Entry
+from anomalyagent.training.datasets.entries import Entry, place_of
 from anomalyagent.training.datasets.files import GOOD
 from anomalyagent.training.datasets.formats.common import (
     Progress,
@@ -45,7 +45,7 @@ def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress)
             mask = f"ground_truth/{entry.type_folder}/{number:0{digits}d}_mask.png"
             place_truth(entry, root / mask)
         else:
-            moved[entry.folder, f"train/good/{entry.source.image.name}"] = image
+            moved[entry.folder, place_of(entry.source.image)] = image
         normal = moved.get((entry.folder, str(entry.record.get("normal"))))
         line = describe(entry, image, mask, licence) | {"normal": normal, "image_sha256": _sha256(root / image)}
         lines.setdefault(entry.folder, []).append(line | {"mask_sha256": _sha256(root / mask) if mask else None})

@@ -17,6 +17,7 @@ import yaml
 from anomalyagent.training.datasets.entries import Entry, types_of
 from anomalyagent.training.datasets.files import GOOD, sorted_images
 from anomalyagent.training.datasets.formats.common import (
+    EmptyMasks,
     HolesFilled,
     Problem,
     Progress,
@@ -36,12 +37,13 @@ def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress)
     """Write images, labels, data.yaml and manifest."""
     kinds = types_of(entries)
     several = len({entry.item for entry in entries}) > 1
-    filled = HolesFilled()
+    filled, empty = HolesFilled(), EmptyMasks()
     lines: list[dict[str, Any]] = []
     names: dict[int, str] = {}
     for done, entry in enumerate(entries, 1):
         path = place_image(entry, out / "images" / entry.split)
         mask = load_mask(entry)
+        empty.look_at(entry, mask)
         height, width = mask.shape
         rows: list[str] = []
         if entry.anomaly_type != GOOD:
@@ -58,7 +60,7 @@ def write(entries: Sequence[Entry], out: Path, licence: str, progress: Progress)
     content = {"train": "images/train", "val": "images/val", "names": dict(sorted(names.items()))}
     write_text(out / "data.yaml", yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     write_manifest(out, lines)
-    return filled.notes()
+    return [*filled.notes(), *empty.notes()]
 
 
 def check(folder: Path) -> list[Problem]:

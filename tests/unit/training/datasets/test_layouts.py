@@ -4,9 +4,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from helpers.layouts import LAYOUTS, SIZE
+from PIL import Image
 
 from anomalyagent.errors import ImageError
 from anomalyagent.training.datasets.files import decode_mask
@@ -135,3 +137,38 @@ def test_lists_that_are_gone_or_damaged_are_named(tmp_path: Path) -> None:
     listed.unlink()
     with pytest.raises(ImageError, match="needs Real-IAD's list of its images; expected"):
         read_category(real)
+
+
+def test_masks_are_found_whatever_the_case_of_their_suffix_and_hidden_files_are_no_photos(tmp_path: Path) -> None:
+    folder = LAYOUTS["mvtec"](tmp_path)
+    for mask in folder.glob("ground_truth/*/*.png"):
+        mask.rename(mask.with_suffix(".PNG"))
+    for place in ("train/good", "test/good", "test/dent"):
+        (folder / place / "._000.png").write_bytes(b"Mac OS X")
+    category = read_category(folder)
+    assert (len(category.train_good), len(category.test_good), len(category.anomalies)) == (2, 2, 4)
+    assert {str(file.mask)[-9:] for file in category.anomalies} == {"_mask.PNG"}
+
+
+@pytest.mark.parametrize("kind", ["ones", "red", "palette", "16-bit ones", "16-bit bytes", "16-bit"])
+def test_a_mask_says_where_the_defect_is_in_whatever_way_it_was_stored(kind: str, tmp_path: Path) -> None:
+    folder = LAYOUTS["mvtec"](tmp_path)
+    file = read_category(folder).anomalies[0]
+    wanted = decode_mask(file)
+    assert wanted is not None
+    assert file.mask is not None
+    ones = wanted.astype(np.uint8)
+    if kind == "palette":
+        image = Image.fromarray(ones, mode="P")
+        image.putpalette([0, 0, 0, 0, 0, 200])
+        image.save(file.mask)
+    else:
+        stored = {
+            "ones": ones,
+            "red": ones[..., None] * np.array([0, 0, 255], np.uint8),
+            "16-bit ones": ones.astype(np.uint16),
+            "16-bit bytes": ones.astype(np.uint16) * 255,
+            "16-bit": ones.astype(np.uint16) * 65535,
+        }
+        cv2.imwrite(str(file.mask), stored[kind])
+    assert np.array_equal(decode_mask(file), wanted)
