@@ -3,20 +3,23 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import cv2
+import numpy as np
 import pytest
 import torch
 from helpers.defects import make_mvtec
 from typer.testing import CliRunner
 
 from anomalyagent.cli.evaluate import app
-from anomalyagent.errors import BackendUnavailableError, ConfigError, ImageError
+from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError, ImageError
 from anomalyagent.training.datasets.harmless import add_harmless
+from anomalyagent.training.evaluation import localize
 from anomalyagent.training.evaluation.compare import Comparison, compare
 from anomalyagent.training.evaluation.localize import Preset
 from anomalyagent.training.evaluation.usefulness import SettingResult, correlate, measure_usefulness
@@ -205,3 +208,39 @@ def test_the_rank_correlation_of_a_case_done_by_hand() -> None:
 def test_an_unknown_setting_is_named_with_those_that_exist(real: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="flat stickers"):
         measure_usefulness(comparison(real, real, tmp_path), "widget", print, ["stickers"])
+
+
+def test_a_result_kept_under_other_names_of_the_types_is_not_taken(real: Path, ours: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "widget"
+    shutil.copytree(real, mine)
+    wanted = replace(comparison(mine, ours, tmp_path), peers=[], oracle=False, seeds=1, preset=replace(TINY, steps=2))
+    compare(wanted, lambda _line: None)
+    for part in ("test", "ground_truth"):
+        (mine / part / "hole").rename(mine / part / "hole_large")
+    lines: list[str] = []
+    (result,) = compare(wanted, lines.append)
+    assert set(result.pixel_ap_by_type) == {"hole_large", "spot"}
+    assert not any("kept from an earlier run" in line for line in lines)
+
+
+def test_a_set_without_good_photos_or_with_empty_masks_is_told_before_anything_is_trained(
+    real: Path, ours: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "widget"
+    shutil.copytree(real, mine)
+    for mask in mine.glob("ground_truth/*/*.png"):
+        cv2.imwrite(str(mask), np.zeros((96, 96), np.uint8))
+    lines: list[str] = []
+    with pytest.raises(ImageError, match=r"no mask of .*widget marks anything at 32 x 32 pixels"):
+        compare(comparison(mine, ours, tmp_path), lines.append)
+    shutil.rmtree(mine / "test" / "good")
+    with pytest.raises(ImageError, match="widget holds no good test images"):
+        compare(comparison(mine, ours, tmp_path), lines.append)
+    assert lines == []
+
+
+def test_a_training_that_breaks_down_says_so(real: Path, ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(localize, "focal_loss", lambda logits, _masks: (logits * float("nan")).mean())
+    wanted = replace(comparison(real, ours, tmp_path), peers=[], oracle=False, seeds=1, preset=replace(TINY, steps=2))
+    with pytest.raises(BackendError, match=r"broke down by step 1: no numbers are left\. Use a smaller learning rate"):
+        compare(wanted, lambda _line: None)

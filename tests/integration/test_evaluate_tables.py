@@ -230,5 +230,27 @@ def test_a_contender_without_an_item_is_named(real: Path, ours: Path, tmp_path: 
         shutil.copytree(real, sets / name)
     with pytest.raises(ImageError, match="'ours' has nothing for the item 'disc'"):
         match_items(sets, {"ours": ours.parent})
+    # a folder of other items used to serve: its first one was taken
+    with pytest.raises(ImageError, match="'ours' has nothing for the item 'widget'"):
+        match_items(real, {"ours": _other_items(tmp_path / "others")})
     alone = match_items(real, {"ours": make_run_dataset(tmp_path / "run")})
     assert alone["widget"][1]["ours"].name == "metal_nut"
+
+
+def _other_items(folder: Path) -> Path:
+    for name in ("disc", "plate"):
+        make_mvtec(folder / name, {"spot": 1}, size=48)
+    return folder
+
+
+def test_kinds_can_be_named_without_a_single_good_photo(real: Path, ours: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "widget"
+    shutil.copytree(real, bare)
+    shutil.rmtree(bare / "train")
+    shutil.rmtree(bare / "test" / "good")
+    mine = tmp_path / "ours"
+    shutil.copytree(ours, mine)
+    for part in ("test", "ground_truth"):
+        shutil.copytree(mine / part / "hole", mine / part / "not_named")
+    call("classify", "--real", bare, "--synthetic", f"ours={mine}", "--seeds", 1, "--epochs", 1, "--out", tmp_path / "table.md")
+    assert "| ours | 6 | 1 |" in (tmp_path / "table.md").read_text("utf-8")  # three are of a type that nobody asked for

@@ -36,6 +36,7 @@ class ClassifyPreset:
     Attributes:
         passes: how often an epoch goes over the images, at least.
         most: images of each type.
+        decay_at: shares of the epochs after which the learning rate is multiplied by 0.2.
         least_steps: few images are passed over more often, until the training has so many steps.
         turned: images are turned by quarters and mirrored by chance.
         settled: before naming, batch norm's statistics are taken anew.
@@ -48,10 +49,15 @@ class ClassifyPreset:
     batch: int
     learning_rate: float
     most: int = 500
-    decay_at: tuple[float, float] = (0.8, 0.9)
+    decay_at: tuple[float, ...] = (0.8, 0.9)
     least_steps: int = 0
     turned: bool = False
     settled: bool = False
+
+    @property
+    def decays(self) -> list[int]:
+        """Epochs after which the learning rate falls."""
+        return [round(self.epochs * share) for share in self.decay_at]
 
     def with_epochs(self, epochs: int | None) -> "ClassifyPreset":
         """Just so many epochs, without a least number of steps; the preset as it is for None."""
@@ -63,7 +69,7 @@ class ClassifyPreset:
 
 
 PAPER_CLASSIFY = ClassifyPreset("paper", 256, 30, 5, 8, 1e-4)
-FAST_CLASSIFY = ClassifyPreset("fast", 128, 8, 1, 8, 3e-4, least_steps=160, turned=True, settled=True)
+FAST_CLASSIFY = ClassifyPreset("fast", 128, 8, 1, 8, 3e-4, decay_at=(), least_steps=160, turned=True, settled=True)
 _SETTLING_BATCHES = 32
 
 
@@ -120,7 +126,7 @@ def train_and_name(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = _build(len(classes), weights).to(device).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=preset.learning_rate)
-    schedule = MultiStepLR(optimizer, [preset.epochs * share for share in preset.decay_at], gamma=0.2)  # pyright: ignore[reportArgumentType]
+    schedule = MultiStepLR(optimizer, preset.decays, gamma=0.2)
     images, labels = _select(anomalies, classes, preset.most)
     truth = np.array([classes.index(kind) for kind in test.types])
     losses: list[float] = []

@@ -65,18 +65,19 @@ def load_ground(real: Path, skip_types: Sequence[str], size_px: int, harmless: P
     Args:
         harmless: data set whose good photos with harmless differences are for all contenders that bring none.
     Raises:
-        ImageError: it is not in MVTec layout, or a file cannot be decoded.
+        ImageError: it is in no known layout, has no good images or only empty masks, or a file cannot be decoded.
     """
     split = read_real(real, skip_types)
     varied = None if harmless is None else _load_harmless(harmless, size_px)
     if harmless is not None and varied is None:
         raise ImageError(f"{harmless} has no good photos with harmless differences. Run: anomalyagent dataset harmless.")
-    return Ground(
-        load_stack(split.train_good, size_px).images,
-        load_stack(split.few_shot, size_px),
-        load_stack(split.test, size_px),
-        varied,
-    )
+    for part, files in (("training", split.train_good), ("test", [file for file in split.test if file.mask is None])):
+        if not files:
+            raise ImageError(f"{real} holds no good {part} images.")
+    test = load_stack(split.test, size_px)
+    if not test.masks.any():
+        raise ImageError(f"no mask of {real} marks anything at {size_px} x {size_px} pixels: there is nothing to find.")
+    return Ground(load_stack(split.train_good, size_px).images, load_stack(split.few_shot, size_px), test, varied)
 
 
 def gather_contenders(

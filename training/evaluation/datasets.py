@@ -59,10 +59,10 @@ class RealSet:
 
 
 def read_real(root: Path, skip_types: Sequence[str] = ()) -> RealSet:
-    """The split of a real data set.
+    """The split of a real data set; good images may be missing.
 
     Raises:
-        ImageError: a folder of the layout is missing or empty, an anomaly has no mask, or a type to skip is unknown.
+        ImageError: there are no anomaly images, one has no mask, or a type to skip is unknown.
     """
     few_shot: list[Labelled] = []
     test: list[Labelled] = []
@@ -71,9 +71,6 @@ def read_real(root: Path, skip_types: Sequence[str] = ()) -> RealSet:
         few_shot += one_type[:third]
         test += one_type[third:]
     category = read_category(_only(root))
-    for part, files in (("good training", category.train_good), ("good test", category.test_good)):
-        if not files:
-            raise ImageError(f"{root} holds no {part} images (layout {category.layout}).")
     return RealSet(category.train_good, few_shot, test + category.test_good)
 
 

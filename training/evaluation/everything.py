@@ -99,7 +99,7 @@ def match_items(real: Path, synthetic: Mapping[str, Path]) -> dict[str, tuple[Pa
             places = [root / name, root / "dataset" / name]
             found = next((path for place in places if place.is_dir() and (path := _one_of(place, name))), None)
             if found is None and len(items) == 1:
-                found = _one_of(root, name) or find_categories(root)[0]
+                found = _one_of(root, name)
             if found is None:
                 raise ImageError(
                     f"'{contender}' has nothing for the item '{name}': expected a data set or a run in {places[0]}."
@@ -242,10 +242,14 @@ def _introduce(wanted: Everything, items: Sequence[str], of: int, left_out: Sequ
         text += "**The paper's rows are means over the 15 items of MVTec AD; these are other items, so compare with care.** "
     text += (
         f"Means over items of means over seeds ({wanted.seeds}); the last weights are the result (the paper's scripts keep the "
-        f"best on test). Detection: {wanted.preset.name}, {wanted.preset.steps} steps at {wanted.preset.size_px} px, "
-        f"{wanted.count} images. Classification: {wanted.classify_preset.name}, epochs: {wanted.classify_preset.epochs}, at "
-        f"{wanted.classify_preset.size_px} px, {wanted.resnet.note}."
+        f"best on test)."
     )
+    if "localize" in wanted.parts:
+        preset = wanted.preset
+        text += f" Detection: {preset.name}, {preset.steps} steps at {preset.size_px} px, {wanted.count} images."
+    if "classify" in wanted.parts:
+        naming = wanted.classify_preset
+        text += f" Classification: {naming.name}, epochs: {naming.epochs}, at {naming.size_px} px, {wanted.resnet.note}."
     for weights in (wanted.inception, wanted.vgg):
         if weights is not None and "generation" in wanted.parts:
             text += f" {weights.note}." if weights.published else f" **{weights.note}.**"

@@ -156,7 +156,7 @@ def _measure(
             if clustered.value is None:
                 notes.append("no reference is the nearest of two images")
         else:
-            notes.append(f"the real set has no reference of type {kind} (its first third is empty)")
+            notes.append(f"the real set has no reference of type {kind}: no such type, or fewer than three images of it")
     return TypeGeneration(
         contender=name,
         anomaly_type=kind,

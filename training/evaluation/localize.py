@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.optim.lr_scheduler import MultiStepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-from anomalyagent.errors import ConfigError
+from anomalyagent.errors import BackendError, ConfigError
 from anomalyagent.training.evaluation.datasets import Images, Stack
 from anomalyagent.training.evaluation.metrics import Maps, Scores, pixel_ap, score_maps
 from anomalyagent.training.evaluation.network import Segmenter, focal_loss
@@ -102,6 +102,8 @@ def train_and_test(
         test: real test images with masks.
         seed: of weights and draws.
         progress: called with (step, mean loss since the last call) now and then.
+    Raises:
+        BackendError: the weights are no numbers any more.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng([seed, 7])
@@ -135,12 +137,14 @@ def train_and_test(
                 # Averaged weights give other activations than the statistics of the batch norms were measured on.
                 update_bn((next(batches)[0] for _ in range(_BATCHES_TO_MEASURE)), average, device)
             maps = predict_maps(model if average is None else average, test.images)
+            if not np.isfinite(maps).all():
+                raise BackendError(f"the training broke down by step {step}: no numbers are left. Use a smaller learning rate.")
             # On large test sets a score takes as long as many steps: all of them are worked out at the end only.
             ap = pixel_ap(maps, test.masks)
             if ap > best_ap:
                 best_ap, best_maps = ap, maps
-    last = score_maps(maps, test.masks)
-    return Outcome(last, last if best_maps is maps else score_maps(best_maps, test.masks), maps, losses)
+    last = score_maps(maps, test.masks, test.types)
+    return Outcome(last, last if best_maps is maps else score_maps(best_maps, test.masks, test.types), maps, losses)
 
 
 @torch.no_grad()

@@ -37,13 +37,16 @@ class Scores:
     pro: float
 
 
-def score_maps(maps: Maps, masks: _Masks) -> Scores:
-    """All metrics of (N, S, S) anomaly maps against (N, S, S) masks; images without any mask pixel are good.
+def score_maps(maps: Maps, masks: _Masks, types: Sequence[str], good: str = "good") -> Scores:
+    """All metrics of (N, S, S) anomaly maps against (N, S, S) masks.
 
+    Args:
+        types: of the N images; one that is not `good` is anomalous as an image, also where its mask vanished when it was
+            made smaller.
     Raises:
         ImageError: all images are good, or none is: nothing can be told apart.
     """
-    labels = np.asarray(masks.any(axis=(1, 2)), np.bool_)
+    labels = np.array([name != good for name in types])
     if labels.all() or not labels.any():
         raise ImageError(f"the test set needs good and anomalous images, got {int(labels.sum())} anomalous of {len(labels)}.")
     images = image_scores(maps)
@@ -65,12 +68,16 @@ def pixel_ap(maps: Maps, masks: _Masks) -> float:
 
 
 def pixel_ap_by_type(maps: Maps, masks: _Masks, types: Sequence[str], good: str = "good") -> dict[str, float]:
-    """Pixel AP of each anomaly type against the good images, which says what kind of defect is missed."""
+    """Pixel AP of each anomaly type against the good images, which says what kind of defect is missed.
+
+    A type without a single mask pixel is left out.
+    """
     names = np.array(types)
     found: dict[str, float] = {}
     for name in sorted(set(types) - {good}):
         chosen = (names == name) | (names == good)
-        found[name] = pixel_ap(maps[chosen], masks[chosen])
+        if masks[chosen].any():
+            found[name] = pixel_ap(maps[chosen], masks[chosen])
     return found
 
 

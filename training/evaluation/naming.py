@@ -45,6 +45,7 @@ class NamingResult(BaseModel):
     """One contender, trained and tested with one seed. Accuracies in 0..1.
 
     Attributes:
+        images: that it was trained on: of the types to name, at most so many of each as the preset says.
         accuracy, best_on_test: of the last weights, and of the epoch that was best on the test set.
         by_type: accuracy on the images of each type.
         named: for each true type, how often each type was answered.
@@ -129,7 +130,7 @@ def _train(
         contender=name,
         few_shot=name == ORACLE,
         seed=seed,
-        images=len(stack.images),
+        images=sum(min(naming.preset.most, stack.types.count(kind)) for kind in classes),
         accuracy=float(right.mean()),
         best_on_test=answers.best_on_test,
         by_type={kind: float(right[truth == place].mean()) for place, kind in enumerate(classes)},

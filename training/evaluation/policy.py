@@ -11,14 +11,16 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import anomalyagent
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.files import write_atomically
+from anomalyagent.graph.inputs import hash_file
 from anomalyagent.graph.policies.base import Decision, Policy
 from anomalyagent.graph.policies.expert import ExpertPolicy
 from anomalyagent.graph.policies.local import LocalPolicy, shipped_model
@@ -138,7 +140,6 @@ class PolicyComparison:
     out: Path
     tasks: int = 60
     seeds: int = 3
-    weights: RewardWeights = field(default_factory=RewardWeights)
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,10 @@ def compare_policies(chosen: PolicyComparison, tell: Callable[[str], None]) -> d
     records: dict[str, list[list[dict[str, Any]]]] = {}
     for name in chosen.policies:
         label, policy = make_compared(name)
-        records[label] = [asyncio.run(_play_seed(chosen, label, policy, seed, work, tell)) for seed in range(chosen.seeds)]
+        if label in records:
+            raise PolicyError(f"two policies are called {label!r}; give each a name of its own: NAME=FOLDER.")
+        who = _fingerprint(name)
+        records[label] = [asyncio.run(_play_seed(chosen, label, policy, who, seed, work, tell)) for seed in range(chosen.seeds)]
     result = {
         "tasks": chosen.tasks,
         "seeds": chosen.seeds,
@@ -174,11 +178,11 @@ def compare_policies(chosen: PolicyComparison, tell: Callable[[str], None]) -> d
 
 
 async def _play_seed(
-    chosen: PolicyComparison, label: str, policy: Policy, seed: int, work: Path, tell: Callable[[str], None]
+    chosen: PolicyComparison, label: str, policy: Policy, who: str, seed: int, work: Path, tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     settings = chosen.settings
     practice = Practice(settings.practice, load_cards(settings.tools().knowledge.folders), Path(), settings.seed + seed)
-    told_apart = [settings.model_dump_json(), practice.identity, *_RATIOS]
+    told_apart = [anomalyagent.__version__, who, settings.model_dump_json(), practice.identity, *_RATIOS]
     digest = hashlib.sha256("\n".join(told_apart).encode()).hexdigest()[:12]
     path = work / f"{label}-{seed}-{digest}.jsonl"
     done = _read(path)
@@ -192,13 +196,21 @@ async def _play_seed(
         while len(done) < chosen.tasks:
             numbers = range(len(done), min(chosen.tasks, len(done) + BATCH))
             played = await play(room, policy, [practice.task(number, room) for number in numbers])
-            fresh = [_record(trajectory, judge, chosen.weights, room) for trajectory in played]
+            fresh = [_record(trajectory, judge, settings.rewards, room) for trajectory in played]
             room.forget_images()
             done += fresh
-            path.write_text("".join(json.dumps(record) + "\n" for record in done), "utf-8")
+            write_atomically(path, "".join(json.dumps(record) + "\n" for record in done).encode())
     good = sum(record["good"] for record in done)
     tell(f"{label}, seed {seed}: {good} of {len(done)} good, reward {np.mean([record['reward'] for record in done]):.3f}")
     return done
+
+
+def _fingerprint(name: str) -> str:
+    """Of a model's files: trained anew in the same folder, it is another policy. Of rules, that of nothing."""
+    _, equals, model = name.partition("=")
+    folder = Path(model).expanduser() if equals else shipped_model().parent / name.removeprefix("tiny-")
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    return hashlib.sha256("".join(f"{path.name} {hash_file(path)}\n" for path in files).encode()).hexdigest()
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
-from anomalyagent.training.evaluation.datasets import Images, Stack
+from anomalyagent.training.evaluation.datasets import GOOD, Images, Stack
 from anomalyagent.training.evaluation.keeping import make_work_folder
 from anomalyagent.training.evaluation.localize import Preset
 from anomalyagent.training.evaluation.metrics import Maps, Scores
@@ -104,7 +104,11 @@ class ResultStore:
 
 def digest_of(anomalies: Stack, normals: Images, test: Stack, preset: Preset, seed: int) -> str:
     """16 hex digits of all that a training depends on."""
-    digest = hashlib.sha256(json.dumps([_PROTOCOL, asdict(preset), seed]).encode())
+    facts = [_PROTOCOL, asdict(preset), seed]
+    # Only there does more of an image's type count than its mask: what was kept before types were looked at stays valid.
+    if vanished := [kind for kind, mask in zip(test.types, test.masks, strict=True) if kind != GOOD and not mask.any()]:
+        facts.append(vanished)
+    digest = hashlib.sha256(json.dumps(facts).encode())
     for array in (anomalies.images, anomalies.masks, normals, test.images, test.masks):
         digest.update(str(array.shape).encode())
         digest.update(np.ascontiguousarray(array).data)

@@ -21,7 +21,7 @@ from anomalyagent.training.evaluation.classify import (
 from anomalyagent.training.evaluation.datasets import Stack
 
 torch.set_num_threads(1)
-TINY = ClassifyPreset("tiny", 32, 4, 3, 8, 1e-3)
+TINY = ClassifyPreset("tiny", 32, 4, 3, 8, 1e-3, decay_at=())
 
 
 def stack(count: int, seed: int, kinds: tuple[str, ...] = ("dark", "light")) -> Stack:
@@ -106,3 +106,10 @@ def test_epochs_that_a_user_asks_for_are_not_overruled_by_the_least_number_of_st
     """`--epochs 1` of the fast preset trained 160 steps all the same."""
     assert FAST_CLASSIFY.with_epochs(1).passes_over(6) == FAST_CLASSIFY.passes
     assert FAST_CLASSIFY.with_epochs(None) is FAST_CLASSIFY
+
+
+def test_the_learning_rate_falls_after_whole_epochs() -> None:
+    """Shares of 8 epochs were 6.4 and 7.2: no epoch is, and the rate never fell."""
+    assert PAPER_CLASSIFY.decays == [24, 27]
+    assert PAPER_CLASSIFY.with_epochs(8).decays == [6, 7]
+    assert FAST_CLASSIFY.decays == FAST_CLASSIFY.with_epochs(10).decays == []

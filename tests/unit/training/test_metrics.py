@@ -18,7 +18,7 @@ MASKS = np.array([[[True, True], [False, False]], [[False, False], [False, False
 
 
 def test_all_metrics_of_eight_pixels_are_those_worked_out_by_hand() -> None:
-    scores = score_maps(MAPS, MASKS)
+    scores = score_maps(MAPS, MASKS, ["scratch", "good"])
     # the defective pixels 0.9 and 0.7 beat 6 and 5 of the 6 good ones
     assert scores.pixel_auroc == pytest.approx(11 / 12)
     # precision is 1 at the first defective pixel and 2/3 at the second
@@ -33,7 +33,7 @@ def test_all_metrics_of_eight_pixels_are_those_worked_out_by_hand() -> None:
 def test_image_metrics_count_an_image_that_was_missed() -> None:
     maps = np.array([0.2, 0.9, 0.5, 0.1], np.float32)[:, None, None] * np.ones((4, 2, 2), np.float32)
     masks = np.array([True, True, False, False])[:, None, None] & np.ones((4, 2, 2), np.bool_)
-    scores = score_maps(maps, masks)
+    scores = score_maps(maps, masks, ["dent", "dent", "good", "good"])
     assert scores.image_auroc == pytest.approx(3 / 4)
     assert scores.image_ap == pytest.approx((1 + 2 / 3) / 2)
     assert scores.image_f1 == pytest.approx(0.8)
@@ -85,7 +85,16 @@ def test_each_type_is_scored_against_the_good_images_only() -> None:
     assert found["dent"] == pytest.approx((1 / 4 + 2 / 7) / 2)
 
 
-@pytest.mark.parametrize("masks", [np.zeros((2, 2, 2), np.bool_), np.ones((2, 2, 2), np.bool_)])
-def test_a_test_set_of_one_kind_only_is_refused(masks: np.ndarray) -> None:
+@pytest.mark.parametrize("types", [["good", "good"], ["dent", "scratch"]])
+def test_a_test_set_of_one_kind_only_is_refused(types: list[str]) -> None:
     with pytest.raises(ImageError, match="needs good and anomalous images"):
-        score_maps(MAPS, masks)
+        score_maps(MAPS, MASKS, types)
+
+
+def test_an_anomaly_whose_mask_vanished_is_no_good_image() -> None:
+    maps = np.array([0.9, 0.8, 0.1], np.float32)[:, None, None] * np.ones((3, 2, 2), np.float32)
+    masks = np.zeros((3, 2, 2), np.bool_)
+    masks[0] = True
+    scores = score_maps(maps, masks, ["dent", "speck", "good"])
+    assert (scores.image_auroc, scores.image_ap) == (1.0, 1.0)  # by its mask the second would be a false alarm
+    assert pixel_ap_by_type(maps, masks, ["dent", "speck", "good"]) == {"dent": 1.0}

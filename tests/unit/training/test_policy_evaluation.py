@@ -1,5 +1,7 @@
 """Policies are compared on the same tasks, and what they are told apart by is right."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from helpers.conversations import Conversation
 from helpers.photos import make_photos
 
 from anomalyagent.errors import PolicyError
+from anomalyagent.graph.policies.local import shipped_model
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.trace import ToolCall
 from anomalyagent.training.evaluation.policy import (
@@ -18,6 +21,7 @@ from anomalyagent.training.evaluation.policy import (
     ratio_interval,
 )
 from anomalyagent.training.evaluation.policy_ablation import PartsPolicy
+from anomalyagent.training.rewards import RewardWeights
 from anomalyagent.training.settings import TrainSettings
 
 
@@ -74,3 +78,28 @@ async def test_a_part_that_is_taken_away_is_not_used() -> None:
 def test_an_unknown_policy_is_refused() -> None:
     with pytest.raises(PolicyError, match="known: expert"):
         make_compared("expart")
+
+
+def test_a_model_trained_anew_in_the_same_folder_is_played_again(tmp_path: Path) -> None:
+    settings = _settings(make_photos(tmp_path / "photos", "part", count=2, size=64))
+    model = tmp_path / "model"
+    shutil.copytree(shipped_model().parent / "sft", model)
+    told: list[str] = []
+    chosen = PolicyComparison([f"mine={model}"], settings, tmp_path / "table.md", tasks=2, seeds=1)
+    compare_policies(chosen, told.append)
+    compare_policies(chosen, told.append)
+    assert len(told) == 1
+    shutil.copy(shipped_model().parent / "grpo" / "model.safetensors", model)
+    compare_policies(chosen, told.append)
+    assert len(told) == 2
+    with pytest.raises(PolicyError, match="two policies are called 'mine'"):
+        compare_policies(replace(chosen, policies=[f"mine={model}", f"mine={model}"]), told.append)
+
+
+def test_the_reward_is_that_of_the_settings(tmp_path: Path) -> None:
+    """`--set rewards.alpha=0` was taken and changed nothing."""
+    settings = _settings(make_photos(tmp_path / "photos", "part", count=2, size=64))
+    nothing = RewardWeights(alpha=0.0, beta=0.0, gamma=0.0)
+    worthless = settings.model_copy(update={"rewards": nothing})
+    chosen = PolicyComparison(["expert"], worthless, tmp_path / "table.md", tasks=2, seeds=1)
+    assert compare_policies(chosen, lambda _line: None)["policies"]["expert"]["reward"]["mean"] == 0.0

@@ -73,3 +73,12 @@ def test_the_key_depends_on_every_image_mask_preset_and_seed() -> None:
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0] == digest_of(STACK, normals.copy(), STACK, FAST, 0)
+
+
+def test_where_a_mask_vanished_the_key_depends_on_its_type() -> None:
+    """There the type alone says that the image is anomalous."""
+    good = digest_of(STACK, STACK.images, STACK._replace(types=["good", "good"]), FAST, 0)
+    assert digest_of(STACK, STACK.images, STACK, FAST, 0) != good
+    marked = STACK._replace(masks=~STACK.masks)
+    renamed = marked._replace(types=["c", "d"])
+    assert digest_of(STACK, STACK.images, marked, FAST, 0) == digest_of(STACK, STACK.images, renamed, FAST, 0)
