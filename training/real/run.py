@@ -137,6 +137,7 @@ class _Session:
         self._cards = load_cards(settings.knowledge.folders)
         self._makers: dict[int, TwinMaker] = {}
         self._inpainter = make_inpainter(settings)
+        self._look_at_all()
         self._file = self._open()
         self._writer = DatasetWriter(
             self._run_dir,
@@ -168,6 +169,19 @@ class _Session:
             self._file.summary = self._summarize(status)
             self._file.write(self._run_dir)
         return self._file.summary
+
+    def _look_at_all(self) -> None:
+        """Read every photo and mask that is still to do: a damaged one would end the run hours later, and without it the
+        data set would be another one.
+        """
+        for plan, files in zip(self._plans, self._files, strict=True):
+            for index, file in enumerate(files):
+                if trajectory_path(self._run_dir, task_id(plan, index)).is_file():
+                    continue
+                shape, mask = read_photo(file.image).shape, cast("Mask", decode_mask(file))
+                if mask.shape != shape:
+                    sizes = " x ".join(map(str, mask.shape[::-1])), " x ".join(map(str, shape[::-1]))
+                    raise ImageError(f"{file.mask} is {sizes[0]}, its image {sizes[1]}. Mend the data set.")
 
     def _open(self) -> RunFile:
         settings = self._settings
@@ -250,8 +264,6 @@ class _Session:
         name = task_id(plan, slot.index)
         seed = derive_seed(self._settings.seed, item, plan.anomaly_type, slot.index)
         defect, mask = read_photo(file.image), cast("Mask", decode_mask(file))
-        if mask.shape != defect.shape:
-            raise ImageError(f"{file.mask} has the size {mask.shape}, its image {defect.shape}. Mend the data set.")
         real_ref = workspace.store_photo(defect)
         twin = self._maker(slot.kind).make(defect, mask, seed % 2**31, self._skip(slot)) if mask.any() else None
         clean = twin is not None and twin.judged.clean

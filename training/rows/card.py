@@ -7,7 +7,10 @@ from anomalyagent.graph.trace import SCHEMA_VERSION
 from anomalyagent.graph.wire import tools_digest
 from anomalyagent.training.rows.select import KINDS, Picked
 
-__all__ = ["write_card"]
+__all__ = ["HEADING", "write_card"]
+
+HEADING = "# anomalyagent trajectories ("
+"""How a card is told from any other README.md."""
 
 
 def write_card(picked: Picked, form: str, rows: Mapping[str, int], redacted: int, sources: Sequence[str]) -> str:
@@ -23,7 +26,7 @@ def write_card(picked: Picked, form: str, rows: Mapping[str, int], redacted: int
     if table:
         lines += ["configs:", f"- config_name: {form}", "  data_files:"]
         lines += [f"  - {{split: {split}, path: {split}.parquet}}" for split in rows]
-    lines += ["---", "", f"# anomalyagent trajectories ({form})", ""]
+    lines += ["---", "", f"{HEADING}{form})", ""]
     lines += [
         "Conversations of an agent that makes images of industrial defects by calling five tools, one trajectory a row.",
         "",

@@ -18,7 +18,7 @@ from anomalyagent.errors import BackendUnavailableError, RunError, TraceError
 from anomalyagent.graph.files import link_or_copy, write_atomically
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.training.rows.atif import to_atif
-from anomalyagent.training.rows.card import write_card
+from anomalyagent.training.rows.card import HEADING, write_card
 from anomalyagent.training.rows.make import Row, grpo_rows, image_name, preference_rows, sft_rows
 from anomalyagent.training.rows.redact import Redactor
 from anomalyagent.training.rows.select import Chosen, Filters, Picked, pick
@@ -28,6 +28,7 @@ __all__ = ["FORMATS", "Exported", "Format", "export_traces"]
 Format = Literal["sft", "grpo", "preference", "atif", "otel"]
 FORMATS: tuple[Format, ...] = ("sft", "grpo", "preference", "atif", "otel")
 CARD = "README.md"
+_PLACES = ("train.parquet", "test.parquet", "atif", "otel")
 
 
 class Exported(NamedTuple):
@@ -53,8 +54,8 @@ def export_traces(
         RunError: the folder holds something else, or cannot be written.
         BackendUnavailableError: `datasets` is not installed.
     """
-    if out.exists() and any(out.iterdir()) and not (out / CARD).is_file():
-        raise RunError(f"{out} is not empty and holds no export. Choose a new folder.")
+    if out.exists() and not _may_be_written(out):
+        raise RunError(f"{out} is {'not empty' if out.is_dir() else 'a file'} and holds no export. Choose a new folder.")
     picked = pick(runs, filters)
     redactors: dict[Path, Redactor] = {}
 
@@ -71,6 +72,16 @@ def export_traces(
     sources = sorted({one.trajectory.run_id for one in picked.chosen})
     write_atomically(out / CARD, write_card(picked, form, rows, redacted, sources).encode("utf-8"))
     return Exported(out, rows, dict(picked.left_out), redacted)
+
+
+def _may_be_written(out: Path) -> bool:
+    """An empty folder, an export, or one that was cut off before its card was written."""
+    if not out.is_dir():
+        return False
+    card = out / CARD
+    if card.is_file():
+        return HEADING in card.read_text("utf-8", "replace")
+    return all(path.name in _PLACES or path.name.startswith(".") for path in out.iterdir())
 
 
 def _write_tables(
@@ -125,11 +136,13 @@ def _write_spans(picked: Picked, out: Path, redactor: Callable[[Chosen], Redacto
         write_otlp_json(clean, ones[0].run_dir, written)
         write_atomically(out / "otel" / split / f"{run_id}.jsonl", written.getvalue().encode("utf-8"))
         counts[split] = counts.get(split, 0) + len(ones)
+    _forget(out / "otel", {(split, f"{run_id}.jsonl") for split, run_id in groups})
     return counts
 
 
 def _write_atif(picked: Picked, out: Path, redactor: Callable[[Chosen], Redactor]) -> dict[str, int]:
     counts: dict[str, int] = {}
+    written: set[tuple[str, str]] = set()
     for one in picked.chosen:
         document = to_atif(one.trajectory, one.max_rounds, lambda entry: f"../images/{image_name(entry)}")
         redacted: dict[str, Any] = redactor(one).value(document)
@@ -138,7 +151,17 @@ def _write_atif(picked: Picked, out: Path, redactor: Callable[[Chosen], Redactor
         write_atomically(out / "atif" / one.split / name, (text + "\n").encode("utf-8"))
         for entry in one.trajectory.images:
             target = out / "atif" / "images" / image_name(entry)
+            written.add(("images", target.name))
             if not target.is_file():
                 link_or_copy(one.run_dir / entry.ref, target, link=False)
+        written.add((one.split, name))
         counts[one.split] = counts.get(one.split, 0) + 1
+    _forget(out / "atif", written)
     return counts
+
+
+def _forget(folder: Path, written: set[tuple[str, str]]) -> None:
+    """Delete what an earlier export into the same folder left: with other filters, a trajectory may be of another split."""
+    for path in folder.glob("*/*"):
+        if path.is_file() and (path.parent.name, path.name) not in written:
+            path.unlink()

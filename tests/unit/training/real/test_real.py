@@ -1,6 +1,7 @@
 """Trajectories from real defects: the run folder, the three kinds, what is rejected, resuming."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,3 +158,17 @@ def test_a_real_defect_is_measured_in_the_words_of_a_spec() -> None:
     assert spec.center == pytest.approx((0.495, 0.495), abs=0.01)
     assert spec.severity > 6
     assert spec.count == 1
+
+
+def test_a_damaged_photo_or_mask_is_told_before_anything_is_made(data: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "machined_part"
+    shutil.copytree(data, broken)
+    mask = broken / "ground_truth" / "stain" / "002_mask.png"
+    cv2.imwrite(str(mask), np.zeros((90, 96), np.uint8))
+    with pytest.raises(ImageError, match=r"002_mask\.png is 96 x 90, its image 96 x 96\. Mend the data set"):
+        retrace_real(request(broken, tmp_path / "out"), SETTINGS, nothing)
+    (broken / "test" / "stain" / "002.png").write_bytes(b"no photo")
+    with pytest.raises(ImageError, match=r"002\.png"):
+        retrace_real(request(broken, tmp_path / "out"), SETTINGS, nothing)
+    assert not list((tmp_path / "out").glob("*/*"))
+    assert read_run_file(tmp_path / "out") is None

@@ -222,3 +222,33 @@ def test_export_does_not_write_into_a_folder_of_something_else(run_dir: Path, tm
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(RunError, match="holds no export"):
         export_traces([run_dir], "sft", tmp_path, Filters())
+
+
+def test_a_readme_of_something_else_is_not_overwritten(run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("# My project")
+    with pytest.raises(RunError, match="is not empty and holds no export"):
+        export_traces([run_dir], "sft", tmp_path / "mine", Filters())
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(RunError, match="is a file and holds no export"):
+        export_traces([run_dir], "sft", tmp_path / "file", Filters())
+
+
+@pytest.mark.parametrize("form", ["atif", "otel"])
+def test_what_moves_to_the_test_split_leaves_the_training_split(form: Any, tmp_path: Path) -> None:
+    run = store_run(tmp_path / "run", [good_talk(), second_chance()], ("nut", "screw"))
+    out = tmp_path / "data"
+    export_traces([run], form, out, Filters())
+    before = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    export_traces([run], form, out, Filters(test_items=("nut", "screw")))
+    folders = {path.parent.name for path in out.rglob("*") if path.is_file()}
+    assert "test" in folders
+    assert "train" not in folders
+    export_traces([run], form, out, Filters())
+    assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_an_export_that_was_cut_off_before_its_card_can_be_made_again(run_dir: Path, tmp_path: Path) -> None:
+    export_traces([run_dir], "grpo", tmp_path / "data", Filters(), images=False)
+    (tmp_path / "data" / "README.md").unlink()
+    assert export_traces([run_dir], "grpo", tmp_path / "data", Filters(), images=False).rows["train"]
