@@ -105,7 +105,8 @@ def add_cards(files: Iterable[Path], folder: Path | None = None) -> list[AddRepo
     """Checks card files and copies them into the user's card folder (or `folder`), where every run finds them.
 
     Raises:
-        KnowledgeError: a file is invalid, its ids are in another file of the folder, or the folder cannot be written.
+        KnowledgeError: a file is invalid, its ids are in another file of the folder, a file of its name holds other cards, or
+            the folder cannot be written.
             Nothing is copied then.
     """
     target = folder if folder is not None else user_card_folder()
@@ -114,6 +115,9 @@ def add_cards(files: Iterable[Path], folder: Path | None = None) -> list[AddRepo
         {card.id: path for path in sorted(target.rglob("*.y*ml")) for card in read_card_file(path)} if target.is_dir() else {}
     )
     plans: list[tuple[Path, Path, list[Card]]] = []
+    there: dict[Path, set[str]] = {}
+    for card_id, path in taken.items():
+        there.setdefault(path, set()).add(card_id)
     for file in files:
         cards = read_card_file(file)
         destination = target / (file.name if file.suffix in (".yaml", ".yml") else f"{file.name}.yaml")
@@ -125,6 +129,10 @@ def add_cards(files: Iterable[Path], folder: Path | None = None) -> list[AddRepo
                 raise KnowledgeError(
                     f"{file}: card {card.id}: field 'id': already in {taken[card.id]}. Change or remove that one."
                 )
+        # A file that is given anew may have changed; another one by the same name would take its cards away.
+        if destination in there and not there[destination] & {card.id for card in cards}:
+            raise KnowledgeError(f"{file}: {destination} holds other cards, which would be lost. Rename the file.")
+        there[destination] = {card.id for card in cards}
         plans.append((file, destination, cards))
     reports: list[AddReport] = []
     for file, destination, cards in plans:

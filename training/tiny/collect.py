@@ -86,6 +86,7 @@ def _identity(settings: TrainSettings, practice: Practice) -> dict[str, Any]:
         "trace_version": SCHEMA_VERSION,
         "tools": tools_digest(),
         "practice": practice.identity,
+        "tasks": settings.practice.model_dump(mode="json"),
         "seed": settings.seed,
         "explore": settings.sft.explore,
         "settings": settings.settings,
@@ -94,7 +95,7 @@ def _identity(settings: TrainSettings, practice: Practice) -> dict[str, Any]:
 
 def _checked(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of the file; what was cut off at its end is removed from it."""
-    lines = path.read_text("utf-8").splitlines()
+    lines = path.read_bytes().splitlines()
     rows: list[dict[str, Any]] = []
     whole = 0
     for line in lines:
@@ -104,7 +105,7 @@ def _checked(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
             break
         whole += 1
     if whole < len(lines):
-        path.write_text("".join(line + "\n" for line in lines[:whole]), "utf-8")
+        path.write_bytes(b"".join(line + b"\n" for line in lines[:whole]))
     known = rows[0].get("identity") if rows else None
     if not isinstance(known, dict):
         raise TraceError(f"{path} does not begin with what it was collected for. Delete it; it is collected anew.")

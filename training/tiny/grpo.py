@@ -65,8 +65,10 @@ def run_grpo(
     if card is not None:
         if card.trained.get("identity") != identity:
             raise RunError(f"{target} was trained with another configuration. Give another --out, or delete it to train anew.")
-        tell(f"{name} is done already: {target}")
-        return target
+        done = int(card.trained.get("steps", settings.grpo.steps))
+        if done >= settings.grpo.steps:
+            tell(f"{name} is done already, with {done} steps: {target}")
+            return target
     model, reference = load_policy(start), load_policy(start).eval()
     tokenizer: Any = Tokenizer.from_file(str(start / "tokenizer.json"))
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.grpo.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
@@ -88,7 +90,8 @@ def run_grpo(
     log.close()
     plot_curves(read_log(log.path), ["reward", "score", "rounds", "legal"], folder / "curves.png", name)
     if last == settings.grpo.steps:
-        save_policy(model, start, target, make_card(settings, "grpo", identity))
+        card = make_card(settings, "grpo", identity)
+        save_policy(model, start, target, card.model_copy(update={"trained": {**card.trained, "steps": last}}))
         tell(f"{name}: {target}")
     return target
 

@@ -19,7 +19,8 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from anomalyagent.errors import RunError
+from anomalyagent.errors import ConfigError, RunError
+from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.policies.local import ModelCard, read_model_card
 from anomalyagent.graph.trace import SCHEMA_VERSION
 from anomalyagent.graph.wire import render, tools_digest
@@ -45,6 +46,7 @@ def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | No
         Folder of the policy.
     Raises:
         RunError, TraceError: `out` holds another training, or a damaged checkpoint.
+        ConfigError: every conversation is too long.
     """
     disable_progress_bar()  # loading and writing two megabytes
     if "OMP_NUM_THREADS" not in os.environ:
@@ -57,12 +59,20 @@ def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | No
     practice = asyncio.run(collect(settings, out, tell))
     conversations = read_rows(practice, settings)
     folder = out / "tokenizer"
-    if not (folder / "tokenizer.json").is_file():
+    mark = folder / "identity.json"  # written last: what was cut off, or belongs to other settings, is made anew
+    if not mark.is_file() or json.loads(mark.read_bytes()) != identity:
         texts = [render(messages) for messages in conversations[:_TOKENIZER_TEXTS]]
         write_tokenizer(train_tokenizer(texts, settings.model.vocabulary), folder, CHAT_TEMPLATE)
+        write_atomically(mark, (json.dumps(identity) + "\n").encode())
     tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
     rows = [encode(tokenizer, messages) for messages in conversations]
-    fitting = [row for row in rows if len(row.ids) <= min(settings.sft.longest, settings.model.longest)]
+    longest = min(settings.sft.longest, settings.model.longest)
+    fitting = [row for row in rows if len(row.ids) <= longest]
+    if not fitting:
+        shortest = min((len(row.ids) for row in rows), default=0)
+        raise ConfigError(
+            f"none of the {len(rows)} conversations fits into {longest} tokens, the shortest has {shortest}. Raise sft.longest."
+        )
     mean = sum(len(row.ids) for row in fitting) / len(fitting)
     own = sum(sum(row.own) for row in fitting) / len(fitting)
     model = make_model(settings.model, settings.seed)

@@ -16,7 +16,7 @@ from anomalyagent.training.practice import Practice
 from anomalyagent.training.vision.model import Seeing, load_seeing
 from anomalyagent.training.vision.save import save_policy
 from anomalyagent.training.vision.settings import VisionSettings
-from anomalyagent.training.vision.sft import trainer_config
+from anomalyagent.training.vision.sft import newest_whole, trainer_config
 
 __all__ = ["train_vision_grpo"]
 
@@ -46,6 +46,6 @@ def train_vision_grpo(settings: VisionSettings, out: Path, root: Path, seeing: S
             reward_funcs=[reward_of_rollout(room)],
             environment_factory=make_environments(room),
         )
-        trainer.train(resume_from_checkpoint=any((out / "checkpoints").glob("checkpoint-*")) or None)
+        trainer.train(resume_from_checkpoint=newest_whole(out))
         save_policy(trainer, processor, out / "model", "grpo", {"tasks": settings.tasks})
     return trainer

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.trainer import TRAINER_STATE_NAME
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
@@ -98,9 +99,15 @@ def train_vision_sft(settings: VisionSettings, out: Path, seeing: Seeing | None 
         processing_class=processor,
         data_collator=collate,
     )
-    trainer.train(resume_from_checkpoint=any((out / "checkpoints").glob("checkpoint-*")) or None)
+    trainer.train(resume_from_checkpoint=newest_whole(out))
     save_policy(trainer, processor, out / "model", "sft", {"rows": len(short), "tools": tools_digest()})
     return trainer
+
+
+def newest_whole(out: Path) -> str | None:
+    """The newest checkpoint of a training that was written whole: the trainer's state is the last file of one."""
+    found = [path for path in (out / "checkpoints").glob("checkpoint-*") if (path / TRAINER_STATE_NAME).is_file()]
+    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
 
 
 def trainer_config(kind: Any, settings: VisionSettings, out: Path, **fixed: Any) -> Any:

@@ -57,6 +57,17 @@ def test_added_cards_are_loaded_from_then_on(settings: KnowledgeSettings, tmp_pa
     assert (again.added, again.replaced) == ([], ["mine/gizmo/spongy"])
 
 
+def test_another_file_of_the_same_name_does_not_take_cards_away(settings: KnowledgeSettings, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    one, other = write(tmp_path / "cards.yaml", "mine/a"), write(tmp_path / "other" / "cards.yaml", "mine/b")
+    with pytest.raises(KnowledgeError, match=r"cards\.yaml holds other cards, which would be lost\. Rename the file"):
+        manage.add_cards([one, other])
+    manage.add_cards([one])
+    with pytest.raises(KnowledgeError, match="which would be lost"):
+        manage.add_cards([other])
+    assert manage.show_card(settings, "mine/a")
+
+
 def test_adding_refuses_broken_and_repeated_cards_and_copies_nothing(settings: KnowledgeSettings, tmp_path: Path) -> None:
     good = write(tmp_path / "good.yaml", "mine/a")
     with pytest.raises(KnowledgeError, match=r"bad\.yaml"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.photos import make_photos
+from tokenizers import Tokenizer
 
 from anomalyagent.errors import ConfigError, RunError, TraceError
 from anomalyagent.graph.policies.local import LocalPolicy, read_model_card
@@ -101,7 +102,7 @@ async def test_practice_of_another_trace_version_or_other_tools_is_refused(
     settings: TrainSettings, whole: Path, tmp_path: Path
 ) -> None:
     head, *rows = (whole / "practice.jsonl").read_text("utf-8").splitlines()
-    for key, value in (("trace_version", 0), ("tools", "0" * 16)):
+    for key, value in (("trace_version", 0), ("tools", "0" * 16), ("tasks", {"sizes_px": [32]})):
         identity = json.loads(head)["identity"] | {key: value}
         (tmp_path / "practice.jsonl").write_text("\n".join([json.dumps({"identity": identity}), *rows]))
         with pytest.raises(TraceError, match=f"collected for another training: {key}"):
@@ -184,3 +185,31 @@ def test_trl_trains_on_the_live_tools(
     logged = trainer.state.log_history[0]
     assert "reward" in logged
     assert "dropped" in logged
+
+
+def test_more_steps_than_a_finished_training_had_are_trained(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+    told: list[str] = []
+    longer = settings.model_copy(update={"grpo": settings.grpo.model_copy(update={"steps": 4})})
+    run_grpo(longer, out, told.append)
+    assert [step["step"] for step in _curve(out / "grpo")] == [0, 1, 2, 3]
+    assert _curve(out / "grpo")[:3] == _curve(whole / "grpo")
+    run_grpo(settings, out, told.append)
+    assert told[-1].startswith("grpo is done already, with 4 steps")
+
+
+def test_a_tokenizer_of_other_settings_is_not_taken(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
+    shutil.copy(whole / "practice.jsonl", tmp_path)
+    shutil.copytree(whole / "tokenizer", tmp_path / "tokenizer")  # as a training leaves it that was stopped early
+    larger = settings.model_copy(update={"model": settings.model.model_copy(update={"vocabulary": 560})})
+    run_sft(larger, tmp_path, _quiet, stop_after=1)
+    sizes = [Tokenizer.from_file(str(out / "tokenizer/tokenizer.json")).get_vocab_size() for out in (whole, tmp_path)]
+    assert sizes[0] < sizes[1]
+
+
+def test_conversations_that_are_all_too_long_are_told(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
+    shutil.copy(whole / "practice.jsonl", tmp_path)
+    short = settings.model_copy(update={"sft": settings.sft.model_copy(update={"longest": 20})})
+    with pytest.raises(ConfigError, match=r"none of the \d+ conversations fits into 20 tokens, the shortest has \d\d+\. Raise"):
+        run_sft(short, tmp_path, _quiet)

@@ -26,7 +26,7 @@ from anomalyagent.training.rows.table import read_table
 from anomalyagent.training.vision.grpo import train_vision_grpo
 from anomalyagent.training.vision.model import load_seeing
 from anomalyagent.training.vision.settings import VisionSettings, load_vision_settings, shipped_vision_trainings
-from anomalyagent.training.vision.sft import Collator, train_vision_sft
+from anomalyagent.training.vision.sft import Collator, newest_whole, train_vision_sft
 
 ROOT = Path(__file__).parents[4]
 ON_A_CPU = (
@@ -226,3 +226,12 @@ def test_what_cannot_be_trained_is_told(tiny: Path, rows: Path, tmp_path: Path) 
         train_vision_sft(sft_settings(tiny, tmp_path), tmp_path)
     with pytest.raises(ConfigError, match="stage"):
         load_vision_settings("qwen3vl_sft", ("stage=dpo",))
+
+
+def test_a_training_goes_on_from_the_newest_checkpoint_that_is_whole(tmp_path: Path) -> None:
+    assert newest_whole(tmp_path) is None
+    for step in (9, 10, 11):
+        (tmp_path / "checkpoints" / f"checkpoint-{step}").mkdir(parents=True)
+        if step < 11:  # the last one was being written when the machine went down
+            (tmp_path / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+    assert newest_whole(tmp_path) == str(tmp_path / "checkpoints" / "checkpoint-10")
