@@ -26,10 +26,12 @@ from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
+from anomalyagent.mcp_tools.procedural.strands import Strands
 
 __all__ = ["ProceduralImageGen"]
 
@@ -105,7 +107,7 @@ class ProceduralImageGen:
             scene = _WholeFrame(photo, self._legal(photo))
             any_angle = float(np.random.default_rng([seed, _DRAW_DONOR, 1]).uniform(0.0, 180.0))
             wanted = wanted.model_copy(update={"zone": "any", "center": None, "orientation_deg": any_angle})
-        drawn = render_defect(scene, wanted, _special(wanted, prompt) if donor is None else Transplant(donor))
+        drawn = render_defect(scene, wanted, _special(scene, wanted, prompt) if donor is None else Transplant(donor))
         ratio = drawn.spec.area_fraction / wanted.area_fraction
         if not 1.0 / _NOTABLE < ratio < _NOTABLE:
             notes.append(
@@ -141,8 +143,12 @@ class ProceduralImageGen:
         return np.asarray(resized, np.bool_)
 
 
-def _special(spec: DefectSpec, prompt: str) -> MechanismModule | None:
+def _special(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
     """What draws the matter, the kind of body or the texture that the prompt names; None: the mechanism's own renderer."""
+    if spec.mechanism in ("bend", "missing", "cut") and names_mesh(prompt):
+        mesh = find_mesh(scene)
+        if mesh is not None:
+            return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
     if spec.mechanism in ("abrasion", "dent") and names_pebbles(prompt):
         return Pebbled()
     if spec.mechanism == "chip":

@@ -278,7 +278,7 @@ class _Meter:
 
 def _confine(scene: Scene, edit: Edit, mechanism: Mechanism) -> Edit:
     """Keep a change of the surface on the surface; foreign bodies and moved parts may reach beyond the outline."""
-    if mechanism in _MAY_LEAVE_OBJECT or scene.fills_frame:
+    if mechanism in _MAY_LEAVE_OBJECT or edit.off_object or scene.fills_frame:
         return edit
     return replace(edit, support=edit.support & scene.foreground[edit.window.slices])
 

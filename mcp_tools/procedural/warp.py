@@ -64,13 +64,22 @@ def bend_map(
 
 
 def push_map(
-    shape: tuple[int, int], center_xy: tuple[float, float], shift_xy: tuple[float, float], radius_px: float
+    shape: tuple[int, int],
+    center_xy: tuple[float, float],
+    shift_xy: tuple[float, float],
+    radius_px: float,
+    stretch: float = 1.0,
 ) -> tuple[Field, Field]:
     """Backward map that carries the content at `center_xy` by `shift_xy`, fading to nothing at `radius_px` (smooth, no folds
-    as long as the shift stays below 0.6 radius)."""
+    as long as the shift stays below 0.6 radius). Square to the shift it reaches `stretch` times as far."""
     height, width = shape
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    distance = np.hypot(x - center_xy[0], y - center_xy[1]) / max(radius_px, 1.0)
+    dx, dy = x - center_xy[0], y - center_xy[1]
+    if stretch != 1.0:
+        far = max(float(np.hypot(*shift_xy)), 1e-6)
+        ahead = (dx * shift_xy[0] + dy * shift_xy[1]) / far
+        dx, dy = ahead, (dy * shift_xy[0] - dx * shift_xy[1]) / (far * stretch)
+    distance = np.hypot(dx, dy) / max(radius_px, 1.0)
     weight = np.clip(1.0 - distance**2, 0.0, 1.0) ** 2
     return x - weight * shift_xy[0], y - weight * shift_xy[1]
 
