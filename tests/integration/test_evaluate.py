@@ -240,7 +240,10 @@ def test_a_set_without_good_photos_or_with_empty_masks_is_told_before_anything_i
 
 
 def test_a_training_that_breaks_down_says_so(real: Path, ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(localize, "focal_loss", lambda logits, _masks: (logits * float("nan")).mean())
+    def broken(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        return (logits * float("nan")).mean() + masks.sum()
+
+    monkeypatch.setattr(localize, "focal_loss", broken)
     wanted = replace(comparison(real, ours, tmp_path), peers=[], oracle=False, seeds=1, preset=replace(TINY, steps=2))
     with pytest.raises(BackendError, match=r"broke down by step 1: no numbers are left\. Use a smaller learning rate"):
         compare(wanted, lambda _line: None)

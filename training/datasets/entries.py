@@ -121,14 +121,14 @@ def _of_category(
         piles.append((file, "val" if held_out else "train", {}))
     for file in category.test_good:
         piles.append((file, "val", {}))
-    splits = {place_of(file.image): split for file, split, _ in piles}
+    splits: dict[str, Split] = {place_of(file.image): split for file, split, _ in piles}
     for kind in kinds:
         pile = [file for file in category.anomalies if file.anomaly_type == kind]
         held = _held(len(pile), holdout)
         for index, file in enumerate(pile):
             record = records.get(file.image.relative_to(folder).as_posix(), {}) if records else {}
-            split: Split = "val" if index in held else "train"
-            piles.append((file, splits.get(str(record.get("normal")), split), record))
+            alone: Split = "val" if index in held else "train"
+            piles.append((file, splits.get(str(record.get("normal")), alone), record))
     digits = max(_MIN_DIGITS, len(str(len(piles) - 1)) if piles else 0)
     counts: dict[str, int] = {}
     entries: list[Entry] = []

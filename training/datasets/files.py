@@ -1,7 +1,7 @@
 """Images with masks as files: what every reader of a data set gives, and how they are decoded."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -90,7 +90,7 @@ def _decode_one(path: Path, least: int) -> NDArray[np.bool_]:
     return np.asarray(values >= (least if values.max() >= least else 1))
 
 
-def _decode(path: Path, flags: int) -> NDArray[np.generic]:
+def _decode(path: Path, flags: int) -> NDArray[Any]:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:

@@ -11,6 +11,7 @@ import io
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from filelock import FileLock
@@ -104,7 +105,7 @@ class ResultStore:
 
 def digest_of(anomalies: Stack, normals: Images, test: Stack, preset: Preset, seed: int) -> str:
     """16 hex digits of all that a training depends on."""
-    facts = [_PROTOCOL, asdict(preset), seed]
+    facts: list[Any] = [_PROTOCOL, asdict(preset), seed]
     # Only there does more of an image's type count than its mask: what was kept before types were looked at stays valid.
     if vanished := [kind for kind, mask in zip(test.types, test.masks, strict=True) if kind != GOOD and not mask.any()]:
         facts.append(vanished)

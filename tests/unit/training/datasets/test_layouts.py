@@ -171,4 +171,6 @@ def test_a_mask_says_where_the_defect_is_in_whatever_way_it_was_stored(kind: str
             "16-bit": ones.astype(np.uint16) * 65535,
         }
         cv2.imwrite(str(file.mask), stored[kind])
-    assert np.array_equal(decode_mask(file), wanted)
+    found = decode_mask(file)
+    assert found is not None
+    assert np.array_equal(found, wanted)
