@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 from rapidfuzz import process
 
 from anomalyagent.configs.faults import first_fault
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError
 
@@ -111,7 +112,7 @@ def read_pair(pair: str, example: str) -> tuple[str, Any]:
 
 
 def _read_file(file: Path) -> Tree:
-    shipped = shipped_configs()
+    shipped, file = shipped_configs(), expand_home(file)
     if file.is_file():
         try:
             text = file.read_text("utf-8")

@@ -5,10 +5,11 @@ Layers, later wins: the defaults below (the EMBEDDED configuration) < a YAML fil
 """
 
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from anomalyagent.configs.paths import HomePath
 
 __all__ = [
     "SEEDS",
@@ -108,7 +109,7 @@ class WebSearchSettings(_Section):
     arguments: dict[str, Any] = Field(default_factory=dict[str, Any], description="More arguments of that tool.")
     results: Annotated[int, Field(ge=1, le=20)] = Field(default=3, description="Most results that the agent reads.")
     timeout_s: Annotated[float, Field(gt=0)] = Field(default=20.0, description="One attempt, its server's start included.")
-    token_file: Path | None = Field(default=None, description="File with the bearer token of a URL.")
+    token_file: HomePath | None = Field(default=None, description="File with the bearer token of a URL.")
 
     @field_validator("server")
     @classmethod
@@ -121,7 +122,7 @@ class WebSearchSettings(_Section):
 class ReferenceSettings(_Section):
     """Real defects with masks; knowledge_retrieval shows those that look most like the one that was made."""
 
-    folders: Annotated[list[Path], Field(min_length=1)] = Field(
+    folders: Annotated[list[HomePath], Field(min_length=1)] = Field(
         description="Folders in MVTec layout, or of x.png with x_mask.png, below them one folder for each anomaly type."
     )
     results: Annotated[int, Field(ge=1, le=10)] = Field(default=3, description="Most that the agent is shown.")
@@ -136,10 +137,10 @@ class ReferenceSettings(_Section):
 class KnowledgeSettings(_Section):
     """Where knowledge cards come from and where their index lives."""
 
-    folders: list[Path] = Field(
-        default_factory=list[Path], description="Folders with cards of your own (YAML), added to the shipped ones."
+    folders: list[HomePath] = Field(
+        default_factory=list[HomePath], description="Folders with cards of your own (YAML), added to the shipped ones."
     )
-    cache_dir: Path | None = Field(default=None, description="Folder for the built index; unset: the user's cache folder.")
+    cache_dir: HomePath | None = Field(default=None, description="Folder for the built index; unset: the user's cache folder.")
     top_k: Annotated[int, Field(ge=1, le=50)] = Field(default=5, description="Cards returned by knowledge_retrieval.")
     web_search: WebSearchSettings | None = Field(
         default=None, description="knowledge_retrieval also asks a web-search tool of another MCP server; unset: it does not."

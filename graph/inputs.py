@@ -189,6 +189,7 @@ def _distinct(found: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     used: Counter[str] = Counter()
     result: list[tuple[str, Path]] = []
     for name, path in named:
+        name = name.encode("utf-8", "backslashreplace").decode()  # a file's name may be no text, a manifest must be
         used[name] += 1
         result.append((name if used[name] == 1 else f"{name} ({used[name]})", path))
     return result

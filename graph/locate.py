@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from rapidfuzz import process
 
 from anomalyagent.configs.faults import first_fault
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import TraceError
 from anomalyagent.graph.progress import Progress, read_progress
 from anomalyagent.graph.runfile import RUN_FILE
@@ -56,7 +57,7 @@ def find_run(path: Path) -> Path:
     Raises:
         TraceError: there is none.
     """
-    folder = path.expanduser()
+    folder = expand_home(path)
     if folder.name == RUN_FILE:
         folder = folder.parent
     if not folder.is_dir():
@@ -72,7 +73,7 @@ def find_trajectory(where: str | Path) -> Found:
     Raises:
         TraceError: there is no such run or no such trajectory; the nearest ids are named.
     """
-    path = Path(where).expanduser()
+    path = expand_home(where)
     if ".." in path.parts[-2:] or "\\" in path.name:
         raise TraceError(f"{str(where)!r} names no trajectory. Give RUN/ID, e.g. runs/nuts/scratch-00003.")
     name = path.name.removesuffix(".json")

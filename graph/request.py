@@ -83,7 +83,7 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         photos: all normal images; with `auto` some of them are looked at.
 
     Raises:
-        RunError: no type, an empty text, or one that cannot be a folder.
+        RunError: no type, an empty text, one that is not Unicode, or one that cannot be a folder.
     """
     if not request.item.strip():
         raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
@@ -101,12 +101,23 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         counts, reasons = [request.count] * len(types), [""] * len(types)
     if not types or any(not name.strip() for name in types):
         raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
+    no_text = next((name for name in [request.item, *types] if not _is_text(name)), None)
+    if no_text is not None:
+        raise RunError(f"the name {no_text!r} is not valid Unicode: it was typed in another encoding. Give it in UTF-8.")
     too_long = next((name for name in [request.item, *types] if len(name) > MOST_NAME_CHARACTERS), None)
     if too_long is not None:
         raise RunError(
             f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
         )
     return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # bytes of a command line that are no UTF-8
+        return False
+    return True
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.dataset import DatasetWriter, normals_folder, task_id
@@ -82,9 +83,9 @@ def synthesize(
         raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
     if request.approve and (request.jobs > 1 or approver is None):
         raise RunError("a person can be asked by one process only. Use 1 job, at a terminal, to approve calls.")
-    candidates = find_normals([Path(path).expanduser() for path in request.normals], lambda text: tell(Note("info", text)))
+    candidates = find_normals([expand_home(path) for path in request.normals], lambda text: tell(Note("info", text)))
     plan = plan_types(request, settings, [path for _, path in candidates], tell)
-    run_dir = request.out.expanduser().absolute()
+    run_dir = expand_home(request.out).absolute()
     with hold_run_folder(run_dir):
         session = _Session(request, settings, plan, run_dir, candidates, tell, approver)
         return session.run()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import ServerSettings, Settings
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
@@ -274,7 +275,7 @@ def read_run_file(run_dir: Path) -> RunFile | None:
     """
     path = run_dir / RUN_FILE
     try:
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))  # a path of the command may be no text
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -309,7 +310,7 @@ def digest_of_files(settings: Settings) -> dict[str, str]:
         for option in ("zone_mask", "reference"):
             if not options.get(option):
                 continue
-            path = Path(str(options[option]))
+            path = expand_home(str(options[option]))
             files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
             digest = hashlib.sha256()
             for file in files:

@@ -18,6 +18,7 @@ from mcp.types import CallToolResult, TextContent
 from pydantic import ValidationError
 
 from anomalyagent.configs.faults import first_fault
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import ConfigError, ToolCallError
 from anomalyagent.mcp_tools.answers import META_COST, META_OUTAGE, META_TOKENS
@@ -132,7 +133,7 @@ class ToolClient:
             return OverStdio(tuple(part.replace("{workspace}", str(self._workspace.root)) for part in chosen.server))
         if isinstance(chosen.server, str) and chosen.server.startswith(("http://", "https://")):
             token_file = chosen.options.get("token_file")
-            return OverHttp(chosen.server, Path(str(token_file)).expanduser() if token_file else None)
+            return OverHttp(chosen.server, expand_home(str(token_file)) if token_file else None)
         raise ConfigError(
             f"tools.{tool}.server is {chosen.server!r}. Give an http(s) URL, or a command as a list [program, arg, ...]."
         )

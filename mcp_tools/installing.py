@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast, get_args
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import ConfigError
 from anomalyagent.mcp_tools import jsonc
 
@@ -86,7 +87,7 @@ def server_entry(client: ClientName, workspace: Path) -> dict[str, Any]:
     Raises:
         ConfigError: `workspace` is not a folder.
     """
-    folder = workspace.expanduser().absolute()
+    folder = expand_home(workspace).absolute()
     if not folder.is_dir():
         raise ConfigError(f"workspace {str(workspace)!r} is not a folder. Create it, or name the folder that holds the photos.")
     entry: dict[str, Any] = {} if client in ("codex", "cursor", "claude-desktop") else {"type": "stdio"}
@@ -105,7 +106,7 @@ def plan_install(client: ClientName, workspace: Path, file: Path | None = None) 
     Raises:
         ConfigError: the file cannot be read, is broken (the message says where), or cannot be changed safely.
     """
-    path = (file or config_file_of(client)).expanduser().absolute()
+    path = expand_home(file or config_file_of(client)).absolute()
     entry = server_entry(client, workspace)
     before = _read(path)
     try:

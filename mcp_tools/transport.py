@@ -16,6 +16,7 @@ from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 from starlette.types import ASGIApp
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import ServerSettings
 from anomalyagent.errors import ConfigError
 from anomalyagent.mcp_tools.http_guards import LimitRequests, RequireToken
@@ -122,7 +123,7 @@ def read_token(file: Path) -> str:
         ConfigError: the file cannot be read, or the token is short or not printable ASCII.
     """
     try:
-        token = file.expanduser().read_text(encoding="ascii").strip()
+        token = expand_home(file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"token file {str(file)!r} cannot be read: {error}. Write one line of ASCII to it.") from error
     if len(token) < _SHORTEST_TOKEN or not token.isprintable() or " " in token:

@@ -24,6 +24,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, TextContent
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import WebSearchSettings
 
 __all__ = ["WebFound", "search_web"]
@@ -76,7 +77,7 @@ async def _opened(settings: WebSearchSettings) -> AsyncGenerator[Client]:
         return
     headers: dict[str, str] = {}
     if settings.token_file is not None:
-        headers["Authorization"] = f"Bearer {settings.token_file.expanduser().read_text(encoding='utf-8').strip()}"
+        headers["Authorization"] = f"Bearer {expand_home(settings.token_file).read_text(encoding='utf-8').strip()}"
     async with (
         httpx2.AsyncClient(headers=headers, timeout=settings.timeout_s) as http,
         Client(streamable_http_client(settings.server, http_client=http)) as client,

@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote
 from mcp.shared.path_security import PathEscapeError, safe_join
 from rapidfuzz import process
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import ImageError, WorkspaceError
 
@@ -97,7 +98,7 @@ class Workspace:
 
     def __init__(self, root: Path, limits: LimitSettings | None = None) -> None:
         try:
-            self.root = Path(root).expanduser().resolve(strict=True)
+            self.root = expand_home(root).resolve(strict=True)
         except (OSError, RuntimeError) as error:
             raise WorkspaceError(f"workspace folder {str(root)!r} cannot be opened: {error}. Create it first.") from error
         if not self.root.is_dir():

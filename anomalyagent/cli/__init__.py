@@ -4,7 +4,9 @@ Exit codes: 0 done; 1 done in part, or a failure without a code of its own; 2 wr
 3 images or workspace; 4 a tool or policy failed; 5 knowledge or trace; 6 the run; 130 interrupted (run again to resume).
 """
 
+import re
 import sys
+from pathlib import Path
 
 import typer
 
@@ -48,10 +50,15 @@ def _root(  # pyright: ignore[reportUnusedFunction]
     pass
 
 
+def _with_home(argument: str) -> str:
+    """`--out=~/runs` with the user's folder: shells replace ~ at the start of a word only, and those of Windows nowhere."""
+    return re.sub(r"^(--[\w-]+=)?~(?=[/\\])", lambda found: (found[1] or "") + str(Path.home()), argument)
+
+
 def main() -> None:
     """Entry point of the console script."""
     try:
-        app()
+        app([_with_home(argument) for argument in sys.argv[1:]])
     except AnomalyAgentError as error:
         from anomalyagent.cli.trace.screen import clean
 

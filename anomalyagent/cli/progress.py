@@ -46,7 +46,7 @@ class Lines:
             case Note():
                 self._write(f"{event.level}: {event.text}")
             case Importing() if event.done == event.total:
-                self._write(f"imported {event.total} photos")
+                self._write(f"looked at {event.total} photos")
             case Importing() | TaskStarted():
                 pass
 

@@ -100,16 +100,18 @@ def command(
     with _reporting(as_json, bars=not approve) as progress:
         summary = synthesize(request, settings, progress, ask_or_interrupt if approve else None)
     added = 0
-    if harmless and summary.accepted and summary.status in ("complete", "incomplete"):
-        from anomalyagent.training.datasets.harmless import add_harmless
+    try:
+        if harmless and summary.accepted and summary.status in ("complete", "incomplete"):
+            from anomalyagent.training.datasets.harmless import add_harmless
 
-        added = add_harmless(Path(summary.run_dir), None, settings.seed)
-    if as_json:
-        typer.echo(summary.model_dump_json())
-    else:
-        _print_summary(summary)
-        if added:
-            typer.echo(f"added     {added} good photos with harmless differences of light, in train/good")
+            added = add_harmless(Path(summary.run_dir), None, settings.seed, _silent if as_json else typer.echo)
+    finally:
+        if as_json:
+            typer.echo(json.dumps(summary.model_dump(mode="json")))  # ASCII: a path may be no text
+        else:
+            _print_summary(summary)
+    if added and not as_json:
+        typer.echo(f"added     {added} good photos with harmless differences of light, in train/good")
     if summary.status == "interrupted":
         typer.echo("Interrupted. Give the same command again to go on.", err=True)
         raise typer.Exit(130)
@@ -119,14 +121,20 @@ def command(
 
 def _with_files(settings: "Settings", zone_mask: Path | None, reference: Path | None) -> "Settings":
     """The settings with the files as options of the backends that use them."""
+    from anomalyagent.configs.paths import expand_home
+
     tree = settings.model_dump()
     if zone_mask is not None:
-        tree["tools"]["image_gen"]["options"]["zone_mask"] = str(zone_mask.expanduser().absolute())
+        tree["tools"]["image_gen"]["options"]["zone_mask"] = str(expand_home(zone_mask).absolute())
     if reference is not None:
         for tool in ("prompt_gen", "image_gen"):
-            tree["tools"][tool]["options"]["reference"] = str(reference.expanduser().absolute())
-        tree["knowledge"]["references"] = tree["knowledge"]["references"] or {"folders": [reference.expanduser().absolute()]}
+            tree["tools"][tool]["options"]["reference"] = str(expand_home(reference).absolute())
+        tree["knowledge"]["references"] = tree["knowledge"]["references"] or {"folders": [expand_home(reference).absolute()]}
     return type(settings).model_validate(tree)
+
+
+def _silent(text: str) -> None:
+    del text
 
 
 @contextmanager
@@ -171,6 +179,7 @@ def _print_summary(summary: "RunSummary") -> None:
         f"{summary.accepted} accepted, {summary.rejected} rejected, {summary.failed} failed; {good} and "
         f"${summary.cost_per_good or 0:.4f} for a good sample; {summary.status}.",
         highlight=False,
+        soft_wrap=True,
     )
     console.print(f"data set  {summary.run_dir}/{summary.dataset}", highlight=False, soft_wrap=True)
     if summary.report:

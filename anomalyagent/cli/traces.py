@@ -60,7 +60,7 @@ def from_real(
     )
     summary = retrace_real(request, settings, _teller(as_json))
     if as_json:
-        typer.echo(summary.model_dump_json())
+        typer.echo(json.dumps(summary.model_dump(mode="json")))
     else:
         _print(summary)
     if summary.status == "interrupted":

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.policies.base import Decision, wrong_option
 from anomalyagent.graph.policies.local_grammar import Vocabulary
@@ -108,7 +109,7 @@ class LocalPolicy:
         except ValidationError as error:
             raise wrong_option(error, _Options, "the local policy") from error
         named = self._options.model
-        folder = shipped_model() if named is None else Path(named).expanduser()
+        folder = shipped_model() if named is None else expand_home(named)
         card = read_model_card(folder) if folder.is_dir() else None
         if named is not None and not folder.is_dir() and named.startswith((".", "/", "~")):
             raise PolicyError(f"policy.options.model {named!r} is not a folder. Name the folder of a trained model, or an id.")

@@ -15,6 +15,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import ImageError, TraceError, WorkspaceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.report import choose_shown
@@ -62,7 +63,7 @@ def export_run(
         for name in names:
             run.open(name)  # one that was asked for by name is not left out in silence
     text = export_page(run, names, rewards, whole_run=whole_run)
-    write_atomically(out.expanduser().absolute(), text.encode("utf-8", "replace"))
+    write_atomically(expand_home(out).absolute(), text.encode("utf-8", "replace"))
     return list(names)
 
 

@@ -10,12 +10,12 @@ follows instructions; of a text-to-image model the matching inpainting pipeline 
 import inspect
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError
 from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device
@@ -313,5 +313,5 @@ def _multiple_px(pipe: Any) -> int:
 
 def _place(model: str) -> str:
     """A folder with ~ resolved, or the Hugging Face id as it is."""
-    path = Path(model).expanduser()
+    path = expand_home(model)
     return str(path) if path.exists() else model

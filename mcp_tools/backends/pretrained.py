@@ -1,7 +1,6 @@
 """Models by folder or Hugging Face id: whether they are on this machine, said before anything large is loaded."""
 
-from pathlib import Path
-
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import BackendUnavailableError
 
 __all__ = ["find_pretrained", "reason_of"]
@@ -20,7 +19,7 @@ def find_pretrained(
         BackendUnavailableError: there is no such folder, it holds no such model, or the id is not in the local cache and
             nothing may be downloaded.
     """
-    folder = Path(model).expanduser()
+    folder = expand_home(model)
     if folder.is_dir():
         if not (folder / index).is_file():
             raise BackendUnavailableError(

@@ -9,12 +9,12 @@ Options:
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import ConfigError, ToolInputError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
@@ -60,8 +60,8 @@ class ProceduralImageGen:
         for key in given:
             if key not in _OPTIONS:
                 raise ConfigError(f"unknown option {key!r} of image_gen backend 'procedural'; known: {', '.join(_OPTIONS)}.")
-        self._zone_file = Path(given["zone_mask"]) if given.get("zone_mask") else None
-        self._reference = Path(given["reference"]) if given.get("reference") else None
+        self._zone_file = expand_home(given["zone_mask"]) if given.get("zone_mask") else None
+        self._reference = expand_home(given["reference"]) if given.get("reference") else None
         share = given.get("reference_share", 0.5)
         if not isinstance(share, int | float) or not 0.0 <= share <= 1.0:
             raise ConfigError(f"option reference_share of image_gen backend 'procedural' is 0 to 1; received {share!r}.")

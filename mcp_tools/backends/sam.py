@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field as Option
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import BackendUnavailableError
 from anomalyagent.mcp_tools.backends.options import choose_device, read_options
 from anomalyagent.mcp_tools.backends.sam_checkpoint import ModelType, load_sam
@@ -37,7 +38,7 @@ class SamMask(VotedMask):
             BackendUnavailableError: the checkpoint does not exist, or there is no GPU where one is asked for.
         """
         self.options = read_options(SamOptions, BACKEND, options)
-        self._path = self.options.checkpoint.expanduser()
+        self._path = expand_home(self.options.checkpoint)
         if not self._path.is_file():
             raise BackendUnavailableError(
                 f"{BACKEND}: there is no checkpoint '{self.options.checkpoint}'. Download one, for example "

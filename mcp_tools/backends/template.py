@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import KnowledgeSettings, Settings
 from anomalyagent.errors import ConfigError
 from anomalyagent.knowledge.cards import Card, load_cards
@@ -44,7 +44,7 @@ class TemplatePromptGen:
         self._without = frozenset(str(name) for name in options.get("without") or ())
         if unknown := sorted(self._without - set(MECHANISMS)):
             raise ConfigError(f"option without of prompt_gen backend 'template' names no mechanism: {', '.join(unknown)}.")
-        self._reference = Path(options["reference"]) if options.get("reference") else None
+        self._reference = expand_home(options["reference"]) if options.get("reference") else None
         self._folders = tuple(knowledge.folders)
         self._chosen: dict[tuple[str, str], Choice] = {}
 

@@ -11,6 +11,10 @@ import cv2
 import numpy as np
 import pytest
 from helpers.photos import make_photos
+from typer.testing import CliRunner
+
+from anomalyagent.cli import app
+from anomalyagent.errors import WorkspaceError
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -77,6 +81,19 @@ def test_good_photos_with_harmless_differences_are_added_when_asked_for(normals:
     assert third.returncode == 0, third.stderr
     assert len(list(good.glob("*_harmless_*.png"))) == 3
     assert run("dataset", "validate", str(out)).returncode == 0
+
+
+def test_a_finished_run_is_told_of_when_no_good_photos_can_be_added(
+    normals: Path, finished: tuple[Path, subprocess.CompletedProcess[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise WorkspaceError("the disk is full.")
+
+    monkeypatch.setattr("anomalyagent.training.datasets.harmless.add_harmless", refuse)
+    common = ["--normals", str(normals), "--item", "steel sheet", "--anomaly-type", "scratch", "--out", str(finished[0])]
+    done = CliRunner().invoke(app, ["synthesize", *common, "--count", "3", "--harmless"])
+    assert isinstance(done.exception, WorkspaceError)
+    assert "3 accepted, 0 rejected, 0 failed" in done.output
 
 
 def test_every_pixel_outside_the_mask_is_identical_to_the_source(
@@ -218,6 +235,20 @@ def test_config_show_names_the_layer_of_each_change() -> None:
     assert "rounds: 5" in done.stdout
     assert "[--set limits.rounds]" in done.stdout
     assert "[environment ANOMALYAGENT_SEED]" in done.stdout
+
+
+def test_the_home_folder_can_be_written_short_in_options_and_in_settings(tmp_path: Path) -> None:
+    (tmp_path / "cards").mkdir()
+    (tmp_path / "mine.yaml").write_bytes("\ufeffseed: 5\r\nknowledge:\r\n  folders: [~/cards, ~nobody$/cards]\r\n".encode())
+    shown = run("config", "show", "--config=~/mine.yaml", env={"HOME": str(tmp_path)})
+    assert shown.returncode == 0, shown.stderr
+    assert f'folders: ["{tmp_path}/cards", "~nobody$/cards"]' in shown.stdout
+    missing = run("dataset", "validate", "~/none", env={"HOME": str(tmp_path)})
+    assert f"error: {tmp_path}/none is no data set" in missing.stderr
+    nobody = run(
+        "synthesize", "--normals", "~nobody$/a.png", "--item", "nut", "--anomaly-type", "dent", "--out", str(tmp_path / "o")
+    )
+    assert "error: ~nobody$/a.png does not exist" in nobody.stderr
 
 
 def test_knowledge_commands_add_show_and_search(tmp_path: Path) -> None:

@@ -272,6 +272,26 @@ def test_unicode_long_and_odd_names_become_safe_folders(normals: Path, tmp_path:
     assert {json.loads(line)["anomaly_type"] for line in manifest.splitlines()} == set(types)
 
 
+def test_photos_and_folders_whose_names_are_no_text_are_used_and_the_run_can_be_continued(
+    normals: Path, tmp_path: Path
+) -> None:
+    folder, out = tmp_path / "f\udce9", tmp_path / "r\udce9"  # bytes that are no UTF-8, as Python writes them
+    normals.rename(folder)
+    (folder / "good_00.png").rename(folder / "caf\udce9.png")
+    wanted = replace(request(folder, out, types=("scratch",)), command=["synthesize", str(folder)])
+    synthesize(wanted, run_settings())
+    lines = (out / "dataset/metal_nut/manifest.jsonl").read_text("utf-8").splitlines()
+    assert r"caf\udce9.png" in {json.loads(line)["source"] for line in lines}
+    summary = synthesize(replace(wanted, count=4), run_settings())
+    assert (summary.status, summary.accepted) == ("complete", 4)
+
+
+@pytest.mark.parametrize("names", [{"item": "nut\udce9"}, {"anomaly_types": ["dent\udce9"]}])
+def test_a_name_that_is_no_text_is_refused(normals: Path, tmp_path: Path, names: dict[str, Any]) -> None:
+    with pytest.raises(RunError, match="not valid Unicode"):
+        synthesize(replace(request(normals, tmp_path / "run"), **names), run_settings())
+
+
 @pytest.mark.parametrize("name", ["good", " Good "])
 def test_a_type_called_good_is_refused(normals: Path, tmp_path: Path, name: str) -> None:
     with pytest.raises(RunError, match="normal images"):

@@ -48,7 +48,7 @@ class Category:
 
 def tell_layout(folder: Path) -> str | None:
     """The layout of a category's folder; None when it is of none."""
-    has = {name: (folder / name).is_dir() for name in ("test_public", "test", "Data/Images", "OK", "NG")}
+    has = {name: _is_part(folder / name) for name in ("test_public", "test", "Data/Images", "OK", "NG")}
     if has["test_public"]:
         return "mvtec2"
     if has["test"]:
@@ -230,6 +230,11 @@ _READERS: dict[str, Callable[[Path], Category]] = {
     "btad": _read_btad,
     "realiad": _read_realiad,
 }
+
+
+def _is_part(folder: Path) -> bool:
+    """A folder of a layout, and no category of its own: an item may be called `test` or `OK`."""
+    return folder.is_dir() and not (folder / "train" / GOOD).is_dir()
 
 
 def _good(folder: Path) -> list[Labelled]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import BackendUnavailableError, ConfigError
 
 __all__ = ["DOWNLOAD", "INCEPTION", "NONE", "RESNET34", "VGG16", "Published", "Weights", "find_weights"]
@@ -64,7 +65,7 @@ def find_weights(wanted: Published, given: str, *, allow_other: bool = False, al
         if not allow_none:
             raise ConfigError(f"{wanted.name}: this metric is nothing without its weights. {_advice(wanted)}")
         return Weights(None, "no weights: trained from scratch", False)
-    path = _download(wanted) if given == DOWNLOAD else Path(given).expanduser()
+    path = _download(wanted) if given == DOWNLOAD else expand_home(given)
     if not path.is_file():
         raise BackendUnavailableError(f"{wanted.name}: there is no file '{path}'. {_advice(wanted)}")
     digest = _sha256(path)

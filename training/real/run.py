@@ -20,6 +20,7 @@ from typing import Literal, TypeVar, cast
 import cv2
 import numpy as np
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ImageError, RunError, ToolCallError
 from anomalyagent.graph.build import build_graph, run_trajectory
@@ -105,7 +106,7 @@ def retrace_real(request: RealRequest, settings: Settings, tell: Callable[[Event
     """
     if min(request.shares) < 0 or sum(request.shares) <= 0:
         raise RunError(f"shares of single, dual and triple trajectories are 0 or more, not all 0; received {request.shares}.")
-    with hold_run_folder(request.out.expanduser().absolute()):
+    with hold_run_folder(expand_home(request.out).absolute()):
         return _Session(request, settings, tell).run()
 
 
@@ -113,10 +114,10 @@ class _Session:
     def __init__(self, request: RealRequest, settings: Settings, tell: Callable[[Event], None]) -> None:
         self._clock = time.monotonic()
         self._request, self._settings, self._tell = request, settings, tell
-        self._run_dir = request.out.expanduser().absolute()
+        self._run_dir = expand_home(request.out).absolute()
         self._run_dir.mkdir(parents=True, exist_ok=True)
         self._item_folder = safe_name(request.item)
-        category = read_category(request.defects.expanduser())
+        category = read_category(expand_home(request.defects))
         by_type: dict[str, list[Labelled]] = {}
         for file in category.anomalies:
             by_type.setdefault(file.anomaly_type, []).append(file)
@@ -129,7 +130,7 @@ class _Session:
             TypePlan(name, folder, len(files)) for name, folder, files in zip(by_type, folders, self._files, strict=True)
         ]
         if request.normals is not None:
-            self._normals = [path for _, path in find_normals([request.normals.expanduser()])]
+            self._normals = [path for _, path in find_normals([expand_home(request.normals)])]
         else:
             self._normals = [file.image for file in category.train_good if photo_behind(file.image) is None]
         self._ledger = Ledger(self._plans, attempts_per_sample=1)

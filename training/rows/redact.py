@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any, cast
 
+from anomalyagent.configs.paths import expand_home
+
 __all__ = ["Redactor"]
 
 _POSIX = re.compile(r"(?<![\w./<>:-])/(?:[^\s/\"'<>:;,()\[\]{}|\\]+/)+([^\s/\"'<>:;,()\[\]{}|\\]*)")
@@ -14,7 +16,7 @@ class Redactor:
     """Replaces paths in texts; of a path only the last name is kept. Counts what it replaced."""
 
     def __init__(self, run_dir: Path) -> None:
-        here = run_dir.expanduser().absolute()
+        here = expand_home(run_dir).absolute()
         self._known = [(str(here), "<run>"), (str(here.resolve()), "<run>"), (str(Path.home()), "<home>")]
         self.replaced = 0
 

@@ -29,6 +29,13 @@ def test_the_data_set_of_a_run_is_sound_and_lacks_good_test_photos(tmp_path: Pat
     assert [problem.path for problem in verdicts[0].problems] == ["test/good"]
 
 
+@pytest.mark.parametrize("item", ["test", "OK", "dataset"])
+def test_an_item_called_like_a_folder_of_a_layout_is_found_in_its_run(tmp_path: Path, item: str) -> None:
+    run = make_run_dataset(tmp_path, item)
+    for folder in (run, run / "dataset", run / "dataset" / item):
+        assert [(one.format, one.samples, one.sound) for one in validate_dataset(folder)] == [("mvtec", 17, True)]
+
+
 def test_a_line_of_a_manifest_ends_at_a_line_feed_and_at_no_other_separator(tmp_path: Path) -> None:
     folder = folder_of(tmp_path)
     lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_bytes().splitlines()]
