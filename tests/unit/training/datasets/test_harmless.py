@@ -61,6 +61,8 @@ def test_variants_of_a_photo_that_is_held_out_are_held_out_with_it(tmp_path: Pat
         for part in ("train", "test")
     )
     assert len(train) + len(held) == 5 + 12
+    assert len(read_harmless(tmp_path / "out")) == len(train) - 3  # they are still told from photos
+    assert names(tmp_path / "out/metal_nut/test/good")[0].startswith("000_harmless_00")
     for one in held:  # light changes a photo less than another part does
         assert one is not None
         apart = [float(np.abs(one.astype(int) - other).mean()) for other in train if other is not None]
