@@ -253,4 +253,8 @@ def test_kinds_can_be_named_without_a_single_good_photo(real: Path, ours: Path, 
     for part in ("test", "ground_truth"):
         shutil.copytree(mine / part / "hole", mine / part / "not_named")
     call("classify", "--real", bare, "--synthetic", f"ours={mine}", "--seeds", 1, "--epochs", 1, "--out", tmp_path / "table.md")
+    for number in (1, 2):
+        (bare / f"test/spot/{number:03d}.png").unlink()
+    with pytest.raises(ImageError, match="at least three real images of each type, and spot has fewer; leave it out"):
+        call("classify", "--real", bare, "--seeds", 1, "--epochs", 1, "--out", tmp_path / "table.md")
     assert "| ours | 6 | 1 |" in (tmp_path / "table.md").read_text("utf-8")  # three are of a type that nobody asked for

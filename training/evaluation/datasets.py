@@ -88,7 +88,8 @@ def read_labelled(root: Path, skip_types: Sequence[str] = ()) -> list[Labelled]:
         )
     found = [file for file in category.anomalies if file.anomaly_type not in skip_types]
     if not found:
-        raise ImageError(f"{root} has no anomaly images (layout {category.layout}).")
+        skipped = f": all of its types ({', '.join(known)}) are to be skipped" if known else ""
+        raise ImageError(f"{root} has no anomaly images (layout {category.layout}){skipped}.")
     return found
 
 

@@ -81,6 +81,11 @@ def compare_naming(naming: Naming, say: Callable[[str], None]) -> list[NamingRes
     size_px = naming.preset.size_px
     test = load_stack([file for file in split.test if file.anomaly_type != GOOD], size_px)
     contenders = {ORACLE: load_stack(split.few_shot, size_px)} if naming.oracle else {}
+    if naming.oracle and (few := sorted({file.anomaly_type for file in split.test} - {GOOD, *contenders[ORACLE].types})):
+        raise ImageError(
+            f"the oracle needs at least three real images of each type, and {', '.join(few)} has fewer; leave it out with "
+            "--no-oracle, or those types with --skip-type."
+        )
     for name, folder in naming.synthetic.items():
         contenders[name] = load_stack(read_labelled(folder), size_px)
     classes = {name: check_types(name, stack, test) for name, stack in contenders.items()}

@@ -11,6 +11,7 @@ real photo beside its twin. Its trajectory then has no turns and says why.
 
 import asyncio
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -104,7 +105,7 @@ def retrace_real(request: RealRequest, settings: Settings, tell: Callable[[Event
         RunError: the folder holds another run, is in use or cannot be written.
         AnomalyAgentError: tools cannot be had.
     """
-    if min(request.shares) < 0 or sum(request.shares) <= 0:
+    if not all(0 <= share < math.inf for share in request.shares) or sum(request.shares) <= 0:
         raise RunError(f"shares of single, dual and triple trajectories are 0 or more, not all 0; received {request.shares}.")
     with hold_run_folder(expand_home(request.out).absolute()):
         return _Session(request, settings, tell).run()
@@ -172,17 +173,21 @@ class _Session:
         return self._file.summary
 
     def _look_at_all(self) -> None:
-        """Read every photo and mask that is still to do: a damaged one would end the run hours later, and without it the
-        data set would be another one.
+        """Read every photo and mask that is still to do, and the material: a damaged one would end the run hours later, and
+        without it the data set would be another one.
         """
+        todo = False
         for plan, files in zip(self._plans, self._files, strict=True):
             for index, file in enumerate(files):
                 if trajectory_path(self._run_dir, task_id(plan, index)).is_file():
                     continue
+                todo = True
                 shape, mask = read_photo(file.image).shape, cast("Mask", decode_mask(file))
                 if mask.shape != shape:
                     sizes = " x ".join(map(str, mask.shape[::-1])), " x ".join(map(str, shape[::-1]))
                     raise ImageError(f"{file.mask} is {sizes[0]}, its image {sizes[1]}. Mend the data set.")
+        for path in _some(self._normals, MOST_MATERIAL) if todo else []:
+            read_photo(path)
 
     def _open(self) -> RunFile:
         settings = self._settings

@@ -1,7 +1,7 @@
 """Which trajectories of some runs are exported, and to which split each belongs.
 
 Splits go by item: no item of the test split is ever trained on, and a normal photo that would be in both is left out of
-training. With one item alone there is nothing to hold out, unless it is named as a test item.
+training. With one item alone there is no share to hold out; it may be named as a test item.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Filters:
         least_reward: of `own_reward`; None: any.
         kinds: numbers of rounds.
         test_items: items of the test split, by name.
-        test_share: share of the items that are held out besides, chosen by a hash of their names.
+        test_share: share of the items that are held out besides, at least one, chosen by a hash of their names.
     """
 
     accepted_only: bool = True
@@ -84,7 +84,7 @@ def pick(runs: Sequence[Path], filters: Filters) -> Picked:
 
     Raises:
         TraceError: a folder holds no run, or nothing is left to export.
-        ConfigError: a test item does not occur.
+        ConfigError: a test item does not occur, or a share was asked for and there is one item alone.
     """
     if not 0.0 <= filters.test_share < 1.0:
         raise ConfigError(f"the share of test items is from 0 to below 1; received {filters.test_share:g}.")
@@ -163,5 +163,11 @@ def _test_items(items: set[str], filters: Filters) -> set[str]:
     if set(filters.test_items) == items and len(items) > 0 and filters.test_items:
         return set(filters.test_items)
     rest = sorted(items - set(filters.test_items), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    more = min(round(filters.test_share * len(items)), max(0, len(rest) - 1))
+    if not filters.test_share:
+        return set(filters.test_items)
+    if len(rest) < 2:
+        raise ConfigError(
+            f"no share can be held out: splits go by item, and there is only {', '.join(rest)} besides the test items."
+        )
+    more = min(max(1, round(filters.test_share * len(items))), len(rest) - 1)
     return {*filters.test_items, *rest[:more]}

@@ -33,6 +33,8 @@ def test_a_type_can_be_left_out(real: Path) -> None:
 def test_leaving_out_an_unknown_type_names_the_known_ones(real: Path) -> None:
     with pytest.raises(ImageError, match="no anomaly type dent to skip; it has: hole, spot"):
         read_real(real, ["dent"])
+    with pytest.raises(ImageError, match=r"no anomaly images .*: all of its types \(hole, spot\) are to be skipped"):
+        read_real(real, ["hole", "spot"])
 
 
 def test_an_image_without_its_mask_is_named(real: Path) -> None:

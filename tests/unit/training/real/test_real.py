@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -141,6 +142,12 @@ def test_without_normals_the_other_defect_photos_are_the_material(data: Path, tm
     assert summary.accepted >= 3
 
 
+@pytest.mark.parametrize("shares", [(1.0, 0.0, float("nan")), (1.0, -0.1, 0.1), (0.0, 0.0, 0.0), (1.0, float("inf"), 0.0)])
+def test_shares_that_are_none_are_told(shares: tuple[float, float, float], data: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="shares of single, dual and triple trajectories"):
+        retrace_real(replace(request(data, tmp_path / "out"), shares=shares), SETTINGS, nothing)
+
+
 def test_a_folder_without_defects_is_told(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no data set in a known layout"):
         retrace_real(request(tmp_path, tmp_path / "out"), SETTINGS, nothing)
@@ -169,6 +176,11 @@ def test_a_damaged_photo_or_mask_is_told_before_anything_is_made(data: Path, tmp
         retrace_real(request(broken, tmp_path / "out"), SETTINGS, nothing)
     (broken / "test" / "stain" / "002.png").write_bytes(b"no photo")
     with pytest.raises(ImageError, match=r"002\.png"):
+        retrace_real(request(broken, tmp_path / "out"), SETTINGS, nothing)
+    shutil.copy(data / "test" / "stain" / "002.png", broken / "test" / "stain")
+    shutil.copy(data / "ground_truth" / "stain" / "002_mask.png", mask)
+    (broken / "train" / "good" / "001.png").write_bytes(b"no photo")
+    with pytest.raises(ImageError, match=r"001\.png"):
         retrace_real(request(broken, tmp_path / "out"), SETTINGS, nothing)
     assert not list((tmp_path / "out").glob("*/*"))
     assert read_run_file(tmp_path / "out") is None

@@ -182,6 +182,10 @@ def test_no_item_and_no_photo_of_the_test_split_is_in_training(tmp_path: Path) -
     assert picked.left_out == {"its photo is in the test split": 1}
     shared = pick([run], Filters(test_share=0.34))
     assert len({one.trajectory.task.item_name for one in shared.chosen if one.split == "test"}) == 1
+    small = pick([run], Filters(test_share=0.1))  # of three items: none, by rounding alone
+    assert len({one.trajectory.task.item_name for one in small.chosen if one.split == "test"}) == 1
+    with pytest.raises(ConfigError, match="no share can be held out: splits go by item, and there is only nut besides"):
+        pick([run], Filters(test_items=("screw", "cable"), test_share=0.1))
     with pytest.raises(ConfigError, match="no trajectory is of the test item 'bolt'"):
         pick([run], Filters(test_items=("bolt",)))
 
