@@ -1,8 +1,9 @@
 """Missing: a part of the object is gone and one sees what lies behind or under it.
 
-When about the whole object is asked for, its place is empty. Else, in this order: a separable component or protrusion near
-the site is removed; a piece is bitten out of the outline, the background shows; on a surface without either, a layer is gone
-and leaves a shallow bed of another tone. Holes are filled from their own surroundings.
+When about the whole object is asked for, its place is empty. Else, in this order: a protrusion, one of several round parts or
+what fills it, or another separable component near the site is removed; a piece is bitten out of the outline, the background
+shows; on a surface without either, a layer is gone and leaves a shallow bed of another tone. Holes are filled from their own
+surroundings.
 """
 
 import cv2
@@ -14,6 +15,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings
 from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions, find_repeated
 from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
@@ -31,7 +33,9 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     if _asks_for_all(scene, spec):
         return []
     wanted = spec.area_fraction * scene.object_area_px / spec.count
-    return targets_at(protrusions_of(scene) or find_repeated(scene, wanted))
+    return targets_at(
+        protrusions_of(scene) or cores_of(scene, wanted) or discs_of(scene, wanted) or find_repeated(scene, wanted)
+    )
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -43,6 +47,12 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     lead = nearest_part(site, protrusions_of(site.scene))
     if lead is not None:
         return _remove(site, lead, rng)
+    core = nearest_part(site, cores_of(site.scene, site.area_px))
+    if core is not None:
+        return _hollow(site, core, rng)
+    disc = nearest_part(site, discs_of(site.scene, site.area_px))
+    if disc is not None:
+        return _remove(site, disc, rng)
     components = [part for part in find_components(site) if part.area_px < _LARGEST_PART * site.scene.object_area_px]
     parts = find_protrusions(site)[:2] + components[:3]
     if parts and rng.random() < 0.9:
@@ -70,6 +80,17 @@ def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
         seat = smooth_step((soft * 1.3 - 0.3).astype(np.float32))
         paint = paint * (1.0 - np.float32(rng.uniform(0.05, 0.2)) * seat)[..., None]
     return edit_of(lifted.window, paint.astype(np.float32), lifted.seat, size_fixed=True)
+
+
+def _hollow(site: Site, core: Component, rng: np.random.Generator) -> Edit:
+    """What fills a round part is gone, and one looks into the dark; the wall that faces the light is less so."""
+    lifted = cut_out(site, core, 2.0, rng)
+    shade = cast_shadow(1.0 - lifted.seat, site.scene.light, 0.5 * core.length_px, float(rng.uniform(0.5, 0.7)))
+    deep = float(rng.uniform(0.12, 0.3)) * (1.0 - shade)
+    even = lifted.ground.reshape(-1, 3).mean(axis=0)  # it is narrow, so its walls light each other
+    paint = (0.5 * even + 0.5 * lifted.ground) * deep[..., None]
+    cover = cv2.GaussianBlur(lifted.seat, (0, 0), 0.5 + 0.5 * site.scene.blur_sigma_px)
+    return edit_of(lifted.window, paint.astype(np.float32), np.asarray(cover, np.float32), size_fixed=True)
 
 
 def _remove_with_shadow(site: Site, part: Component, rng: np.random.Generator) -> Edit:

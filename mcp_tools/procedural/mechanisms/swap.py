@@ -1,10 +1,12 @@
 """Swap: a component or a piece of the surface is in the wrong place, turned, mirrored, exchanged or of the wrong colour.
 
 When about the whole object is asked for, it is turned or mirrored in its place or put down a little beside it, within the
-frame. Else, near the site, a component is exchanged with another one, turned, moved or recoloured; without components, a
-piece of the surface is turned, mirrored or brought from elsewhere on the object, in the light of its new place. Pixels are
-the photo's own; only borders are blended.
+frame. Else, near the site, one of several round parts is exchanged or recoloured, or another component exchanged, turned,
+moved or recoloured; without components, a piece of the surface is turned, mirrored or brought from elsewhere on the object,
+in the light of its new place. Pixels are the photo's own; only borders are blended.
 """
+
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -17,9 +19,10 @@ from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, Stage, clear_stage, cut_out, edit_of, put_down
+from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
-from anomalyagent.mcp_tools.procedural.parts import targets_at
+from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
@@ -31,28 +34,43 @@ _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
 _SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _DIRECTED = 0.3  # coherence of a texture that shows which way it runs
 _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
+_Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
+
 _VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-noticeable difference
 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Parts of which there are several: one of them is exchanged, turned or moved."""
     wanted = spec.area_fraction * scene.object_area_px / spec.count
-    return [] if spec.area_fraction > _WHOLE else targets_at(find_repeated(scene, wanted))
+    return [] if spec.area_fraction > _WHOLE else targets_at(discs_of(scene, wanted) or find_repeated(scene, wanted))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is exchanged (see module docstring); None when everything looks the same everywhere."""
     if not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px:
         return _object(site, rng)
+    discs = discs_of(site.scene, site.area_px)
+    disc = nearest_part(site, discs)
+    if disc is not None:
+        return _first_visible(site, [_another, _recolor], disc, list(discs), rng)
     parts = [part for part in find_components(site)[:4] if part.area_px < _WHOLE * site.scene.object_area_px]
     if parts and rng.random() < 0.85:
         part = parts[0] if rng.random() < 0.6 else parts[int(rng.integers(len(parts)))]
-        ways = [_exchange, _turn, _move, _recolor]
-        for index in rng.permutation(len(ways)):
-            edit = ways[int(index)](site, part, parts, rng)
-            if edit is not None and _visible(site, edit):
-                return edit
+        edit = _first_visible(site, [_exchange, _turn, _move, _recolor], part, parts, rng)
+        if edit is not None:
+            return edit
     return _piece(site, spec, rng)
+
+
+def _first_visible(
+    site: Site, ways: list[_Way], part: Component, parts: list[Component], rng: np.random.Generator
+) -> Edit | None:
+    """The ways in any order, up to the first that changes something."""
+    for index in rng.permutation(len(ways)):
+        edit = ways[int(index)](site, part, parts, rng)
+        if edit is not None and _visible(site, edit):
+            return edit
+    return None
 
 
 def _object(site: Site, rng: np.random.Generator) -> Edit | None:
@@ -147,6 +165,21 @@ def _exchange(site: Site, part: Component, parts: list[Component], rng: np.rando
     # light differs from place to place: the guest is shown in the light of the host
     light = np.median(host.ground, axis=(0, 1)) - np.median(guest.ground, axis=(0, 1))
     return put_down(host, sample(guest.rgb, map_x, map_y) + light.astype(np.float32), sample_cover(guest.matte, map_x, map_y))
+
+
+def _another(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
+    """Another of the round parts in the place of this one, turned so that it faces the others as this one does."""
+    others = [other for other in parts if other is not part]
+    if not others:
+        return None
+    other = others[int(rng.integers(len(others)))]
+    middle = np.mean([each.center_xy for each in parts], axis=0)
+    facing = [float(np.arctan2(*(middle - each.center_xy)[::-1])) for each in (part, other)]
+    host = cut_out(site, part, 2.0, rng)
+    map_x, map_y = turn_map(host.window.shape, host.center_xy, facing[0] - facing[1])
+    shift = np.array(other.center_xy) - np.array(host.center_xy)
+    guest = sample(site.scene.photo.rgb, (map_x + shift[0]).astype(np.float32), (map_y + shift[1]).astype(np.float32))
+    return put_down(host, guest, host.seat)
 
 
 def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
