@@ -8,7 +8,7 @@ resume a thread (`Command(resume={...})`, the API of `langgraph dev`) can answer
     {"kind": "reject", "reason": "the place is wrong"}         the agent reads the reason as the call's observation
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple, cast
 
 from langgraph.types import interrupt
@@ -21,8 +21,9 @@ from anomalyagent.graph.observations import describe_rejection
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.trace import Edit, Observation, ToolCall, Turn
+from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 
-__all__ = ["REJECTED", "Approver", "Pause", "Ruling", "apply_ruling", "ask_for_approval", "read_pause"]
+__all__ = ["REJECTED", "Approver", "Pause", "Ruling", "apply_ruling", "ask_for_approval", "read_pause", "tools_to_approve"]
 
 REJECTED = "rejected: "
 """How the error of a call that a person rejected begins."""
@@ -54,6 +55,19 @@ class Pause(NamedTuple):
 
 Approver = Callable[[Pause], Ruling]
 """Asks a person; it may block."""
+
+
+def tools_to_approve(names: Iterable[str]) -> list[str]:
+    """The names, each once.
+
+    Raises:
+        ForkError: there is no such tool.
+    """
+    wanted = list(dict.fromkeys(names))
+    unknown = [name for name in wanted if name not in TOOL_NAMES]
+    if unknown:
+        raise ForkError(f"there is no tool {unknown[0]!r} to approve; the tools are {', '.join(TOOL_NAMES)}.")
+    return wanted
 
 
 def ask_for_approval(view: View, turn: Turn) -> tuple[Turn, list[Edit]]:

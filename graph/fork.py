@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ForkError, RunError, TraceError, WorkspaceError
-from anomalyagent.graph.approval import Pause, Ruling, apply_ruling, read_pause
+from anomalyagent.graph.approval import Pause, Ruling, apply_ruling, read_pause, tools_to_approve
 from anomalyagent.graph.build import Graph, open_checkpoints, open_graph, thread_config
 from anomalyagent.graph.compare import changes_between
 from anomalyagent.graph.edits import Edited, edit_call, edit_turn
@@ -140,7 +140,7 @@ class Forker:
         """
         _, parent = load_trajectory(find_in_run(self._run_dir, parent_id).path)
         progress_of(parent)
-        wanted = _tools(approve)
+        wanted = tools_to_approve(approve)
         theirs = settings_of(self._run_dir, parent)
         ours = settings or theirs
         self._require_trust(theirs, ours)
@@ -498,14 +498,6 @@ def _saver(graph: Graph) -> BaseCheckpointSaver[str]:
 
 def _view(state: GraphState, settings: Settings) -> View:
     return View(Task.model_validate(state.get("task")), read_turns(state), read_images(state), settings.limits.rounds)
-
-
-def _tools(names: Iterable[str]) -> list[str]:
-    wanted = list(dict.fromkeys(names))
-    unknown = [name for name in wanted if name not in TOOL_NAMES]
-    if unknown:
-        raise ForkError(f"there is no tool {unknown[0]!r} to approve; the tools are {', '.join(TOOL_NAMES)}.")
-    return wanted
 
 
 def _clock() -> str:

@@ -25,9 +25,10 @@ __all__ = ["Plan", "Request", "hold_run_folder", "plan_types"]
 
 MOST_NAME_CHARACTERS = 200
 """Of an item and of an anomaly type, as the tools take them."""
+LOCK_FILE = "run.lock"
 _OWN_FILES = (
     RUN_FILE,
-    "run.lock",
+    LOCK_FILE,
     "trajectories",
     "images",
     "dataset",
@@ -129,12 +130,14 @@ def hold_run_folder(run_dir: Path) -> Generator[None]:
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        strangers = [path.name for path in run_dir.iterdir() if not path.name.startswith((".", *_OWN_FILES))]
+        begun = (run_dir / LOCK_FILE).exists()  # else a folder `dataset` or `images` is not ours either
+        own = (".", *_OWN_FILES) if begun else (".",)
+        strangers = [path.name for path in run_dir.iterdir() if not path.name.startswith(own)]
         if strangers and not (run_dir / RUN_FILE).exists():
             raise RunError(
                 f"{run_dir} is not empty and holds no run ({', '.join(sorted(strangers)[:5])}). Choose a new folder."
             )
-        lock = FileLock(run_dir / "run.lock", timeout=0)
+        lock = FileLock(run_dir / LOCK_FILE, timeout=0)
         lock.acquire()
     except Timeout:
         raise RunError(f"{run_dir} is in use by another process. Wait for it to end, or choose another folder.") from None

@@ -72,6 +72,7 @@ def synthesize(
         approver: asked before the calls of the tools in `request.approve`, in this thread.
     Raises:
         RunError: the request cannot be used, the folder is in use, holds another run, or cannot be written.
+        ForkError: a tool to approve is unknown.
         AnomalyAgentError: tools or policy cannot be had.
     """
     if request.max_rounds is not None:
@@ -83,6 +84,10 @@ def synthesize(
         raise RunError(f"count and jobs are at least 1; received {request.count} and {request.jobs}.")
     if request.approve and (request.jobs > 1 or approver is None):
         raise RunError("a person can be asked by one process only. Use 1 job, at a terminal, to approve calls.")
+    if request.approve:
+        from anomalyagent.graph.approval import tools_to_approve  # loads LangGraph
+
+        tools_to_approve(request.approve)
     candidates = find_normals([expand_home(path) for path in request.normals], lambda text: tell(Note("info", text)))
     plan = plan_types(request, settings, [path for _, path in candidates], tell)
     run_dir = expand_home(request.out).absolute()

@@ -275,7 +275,7 @@ def read_run_file(run_dir: Path) -> RunFile | None:
     """
     path = run_dir / RUN_FILE
     try:
-        raw = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))  # a path of the command may be no text
+        raw = json.loads(path.read_bytes().decode("utf-8-sig", "surrogateescape"))  # a path of the command may be no text
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -46,13 +46,14 @@ def from_real(
     its true mask last. Look at the twins-<type>.jpg sheets in the run folder.
     """
     from anomalyagent.configs.loading import load_settings
+    from anomalyagent.training.datasets.layouts import find_categories
     from anomalyagent.training.real.run import RealRequest, retrace_real
 
     settings = load_settings(config, [*(sets or ()), *([f"seed={seed}"] if seed is not None else [])])
     request = RealRequest(
         defects=defects,
         normals=normals,
-        item=item or defects.resolve().name.replace("_", " "),
+        item=item or find_categories(defects)[0].resolve().name.replace("_", " "),
         out=out,
         shares=_read_shares(shares),
         most=most,

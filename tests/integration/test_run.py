@@ -14,7 +14,8 @@ from helpers.run_backends import HERE, run_settings
 from helpers.runs import hashes, request
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import PolicyError, RunError, TraceError
+from anomalyagent.errors import ForkError, PolicyError, RunError, TraceError
+from anomalyagent.graph.approval import Pause, Ruling
 from anomalyagent.graph.events import Event, Importing, Note, Planned, TaskFinished, TaskStarted
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.trace import read_trajectory
@@ -377,6 +378,11 @@ def test_a_folder_that_is_no_run_is_left_alone(normals: Path, tmp_path: Path) ->
         synthesize(request(normals, tmp_path / "home"), run_settings())
     with pytest.raises(RunError, match="cannot use"):
         synthesize(request(normals, tmp_path / "home" / "thesis.tex"), run_settings())
+    category = tmp_path / "project" / "dataset" / "metal_nut" / "train" / "good"  # an item's own data set, where ours would go
+    shutil.copytree(normals, category)
+    with pytest.raises(RunError, match="holds no run"):
+        synthesize(request(category, tmp_path / "project"), run_settings())
+    assert hashes(category) == hashes(normals)
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(normals: Path) -> None:
@@ -408,6 +414,15 @@ def test_unusable_requests_are_refused(normals: Path, tmp_path: Path) -> None:
     tree = run_settings().model_dump() | {"policy": {"name": "oracle", "options": {}}}
     with pytest.raises(PolicyError, match="unknown policy"):
         synthesize(request(normals, tmp_path / "run"), Settings.model_validate(tree))
+
+
+def test_a_tool_to_approve_must_be_there(normals: Path, tmp_path: Path) -> None:
+    def approve(_: Pause) -> Ruling:
+        return Ruling(kind="approve")
+
+    wanted = replace(request(normals, tmp_path / "run"), approve=("image-gen",))
+    with pytest.raises(ForkError, match=r"no tool 'image-gen' to approve; the tools are .*image_gen"):
+        synthesize(wanted, run_settings(), approver=approve)
 
 
 def test_the_number_of_rounds_can_be_given_with_the_request(normals: Path, tmp_path: Path) -> None:

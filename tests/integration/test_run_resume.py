@@ -101,7 +101,8 @@ def test_a_run_folder_has_one_owner(normals: Path, tmp_path: Path) -> None:
 
 def test_a_run_folder_that_becomes_unwritable_ends_in_an_error_and_continues_later(normals: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    (out / "trajectories").parent.mkdir()
+    out.mkdir()
+    (out / "run.lock").touch()  # without it the folder would be somebody else's
     (out / "trajectories").write_text("in the way")
     with pytest.raises(RunError, match="cannot write"):
         synthesize(request(normals, out), run_settings())

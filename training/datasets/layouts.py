@@ -80,15 +80,18 @@ def find_categories(folder: Path) -> list[Path]:
 
 
 def read_category(folder: Path) -> Category:
-    """The files of one category.
+    """The files of one category; of a folder that holds one, a run for example, of that.
 
     Raises:
         ImageError: the layout is unknown or holds several categories, an anomaly has no mask, or a list of files is damaged.
     """
     layout = tell_layout(folder)
     if layout is None:
-        names = ", ".join(path.name for path in find_categories(folder))
-        raise ImageError(f"{folder} holds several categories; give one of them: {names}.")
+        found = find_categories(folder)
+        if len(found) > 1:
+            names = ", ".join(path.name for path in found)
+            raise ImageError(f"{folder} holds several categories; give one of them: {names}.")
+        return read_category(found[0])
     return _READERS[layout](folder)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from anomalyagent.errors import ImageError
 from anomalyagent.graph.dataset import photo_behind
 from anomalyagent.training.datasets.files import GOOD, Labelled, decode_image, decode_mask, list_images
-from anomalyagent.training.datasets.layouts import find_categories, read_category
+from anomalyagent.training.datasets.layouts import read_category
 
 __all__ = [
     "GOOD",
@@ -70,7 +70,7 @@ def read_real(root: Path, skip_types: Sequence[str] = ()) -> RealSet:
         third = len(one_type) // 3
         few_shot += one_type[:third]
         test += one_type[third:]
-    category = read_category(_only(root))
+    category = read_category(root)
     return RealSet(category.train_good, few_shot, test + category.test_good)
 
 
@@ -80,7 +80,7 @@ def read_labelled(root: Path, skip_types: Sequence[str] = ()) -> list[Labelled]:
     Raises:
         ImageError: there are none, one has no mask, or a type to skip is unknown.
     """
-    category = read_category(_only(root))
+    category = read_category(root)
     known = sorted({file.anomaly_type for file in category.anomalies})
     if unknown := set(skip_types) - set(known):
         raise ImageError(
@@ -95,7 +95,7 @@ def read_labelled(root: Path, skip_types: Sequence[str] = ()) -> list[Labelled]:
 
 def read_harmless(root: Path) -> list[Labelled]:
     """Good photos with harmless differences of one category (see datasets/harmless.py), sorted by name."""
-    return [file for file in read_category(_only(root)).train_good if photo_behind(file.image) is not None]
+    return [file for file in read_category(root).train_good if photo_behind(file.image) is not None]
 
 
 def choose(files: Sequence[Labelled], count: int, seed: int) -> list[Labelled]:
@@ -127,14 +127,6 @@ def load_stack(files: Sequence[Labelled], size_px: int) -> Stack:
             covered = cv2.resize(mask.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_AREA)
             masks[index] = np.asarray(covered) >= _MIN_COVERED
     return Stack(images, masks, [file.anomaly_type for file in files])
-
-
-def _only(root: Path) -> Path:
-    """The one category that a folder holds: itself, or that of a run."""
-    found = find_categories(root)
-    if len(found) > 1:
-        raise ImageError(f"{root} holds several categories; give one of them: {', '.join(path.name for path in found)}.")
-    return found[0]
 
 
 def _group(files: Sequence[Labelled]) -> dict[str, list[Labelled]]:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from helpers.layouts import LAYOUTS, SIZE
+from helpers.shapes import make_run_dataset
 from PIL import Image
 
 from anomalyagent.errors import ImageError
@@ -174,3 +175,8 @@ def test_a_mask_says_where_the_defect_is_in_whatever_way_it_was_stored(kind: str
     found = decode_mask(file)
     assert found is not None
     assert np.array_equal(found, wanted)
+
+
+def test_a_folder_of_one_category_such_as_a_run_is_read_as_that(tmp_path: Path) -> None:
+    run = make_run_dataset(tmp_path)
+    assert read_category(run) == read_category(run / "dataset" / "metal_nut")
