@@ -15,6 +15,7 @@ __all__ = [
     "Labelled",
     "decode_image",
     "decode_mask",
+    "decode_pair",
     "list_images",
     "sorted_images",
 ]
@@ -83,6 +84,20 @@ def decode_mask(file: Labelled) -> NDArray[np.bool_] | None:
             raise ImageError(f"{path} is {other.shape[1]} x {other.shape[0]}, {file.mask} {mask.shape[1]} x {mask.shape[0]}.")
         mask |= other
     return mask
+
+
+def decode_pair(file: Labelled) -> tuple[NDArray[np.uint8], NDArray[np.bool_] | None]:
+    """(H, W, 3) uint8 RGB and (H, W) bool; the mask of a good image is None.
+
+    Raises:
+        ImageError: a file cannot be read or decoded, or image and mask differ in size.
+    """
+    image, mask = decode_image(file.image), decode_mask(file)
+    if mask is not None and mask.shape != image.shape[:2]:
+        raise ImageError(
+            f"{file.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {image.shape[1]} x {image.shape[0]}: one was resized."
+        )
+    return image, mask
 
 
 def _decode_one(path: Path, least: int) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from anomalyagent.knowledge.images import ImageIndex
 from anomalyagent.mcp_tools.backends.looks import ImageEmbedder
-from anomalyagent.training.datasets.files import Labelled, decode_image, decode_mask
+from anomalyagent.training.datasets.files import Labelled, decode_pair
 
 __all__ = ["Similar", "find_similar"]
 
@@ -29,14 +29,14 @@ def find_similar(
         mask: where the defect is; None: the whole picture is meant.
         url: of a Chroma server that keeps the vectors; None: they are made anew each time.
     Raises:
-        ImageError: a picture cannot be decoded.
+        ImageError: a picture cannot be decoded, or has another size than its mask.
         KnowledgeError: Chroma cannot be used.
     """
-    vectors = np.stack([embedder.embed(decode_image(one.image), decode_mask(one)) for one in references])
-    asked = Labelled(image, mask, "")
+    asked = embedder.embed(*decode_pair(Labelled(image, mask, "")))
+    vectors = np.stack([embedder.embed(*decode_pair(one)) for one in references])
     index = ImageIndex(vectors, embedder.name, url)
     try:
-        found = index.nearest(embedder.embed(decode_image(image), decode_mask(asked)), count)
+        found = index.nearest(asked, count)
     finally:
         index.close()
     return [Similar(references[one.number], one.similarity) for one in found]

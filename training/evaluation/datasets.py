@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.errors import ImageError
 from anomalyagent.graph.dataset import photo_behind
-from anomalyagent.training.datasets.files import GOOD, Labelled, decode_image, decode_mask, list_images
+from anomalyagent.training.datasets.files import GOOD, Labelled, decode_pair, list_images
 from anomalyagent.training.datasets.layouts import read_category
 
 __all__ = [
@@ -116,14 +116,9 @@ def load_stack(files: Sequence[Labelled], size_px: int) -> Stack:
     images = np.empty((len(files), size_px, size_px, 3), np.uint8)
     masks = np.zeros((len(files), size_px, size_px), np.bool_)
     for index, file in enumerate(files):
-        image = decode_image(file.image)
+        image, mask = decode_pair(file)
         images[index] = cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_AREA)
-        mask = decode_mask(file)
         if mask is not None:
-            if mask.shape != image.shape[:2]:
-                raise ImageError(
-                    f"{file.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {image.shape[1]} x {image.shape[0]}."
-                )
             covered = cv2.resize(mask.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_AREA)
             masks[index] = np.asarray(covered) >= _MIN_COVERED
     return Stack(images, masks, [file.anomaly_type for file in files])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from anomalyagent.errors import ImageError, RunError
 from anomalyagent.graph.files import link_or_copy, write_atomically
 from anomalyagent.training.datasets.entries import MANIFEST, Entry
-from anomalyagent.training.datasets.files import GOOD, decode_image, decode_mask
+from anomalyagent.training.datasets.files import GOOD, decode_pair
 
 __all__ = [
     "EmptyMasks",
@@ -91,15 +91,8 @@ def load_mask(entry: Entry) -> Mask:
     Raises:
         ImageError: a file is damaged, or the mask has another size than its image.
     """
-    shape = decode_image(entry.source.image).shape[:2]
-    mask = decode_mask(entry.source)
-    if mask is None:
-        return np.zeros(shape, np.bool_)
-    if mask.shape != shape:
-        raise ImageError(
-            f"{entry.source.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {shape[1]} x {shape[0]}: one was resized."
-        )
-    return mask
+    image, mask = decode_pair(entry.source)
+    return np.zeros(image.shape[:2], np.bool_) if mask is None else mask
 
 
 def place_image(entry: Entry, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,7 @@ from helpers.reference_sets import write_references
 from typer.testing import CliRunner
 
 from anomalyagent.cli.knowledge import app
-from anomalyagent.errors import BackendUnavailableError
+from anomalyagent.errors import BackendUnavailableError, ImageError
 from anomalyagent.mcp_tools.backends.looks import BuiltInEmbedder, ModelEmbedder
 from anomalyagent.training.datasets.files import decode_image, decode_mask
 from anomalyagent.training.datasets.layouts import read_category
@@ -33,6 +34,14 @@ def test_a_defect_finds_itself_and_then_its_own_kind(references: Path, kind: str
     assert found[0].similarity == pytest.approx(1.0, abs=1e-4)
     assert [one.reference.anomaly_type for one in found] == [kind] * 4
     assert found[1].similarity < 0.9999
+
+
+def test_a_mask_of_another_size_is_refused(references: Path, tmp_path: Path) -> None:
+    """It was compared all the same, wherever it happened to lie."""
+    known = read_category(references).anomalies
+    cv2.imwrite(str(tmp_path / "mask.png"), np.full((20, 30), 255, np.uint8))
+    with pytest.raises(ImageError, match=r"mask\.png is 30 x 20, its image \d+ x \d+: one was resized"):
+        find_similar(known[0].image, tmp_path / "mask.png", known, BuiltInEmbedder(), 1)
 
 
 def test_vectors_have_length_one_with_a_mask_and_without(references: Path) -> None:
