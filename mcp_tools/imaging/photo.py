@@ -186,12 +186,13 @@ def write_mask(mask: Mask, path: Path) -> None:
 
 
 def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
-    """(H, W) bool: pixels of a mask file that are at least half bright.
+    """(H, W) bool: pixels of a mask file that are at least half bright; where none is (0 and 1, a palette), all but black ones.
 
     Raises:
         ImageError: as `read_photo`.
     """
-    return read_photo(path, max_pixels=max_pixels, min_side_px=1).rgb[..., 0] >= 0.5
+    bright = read_photo(path, max_pixels=max_pixels, min_side_px=1).rgb.max(axis=2)
+    return bright >= 0.5 if (bright >= 0.5).any() else bright > 0.0
 
 
 def encode_png(native: NDArray[Any]) -> bytes:

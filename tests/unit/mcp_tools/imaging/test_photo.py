@@ -252,6 +252,17 @@ def test_written_bytes_depend_on_the_pixels_only(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize("kind", ["ones", "16 bits", "blue"])
+def test_a_mask_without_a_bright_pixel_marks_all_but_black(kind: str, tmp_path: Path) -> None:
+    mask = GREY > 128
+    ones = mask.astype(np.uint8)
+    stored = {"ones": ones, "16 bits": ones.astype(np.uint16) * 9000, "blue": cv2.merge([ones * 200, ones * 0, ones * 0])}
+    cv2.imwrite(str(tmp_path / "m.png"), stored[kind])
+    assert (read_mask(tmp_path / "m.png") == mask).all()
+    cv2.imwrite(str(tmp_path / "none.png"), np.zeros((8, 8), np.uint8))
+    assert not read_mask(tmp_path / "none.png").any()
+
+
 def test_masks_are_lossless(tmp_path: Path) -> None:
     mask = GREY > 128
     write_mask(mask, tmp_path / "m.png")
