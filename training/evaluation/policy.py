@@ -10,10 +10,11 @@ judge that no policy hears (`training.judging`). Intervals are 95 % bootstrap in
 import asyncio
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -155,8 +156,12 @@ def compare_policies(chosen: PolicyComparison, tell: Callable[[str], None]) -> d
     """Play, or take over what was played, and write the table.
 
     Returns:
-        What the JSON file holds.
+        What the JSON file holds; rounds per good sample are infinite without one, null in the file.
+    Raises:
+        PolicyError: a policy is unknown or cannot be used, none is named, or two have one name.
     """
+    if not chosen.policies:
+        raise PolicyError(f"there is nothing to compare: name a policy. Known: {', '.join(known_policies())}.")
     work = chosen.out.with_suffix(".work")
     work.mkdir(parents=True, exist_ok=True)
     records: dict[str, list[list[dict[str, Any]]]] = {}
@@ -172,7 +177,7 @@ def compare_policies(chosen: PolicyComparison, tell: Callable[[str], None]) -> d
         "threshold": chosen.settings.tools().tools.quality_eval.threshold,
         "policies": {label: _summarize(runs) for label, runs in records.items()},
     }
-    write_atomically(chosen.out.with_suffix(".json"), (json.dumps(result, indent=1) + "\n").encode())
+    write_atomically(chosen.out.with_suffix(".json"), (json.dumps(_finite(result), indent=1) + "\n").encode())
     write_atomically(chosen.out, _table(result).encode())
     return result
 
@@ -275,6 +280,15 @@ def _summarize(runs: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
         values = [np.log2(record[name]) for record in records if record[name]]
         estimates[f"{name}_spread"] = {"mean": float(np.std(values)) if values else 0.0}
     return estimates
+
+
+def _finite(value: Any) -> Any:
+    """Plain data with null for what JSON has no number for."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_finite(one) for one in cast("list[Any]", value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _ratio(run: Sequence[dict[str, Any]], above: str, below: str | None) -> float:

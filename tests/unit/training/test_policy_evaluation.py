@@ -1,5 +1,6 @@
 """Policies are compared on the same tasks, and what they are told apart by is right."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,22 @@ def test_a_model_trained_anew_in_the_same_folder_is_played_again(tmp_path: Path)
     assert len(told) == 2
     with pytest.raises(PolicyError, match="two policies are called 'mine'"):
         compare_policies(replace(chosen, policies=[f"mine={model}", f"mine={model}"]), told.append)
+
+
+def test_rounds_without_a_good_sample_are_no_number_in_the_file(tmp_path: Path) -> None:
+    settings = _settings(make_photos(tmp_path / "photos", "part", count=2, size=64))
+    strict = settings.model_copy(update={"settings": {**settings.settings, "tools.quality_eval.threshold": 10.0}})
+    never = PolicyComparison(["expert"], strict, tmp_path / "table.md", tasks=2, seeds=1)
+    assert compare_policies(never, lambda _line: None)["policies"]["expert"]["rounds_per_good"]["mean"] == float("inf")
+    assert "inf" in (tmp_path / "table.md").read_text("utf-8")
+
+    def refuse(name: str) -> None:
+        raise ValueError(name)
+
+    kept = json.loads((tmp_path / "table.json").read_text("utf-8"), parse_constant=refuse)
+    assert kept["policies"]["expert"]["rounds_per_good"]["mean"] is None
+    with pytest.raises(PolicyError, match="nothing to compare: name a policy"):
+        compare_policies(replace(never, policies=[]), lambda _line: None)
 
 
 def test_the_reward_is_that_of_the_settings(tmp_path: Path) -> None:
