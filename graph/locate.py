@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from rapidfuzz import process
 
 from anomalyagent.configs.faults import first_fault
-from anomalyagent.configs.paths import expand_home
+from anomalyagent.configs.paths import expand_home, is_text
 from anomalyagent.errors import TraceError
 from anomalyagent.graph.progress import Progress, read_progress
 from anomalyagent.graph.runfile import RUN_FILE
@@ -110,7 +110,7 @@ def load_trajectory(where: str | Path) -> tuple[Found, Trajectory]:
 
 def trajectory_ids(run_dir: Path) -> list[str]:
     """Ids of all trajectories of a run, each task followed by its forks in the order of their numbers."""
-    names = [path.stem for path in (run_dir / "trajectories").glob("*.json")]
+    names = [path.stem for path in (run_dir / "trajectories").glob("*.json") if is_text(path.stem)]
     return sorted(names, key=_order)
 
 

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from filelock import FileLock, Timeout
 
+from anomalyagent.configs.paths import is_text
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.events import Event, Note
@@ -102,7 +103,7 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         counts, reasons = [request.count] * len(types), [""] * len(types)
     if not types or any(not name.strip() for name in types):
         raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
-    no_text = next((name for name in [request.item, *types] if not _is_text(name)), None)
+    no_text = next((name for name in [request.item, *types] if not is_text(name)), None)
     if no_text is not None:
         raise RunError(f"the name {no_text!r} is not valid Unicode: it was typed in another encoding. Give it in UTF-8.")
     too_long = next((name for name in [request.item, *types] if len(name) > MOST_NAME_CHARACTERS), None)
@@ -111,14 +112,6 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
             f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
         )
     return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:  # bytes of a command line that are no UTF-8
-        return False
-    return True
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import platformdirs
 
-from anomalyagent.configs.paths import expand_home
+from anomalyagent.configs.paths import expand_home, is_text
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.trace import SCHEMA_VERSION, ToolCall, Trajectory, read_trajectory
@@ -263,7 +263,7 @@ def _files(folder: Path) -> Iterator[tuple[str, _Stamp]]:
     try:
         with os.scandir(folder) as found:
             for one in found:
-                if not one.name.endswith(".json") or one.name.startswith(".") or not _is_text(one.name):
+                if not one.name.endswith(".json") or one.name.startswith(".") or not is_text(one.name):
                     continue
                 if one.is_file(follow_symlinks=False):
                     with contextlib.suppress(FileNotFoundError):
@@ -271,10 +271,6 @@ def _files(folder: Path) -> Iterator[tuple[str, _Stamp]]:
                         yield one.name.removesuffix(".json"), _Stamp(status.st_size, status.st_mtime_ns)
     except (FileNotFoundError, NotADirectoryError):
         return
-
-
-def _is_text(name: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _finding_names(result: Mapping[str, Any]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 from mcp.shared.path_security import PathEscapeError, safe_join
 from rapidfuzz import process
 
-from anomalyagent.configs.paths import expand_home
+from anomalyagent.configs.paths import expand_home, is_text
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import ImageError, WorkspaceError
 
@@ -198,10 +198,10 @@ class Workspace:
         return self._store(f"{digest[:16]}_mask.png", pixels)
 
     def images(self, most: int = _MOST_LISTED) -> list[str]:
-        """References of the image files in the workspace; linked and hidden folders are left out."""
+        """References of the image files in the workspace; linked and hidden folders and names that are no text are left out."""
         found: list[str] = []
         for folder, folders, names in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and is_text(name))
             here = Path(folder).relative_to(self.root)
             found += [(here / name).as_posix() for name in sorted(names) if _is_image_name(name)]
             if len(found) >= most:
@@ -253,4 +253,4 @@ def _shown(ref: str) -> str:
 
 
 def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+    return not name.startswith(".") and is_text(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -25,9 +25,9 @@ def serve(
         typer.Argument(metavar="TOOL", help="all | prompt-gen | image-gen | quality-eval | knowledge-retrieval | mask-gen"),
     ],
     workspace: Annotated[Path, typer.Option(help="Folder that holds the images; nothing outside it is read or written.")],
-    transport: Annotated[str, typer.Option(help="stdio | http")] = "stdio",
+    transport: Annotated[Literal["stdio", "http"], typer.Option(help="How clients reach it.")] = "stdio",
     host: Annotated[str, typer.Option(help="HTTP: address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="HTTP: port.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP: port, 0 for any free one.")] = 8765,
     token_file: Annotated[Path | None, typer.Option(help="HTTP: file with the bearer token that clients must send.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="HTTP: another name by which clients may call it.")] = None,
     log_details: Annotated[bool, typer.Option("--log-details", help="Log to stderr what clients said, too.")] = False,

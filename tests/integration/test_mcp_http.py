@@ -124,6 +124,11 @@ def test_a_token_file_must_hold_one_good_token(tmp_path: Path, content: str) -> 
         read_token(file)
 
 
+def test_a_port_that_cannot_be_is_an_error_with_advice() -> None:
+    with pytest.raises(ConfigError, match="port 99999"), listening("127.0.0.1", 99999):
+        pass
+
+
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:
     """asyncio sets TCP_NODELAY on accepted connections only if the listening socket names its protocol."""
     with listening("127.0.0.1", 0) as listener:

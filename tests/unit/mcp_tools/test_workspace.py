@@ -159,6 +159,19 @@ def test_accents_are_found_however_the_file_system_stores_them(tmp_path: Path) -
     assert workspace.read_photo(asked).shape == (48, 48)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names there are always text")
+def test_names_that_are_no_text_are_not_listed_since_no_answer_could_hold_them(workspace: Workspace) -> None:
+    known = workspace.images()
+    part = (workspace.root / known[0]).read_bytes()
+    (workspace.root / "f\udce9").mkdir()
+    for name in ("caf\udce9.png", "f\udce9/part.png"):
+        (workspace.root / name).write_bytes(part)
+    assert workspace.images() == known
+    with pytest.raises(WorkspaceError) as refused:
+        workspace.path_of("caf.png")
+    str(refused.value).encode()
+
+
 def test_a_file_that_is_no_image_is_refused_without_telling_where_the_folder_is(workspace: Workspace) -> None:
     (workspace.root / "notes.txt").write_text("user=me password=4711")
     with pytest.raises(ImageError) as caught:
