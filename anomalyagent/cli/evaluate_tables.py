@@ -84,6 +84,7 @@ def generation(
 
     with needing("eval"):
         from anomalyagent.training.evaluation.generation import evaluate_generation, write_generation
+        from anomalyagent.training.evaluation.keeping import check_table
         from anomalyagent.training.evaluation.weights import INCEPTION, VGG16
 
     named = read_named(synthetic or [], "--synthetic")
@@ -91,6 +92,7 @@ def generation(
         raise ConfigError("nothing to evaluate: give --synthetic NAME=DIR.")
     if inception is None and vgg is None:
         raise ConfigError("both metrics need published weights: give --inception FILE, --vgg FILE, or `download` for either.")
+    check_table(out)
     chosen = _optional(INCEPTION, inception, other_weights), _optional(VGG16, vgg, other_weights)
     folder = work or out.parent / ".work"
     found = evaluate_generation(real, named, *chosen, folder, typer.echo, count=count, skip_types=skip_type or [])
@@ -130,7 +132,7 @@ def good_samples(
 @app.command()
 def cost(
     runs: Annotated[list[str], typer.Option("--run", metavar="NAME=DIR", help="Folder of a run; repeatable.")],
-    out: Annotated[Path | None, typer.Option(help="Markdown table; unset: shown only.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Markdown table; .json is written beside it; unset: shown only.")] = None,
     good_rate: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=SHARE", help="Share of its accepted samples that is good, 0 to 1; repeatable."),
@@ -141,13 +143,14 @@ def cost(
 ) -> None:
     """Seconds and dollars for each good sample, beside the paper's rows."""
     from anomalyagent.graph.files import write_atomically
-    from anomalyagent.training.evaluation.costs import as_markdown, measure_costs
+    from anomalyagent.training.evaluation.costs import as_json, as_markdown, measure_costs
 
     named = read_named(runs, "--run")
-    table = as_markdown(measure_costs(named, *_rates(good_rate or [], review, list(named))))
+    costs = measure_costs(named, *_rates(good_rate or [], review, list(named)))
     if out is not None:
-        write_atomically(out, table.encode())
-    typer.echo(table)
+        write_atomically(out, as_markdown(costs).encode())
+        write_atomically(out.with_suffix(".json"), as_json(costs).encode())
+    typer.echo(as_markdown(costs))
 
 
 @app.command("all")

@@ -17,7 +17,7 @@ from helpers.defects import make_mvtec
 from typer.testing import CliRunner
 
 from anomalyagent.cli.evaluate import app
-from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError, ImageError
+from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError, ImageError, RunError
 from anomalyagent.training.datasets.harmless import add_harmless
 from anomalyagent.training.evaluation import localize
 from anomalyagent.training.evaluation.compare import Comparison, compare
@@ -167,6 +167,13 @@ def test_contenders_that_make_no_sense_are_refused_before_any_training(
         compare(replace(comparison(real, ours, tmp_path), **change), lambda _line: None)
 
 
+def test_a_table_that_would_be_a_folder_is_refused_before_any_training(real: Path, ours: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    with pytest.raises(RunError, match="is a folder; the table is a file"):
+        compare(replace(comparison(real, ours, tmp_path), out=tmp_path), lines.append)
+    assert lines == []
+
+
 def test_a_missing_torch_names_the_extra(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.startswith("anomalyagent.training.evaluation")]:
         monkeypatch.delitem(sys.modules, name)
@@ -203,6 +210,8 @@ def test_the_rank_correlation_of_a_case_done_by_hand() -> None:
         SettingResult(str(i), 1, score, 1.0, ap) for i, (score, ap) in enumerate([(2, 0.2), (4, 0.1), (6, 0.5), (8, 0.9)])
     ]
     assert correlate(results) == pytest.approx(0.8)
+    assert correlate(results[:2]) is None
+    assert correlate([one._replace(pixel_ap=0.5) for one in results]) is None
 
 
 def test_an_unknown_setting_is_named_with_those_that_exist(real: Path, tmp_path: Path) -> None:

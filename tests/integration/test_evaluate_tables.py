@@ -173,6 +173,8 @@ def test_cost_spreads_all_work_over_the_good_samples(run: Path, tmp_path: Path) 
     out = tmp_path / "cost.md"
     assert "| AnomalyAgent | - | - | 91.3 | 117.2 | 0.0567 |" in call("cost", "--run", f"ours={run}", "--out", out)
     assert "| **ours** | 4 | 4 | all |" in out.read_text("utf-8")
+    (kept,) = json.loads(out.with_suffix(".json").read_text("utf-8"))
+    assert (kept["name"], kept["accepted"], kept["seconds_per_good"]) == ("ours", 4, whole.seconds_per_good)
     review = tmp_path / "review"
     call("good-samples", "--synthetic", f"ours={run}", "--count", 4, "--out", review)
     assert "(our judge) |" in call("cost", "--run", f"ours={run}", "--review", review)

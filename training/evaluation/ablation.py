@@ -27,7 +27,9 @@ from anomalyagent.knowledge.cards import load_cards
 from anomalyagent.knowledge.fitting import choose_cards
 from anomalyagent.knowledge.planning import plan_kinds
 from anomalyagent.knowledge.spec import Mechanism
+from anomalyagent.training.datasets.entries import MANIFEST
 from anomalyagent.training.evaluation.compare import Comparison, compare
+from anomalyagent.training.evaluation.keeping import check_table
 from anomalyagent.training.evaluation.results import Result
 
 __all__ = ["FAMILIES", "VARIANTS", "ablate", "make_variant"]
@@ -70,6 +72,7 @@ def ablate(
     for variant in variants:
         if variant not in VARIANTS:
             raise ConfigError(f"unknown variant '{variant}'; known: {', '.join(VARIANTS)}.")
+    check_table(comparison.out)
     folders: dict[str, Path] = {}
     for variant in variants:
         folder = make_variant(variant, item, normals, comparison.count, comparison.work / "ablation", say)
@@ -122,8 +125,9 @@ def _types_left(settings: Settings, item: str, without: Sequence[Mechanism]) -> 
 
 
 def _loosen(dataset: Path, out: Path) -> Path:
-    """A copy of a data set whose masks are convex hulls, a little wider."""
-    if out.is_dir():
+    """A copy of a data set whose masks are convex hulls, a little wider; of one that has grown since, a new copy."""
+    manifests = [folder / MANIFEST for folder in (dataset, out)]
+    if out.is_dir() and manifests[0].read_bytes() == manifests[1].read_bytes():
         return out
     half_made = out.with_name(f".{out.name}.part")
     shutil.rmtree(half_made, ignore_errors=True)
@@ -133,6 +137,7 @@ def _loosen(dataset: Path, out: Path) -> Path:
         assert mask is not None
         path.unlink()  # the copy may be a hard link
         cv2.imwrite(str(path), _hulls(np.asarray(mask, np.uint8)))
+    shutil.rmtree(out, ignore_errors=True)
     half_made.rename(out)
     return out
 

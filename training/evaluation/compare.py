@@ -13,6 +13,7 @@ import torch
 
 from anomalyagent.training.evaluation.contenders import Contender, Ground, gather_contenders, load_ground
 from anomalyagent.training.evaluation.datasets import GOOD
+from anomalyagent.training.evaluation.keeping import check_table
 from anomalyagent.training.evaluation.localize import Outcome, Preset, train_and_test
 from anomalyagent.training.evaluation.metrics import pixel_ap_by_type
 from anomalyagent.training.evaluation.results import Result, ResultStore, digest_of
@@ -55,6 +56,7 @@ def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
     Raises:
         ConfigError, ImageError, RunError: see the modules that read the inputs and keep the results.
     """
+    check_table(comparison.out)
     store = ResultStore(comparison.work)
     ground = load_ground(comparison.real, comparison.skip_types, comparison.preset.size_px, comparison.harmless)
     contenders = gather_contenders(

@@ -1,5 +1,6 @@
 """`evaluate cost`: what a good sample costs in time and money, from the records of runs."""
 
+import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from anomalyagent.graph.runfile import read_run_file
 from anomalyagent.training.evaluation.markdown import as_figure, as_table
 from anomalyagent.training.evaluation.paper import PAPER
 
-__all__ = ["Cost", "as_markdown", "measure_costs"]
+__all__ = ["Cost", "as_json", "as_markdown", "measure_costs"]
 
 
 class Cost(NamedTuple):
@@ -81,6 +82,12 @@ def as_markdown(costs: list[Cost]) -> str:
         "good samples; `all` means that nobody rated them, and every accepted one counts; `our judge`, that no expert did. "
         f"Rows without a count are the paper's, on its machines, by three experts.\n\n{as_table(heading, rows)}\n"
     )
+
+
+def as_json(costs: list[Cost]) -> str:
+    """What was measured, as a JSON list."""
+    derived = ("seconds_per_good", "dollars_per_good")
+    return json.dumps([one._asdict() | {name: getattr(one, name) for name in derived} for one in costs], indent=2) + "\n"
 
 
 def _cost(name: str, folder: Path, rate: float | None) -> Cost:

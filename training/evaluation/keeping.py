@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from anomalyagent.errors import RunError
 from anomalyagent.graph.files import write_atomically
 
-__all__ = ["digest_of", "keep", "make_work_folder"]
+__all__ = ["check_table", "digest_of", "keep", "make_work_folder"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -52,6 +52,16 @@ def make_work_folder(folder: Path) -> None:
         raise RunError(
             f"cannot make the work folder {folder}: {error.strerror or error}. Choose another with --work."
         ) from error
+
+
+def check_table(out: Path) -> None:
+    """Before the work of hours: can a table be written there?
+
+    Raises:
+        RunError: it is a folder.
+    """
+    if out.is_dir():
+        raise RunError(f"{out} is a folder; the table is a file, e.g. {out / 'table.md'}. Name it with --out.")
 
 
 def digest_of(facts: Any, *arrays: NDArray[np.generic]) -> str:

@@ -17,7 +17,7 @@ from anomalyagent.graph.files import write_atomically
 from anomalyagent.training.evaluation.classify import ClassifyPreset, check_types, train_and_name
 from anomalyagent.training.evaluation.contenders import ORACLE
 from anomalyagent.training.evaluation.datasets import GOOD, Stack, load_stack, read_labelled, read_real
-from anomalyagent.training.evaluation.keeping import digest_of, keep
+from anomalyagent.training.evaluation.keeping import check_table, digest_of, keep
 from anomalyagent.training.evaluation.markdown import as_share, as_table
 from anomalyagent.training.evaluation.weights import Weights
 
@@ -73,6 +73,7 @@ def compare_naming(naming: Naming, say: Callable[[str], None]) -> list[NamingRes
     Raises:
         ConfigError, ImageError, RunError: the inputs make no sense or cannot be read, or results cannot be kept.
     """
+    check_table(naming.out)
     if not naming.synthetic and not naming.oracle:
         raise ConfigError("nothing to evaluate: give --synthetic NAME=DIR or --oracle.")
     if ORACLE in naming.synthetic:

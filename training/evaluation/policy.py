@@ -35,6 +35,7 @@ from anomalyagent.knowledge.cards import load_cards
 from anomalyagent.knowledge.spec import ZONES, DefectSpec
 from anomalyagent.mcp_tools.contracts import MOST_TRIES
 from anomalyagent.training.environment import Environment, play
+from anomalyagent.training.evaluation.keeping import check_table
 from anomalyagent.training.evaluation.policy_ablation import PARTS, PartsPolicy
 from anomalyagent.training.judging import RewardJudge, make_judge
 from anomalyagent.training.practice import Practice
@@ -159,9 +160,11 @@ def compare_policies(chosen: PolicyComparison, tell: Callable[[str], None]) -> d
         What the JSON file holds; rounds per good sample are infinite without one, null in the file.
     Raises:
         PolicyError: a policy is unknown or cannot be used, none is named, or two have one name.
+        RunError: the table cannot be written.
     """
     if not chosen.policies:
         raise PolicyError(f"there is nothing to compare: name a policy. Known: {', '.join(known_policies())}.")
+    check_table(chosen.out)
     work = chosen.out.with_suffix(".work")
     work.mkdir(parents=True, exist_ok=True)
     records: dict[str, list[list[dict[str, Any]]]] = {}

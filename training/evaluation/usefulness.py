@@ -39,6 +39,8 @@ from anomalyagent.mcp_tools.judge.ladder import Good, replace_mechanism, spoil
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.training.evaluation.compare import Comparison, compare
 from anomalyagent.training.evaluation.datasets import read_labelled
+from anomalyagent.training.evaluation.keeping import check_table
+from anomalyagent.training.evaluation.markdown import as_figure
 
 __all__ = ["SETTINGS", "SettingResult", "correlate", "measure_usefulness"]
 
@@ -98,11 +100,11 @@ class SettingResult(NamedTuple):
     pixel_ap: float
 
 
-def correlate(results: Sequence[SettingResult]) -> float:
-    """Spearman's rank correlation of judge score and pixel AP; nan for fewer than three settings."""
-    if len(results) < 3:
-        return float("nan")
+def correlate(results: Sequence[SettingResult]) -> float | None:
+    """Spearman's rank correlation of judge score and pixel AP; None for fewer than three settings, or where all are equal."""
     scores, aps = [one.score for one in results], [one.pixel_ap for one in results]
+    if len(results) < 3 or min(len(set(scores)), len(set(aps))) < 2:
+        return None
     return float(cast(Any, spearmanr(scores, aps)).statistic)  # its stubs know no attributes
 
 
@@ -120,6 +122,7 @@ def measure_usefulness(
     """
     if unknown := [name for name in settings if name not in SETTINGS]:
         raise ConfigError(f"unknown setting '{unknown[0]}'; known: {', '.join(SETTINGS)}.")
+    check_table(comparison.out)
     types = sorted({one.anomaly_type for one in read_labelled(comparison.real, comparison.skip_types)})
     key = [anomalyagent.__version__, str(comparison.real.resolve()), item, types, comparison.count, SIDE_PX]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:8]
@@ -216,6 +219,6 @@ def _as_markdown(results: Sequence[SettingResult], comparison: Comparison, item:
     head = (
         f"Judge and usefulness on {comparison.real.resolve().name} ({item}): {comparison.count} images a setting, "
         f"{comparison.seeds} seed(s), preset {comparison.preset.name} with {comparison.preset.steps} steps. Spearman "
-        f"correlation of mean score and pixel AP over {len(results)} settings: **{correlate(results):.2f}**."
+        f"correlation of mean score and pixel AP over {len(results)} settings: **{as_figure(correlate(results))}**."
     )
     return head + "\n\n" + "\n".join(lines) + "\n"

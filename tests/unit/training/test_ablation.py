@@ -50,6 +50,19 @@ def test_loose_masks_hold_the_tight_ones_and_the_images_stay(normals: Path, work
     assert image.read_bytes() == (loose / image.relative_to(tight)).read_bytes()
 
 
+def test_loose_masks_grow_with_the_data_set_that_they_are_made_of(normals: Path, tmp_path: Path) -> None:
+    """A larger `--count` was compared with the few loose masks of the smaller one."""
+    for count in (6, 12):
+        tight, loose = (
+            make_variant(variant, "steel plate", [normals], count, tmp_path, lambda _text: None)
+            for variant in ("all", "loose-masks")
+        )
+        assert tight is not None
+        assert loose is not None
+        shown = [{path.relative_to(folder) for path in folder.glob("*/*/*.png")} for folder in (tight, loose)]
+        assert shown[0] == shown[1]
+
+
 def test_a_family_switched_off_draws_nothing_and_its_own_types_are_left_out(normals: Path, work: Path) -> None:
     folder = make("no-lines", normals, work)
     assert folder is not None
