@@ -22,6 +22,7 @@ from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
+from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
 from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
@@ -149,6 +150,9 @@ def _special(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | N
         mesh = find_mesh(scene)
         if mesh is not None:
             return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
+    kind = named_distortion(prompt) if spec.mechanism == "bend" else None
+    if kind is not None:
+        return Distorted(kind)
     if spec.mechanism in ("abrasion", "dent") and names_pebbles(prompt):
         return Pebbled()
     if spec.mechanism == "chip":

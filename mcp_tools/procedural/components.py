@@ -16,10 +16,11 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
-__all__ = ["Component", "around", "find_components", "find_protrusions", "find_repeated"]
+__all__ = ["Component", "around", "find_components", "find_protrusions", "find_repeated", "touches_twice"]
 
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
+_SECOND = 0.25  # of where a part touches the body most: what counts as a second place
 _REACH = 4.5  # half width of the search region, in part sizes
 
 
@@ -244,12 +245,22 @@ def _with_root(region: _Region, part: Component, body: NDArray[np.uint8]) -> Com
     row = np.clip(((py - region.window.y0) * region.scale).astype(int), 0, body.shape[0] - 1)
     column = np.clip(((px - region.window.x0) * region.scale).astype(int), 0, body.shape[1] - 1)
     touching = cv2.dilate(body, np.ones((3, 3), np.uint8))[row, column] > 0
-    if not touching.any():
+    if not touching.any() or touches_twice(xs[touching], ys[touching]):
         return None
     root = float(px[touching].mean()), float(py[touching].mean())
     outwards = np.arctan2(part.center_xy[1] - root[1], part.center_xy[0] - root[0])
     along = (px - root[0]) * np.cos(outwards) + (py - root[1]) * np.sin(outwards)
     return part._replace(root_xy=root, angle_rad=float(outwards), length_px=float(along.max()))
+
+
+def touches_twice(x: NDArray[np.intp], y: NDArray[np.intp]) -> bool:
+    """True when pixels at which a part touches the body lie in two places: it is a neck or a handle, and has no free end."""
+    places = np.zeros((int(y.max() - y.min()) + 1, int(x.max() - x.min()) + 1), np.uint8)
+    places[y - y.min(), x - x.min()] = 1
+    joined = cv2.morphologyEx(np.pad(places, 3), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(joined.astype(np.uint8))
+    areas = np.sort(stats[1:count, cv2.CC_STAT_AREA])
+    return len(areas) > 1 and bool(areas[-2] >= _SECOND * areas[-1])
 
 
 def _misplacement(site: Site, part: Component) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
-from anomalyagent.mcp_tools.procedural.components import Component, around
+from anomalyagent.mcp_tools.procedural.components import Component, around, touches_twice
 from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
 
 __all__ = ["nearest_part", "protrusions_of", "targets_at"]
@@ -102,7 +102,7 @@ def _protrusion(scene: Scene, piece: NDArray[np.bool_], near_body: NDArray[np.bo
     if xs.min() == 0 or ys.min() == 0 or xs.max() == width - 1 or ys.max() == height - 1:
         return None
     touching = near_body[ys, xs]
-    if not touching.any():
+    if not touching.any() or touches_twice(xs[touching], ys[touching]):
         return None
     root = float(xs[touching].mean()), float(ys[touching].mean())
     center = float(xs.mean()), float(ys.mean())

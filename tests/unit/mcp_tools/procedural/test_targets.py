@@ -3,11 +3,12 @@
 import cv2
 import numpy as np
 import pytest
-from helpers.sites import comb, labelled_sheet, plain_sheet
+from helpers.sites import comb, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.components import find_protrusions
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import missing
 from anomalyagent.mcp_tools.procedural.parts import protrusions_of
@@ -28,6 +29,20 @@ def test_all_leads_of_a_comb_are_found_and_a_disc_has_none() -> None:
     disc = np.where(np.hypot(x - 64, y - 64)[..., None] < 40, 60, 220).astype(np.uint8) * np.ones(3, np.uint8)
     assert not protrusions_of(Scene(photo_from_array(disc)))
     assert not protrusions_of(Scene(photo_from_array(plain_sheet())))
+
+
+def test_a_neck_between_two_bodies_is_no_protrusion_and_a_handle_neither() -> None:
+    dumbbell = np.full((160, 200, 3), 215, np.uint8)
+    cv2.rectangle(dumbbell, (60, 74), (140, 86), (60, 62, 66), -1)
+    for x in (45, 155):
+        cv2.circle(dumbbell, (x, 80), 30, (60, 62, 66), -1)
+    cup = np.full((160, 200, 3), 215, np.uint8)
+    cv2.ellipse(cup, (120, 80), (36, 30), 0, 0, 360, (60, 62, 66), 8)
+    cv2.rectangle(cup, (30, 30), (110, 130), (60, 62, 66), -1)
+    for native in (dumbbell, cup):
+        scene = Scene(photo_from_array(native))
+        assert not protrusions_of(scene)
+        assert not find_protrusions(site_on(native, (100, 80), 900))
 
 
 @pytest.mark.parametrize("mechanism", ["bend", "missing"])
