@@ -25,6 +25,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
 from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_defect
+from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
@@ -153,6 +154,8 @@ def _special(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | N
     kind = named_distortion(prompt) if spec.mechanism == "bend" else None
     if kind is not None:
         return Distorted(kind)
+    if spec.mechanism == "bend" and names_squashing(prompt):
+        return Squashed()
     if spec.mechanism in ("abrasion", "dent") and names_pebbles(prompt):
         return Pebbled()
     if spec.mechanism == "chip":

@@ -67,7 +67,10 @@ def axis_of(scene: Scene, part: Component) -> Axis:
     steps = -np.arange(0.8 * part.length_px, dtype=np.float32)[None]
     sides = 0.5 * (axis.sample(scene.lab, steps, -beside) + axis.sample(scene.lab, steps, beside))
     stands_out = np.linalg.norm(axis.sample(scene.lab, steps, 0.0) - sides, axis=2)[0] > _STANDS_OUT
-    return axis._replace(back=float(np.flatnonzero(stands_out).max(initial=0)) + 2.0)
+    # what stands out further in, behind a stretch that does not (a print on the body), is no part of it
+    gap = max(3, round(axis.half))
+    ended = np.flatnonzero(np.convolve(np.append(stands_out, np.zeros(gap)), np.ones(gap), "valid") == 0)
+    return axis._replace(back=max(float(ended[0]) - 1.0, 0.0) + 2.0)
 
 
 def _line_of(scene: Scene, part: Component) -> Axis:

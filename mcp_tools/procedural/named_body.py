@@ -19,10 +19,12 @@ class Body(NamedTuple):
     Attributes:
         coarse: True for what is made of sand, stones and binder: no shells with ribs, no sharp edge at the frame.
         coated: True when what comes off is a coating, and the ground below has a colour of its own.
+        matt: True for what is dull where it is broken, whatever shines or is printed on it: no faces that mirror, as of glass.
     """
 
     coarse: bool = False
     coated: bool = False
+    matt: bool = False
 
 
 _COARSE: Final = (
@@ -33,17 +35,21 @@ _COATED: Final = (
     "paint, painted, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, primer, "
     "plated, plating, galvanized, galvanised, chrome, veneer, laminate, foil, peeling, peeled, delamination"
 )
+_MATT: Final = (
+    "plastic, polymer, epoxy, resin, moulding, molding, case, casing, housing, package, transistor, chip package, rubber, "
+    "wood, wooden, leather, cardboard, paper, cork, foam, hazelnut, tablet, pill"
+)
 
 
 def _pattern(names: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{names.replace(', ', '|')})s?\b")
 
 
-_IS_COARSE, _IS_COATED = _pattern(_COARSE), _pattern(_COATED)
+_IS_COARSE, _IS_COATED, _IS_MATT = _pattern(_COARSE), _pattern(_COATED), _pattern(_MATT)
 
 
 @lru_cache(maxsize=512)
 def named_body(prompt: str) -> Body:
     """What the prompt says of the body; nothing known: a dense body, coloured throughout."""
     words = plain(prompt).lower()
-    return Body(bool(_IS_COARSE.search(words)), bool(_IS_COATED.search(words)))
+    return Body(*(bool(names.search(words)) for names in (_IS_COARSE, _IS_COATED, _IS_MATT)))

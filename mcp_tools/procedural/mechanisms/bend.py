@@ -5,10 +5,14 @@ The photo's own pixels are moved along smooth backward maps (`warp`); what the p
 surroundings.
 """
 
+import re
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
 from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
@@ -18,7 +22,9 @@ from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step,
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
 from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover
 
-__all__ = ["render", "targets"]
+__all__ = ["Squashed", "names_squashing", "render", "targets"]
+
+_SQUASHED = re.compile(r"\b(?:squeez\w*|squash\w*|crush\w*|misshap\w*|flatten\w*|pinched|pressed in|out of round)\b")
 
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
 _AT_OUTLINE = 0.15  # of its border
@@ -43,6 +49,20 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         part = parts[0] if rng.random() < 0.7 else parts[int(rng.integers(len(parts)))]
         return _bend_part(site, spec, part, rng, stands_out=stands_out)
     return _push_outline(site, spec, rng) or _crease(site, spec, rng)
+
+
+@dataclass(frozen=True)
+class Squashed:
+    """A mechanism that presses a body in: its outline near the site, or a crease; what lies on it is not bent off."""
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """One place."""
+        return _push_outline(site, spec, rng) or _crease(site, spec, rng)
+
+
+def names_squashing(prompt: str) -> bool:
+    """True when the words speak of a body that was pressed."""
+    return bool(_SQUASHED.search(plain(prompt).lower()))
 
 
 def _ends_the_object(scene: Scene, part: Component) -> bool:

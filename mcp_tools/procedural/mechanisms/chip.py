@@ -133,7 +133,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
         cover = np.asarray(cv2.GaussianBlur(cover, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
         cover *= (1.0 - seat.hollow.cover(site.window)) * solid
     gloss = _gloss_of(site.scene, bulk)
-    glossy = rng.random() < gloss.chance
+    glossy = rng.random() < gloss.chance and not body.matt
     if glossy:
         paint = _glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
     elif seat.on_outline or seat.hollow is not None:

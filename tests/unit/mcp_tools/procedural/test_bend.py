@@ -4,9 +4,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from helpers.sites import comb, draw, plain_sheet, site_on
+from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
@@ -112,3 +113,15 @@ def test_a_chamfer_along_the_outline_is_no_part_that_lies_on_the_object() -> Non
         face = scene.depth_px > 12  # a facet that is lifted falls over the face or leaves a slit in it
         drawn = np.abs(made.photo.rgb - scene.photo.rgb).max(axis=2)
         assert not (drawn[face] > 0.25).any()
+
+
+def test_what_is_squeezed_gives_way_and_keeps_its_print() -> None:
+    native = labelled_sheet(192)
+    photo = photo_from_array(native)
+    spec = DefectSpec(mechanism="bend", zone="edge", area_fraction=0.02, elongation=2.0, severity=12.0)
+    print_of = np.zeros(photo.shape, np.bool_)
+    print_of[74:118, 44:150] = True
+    for seed in range(4):
+        edited = ProceduralImageGen().edit(photo, "squeezed plate", spec, seed)
+        assert edited.changed.any()
+        assert edited.changed[print_of].mean() < 0.02

@@ -111,15 +111,35 @@ def test_the_frame_is_no_edge_of_a_wall() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prompt", "coarse", "coated"),
+    ("prompt", "body"),
     [
-        ('A chip ("spalling") on the concrete slab.', True, False),
-        ("a flake off the painted panel", False, True),
-        ('One chip ("peeling") on the door.', False, True),
-        ("brick walls with a spall", True, False),
-        ("a chip on the white tablet", False, False),
-        ("a chip on the steel plate", False, False),
+        ('A chip ("spalling") on the concrete slab.', Body(coarse=True)),
+        ("a flake off the painted panel", Body(coated=True)),
+        ('One chip ("peeling") on the door.', Body(coated=True)),
+        ("brick walls with a spall", Body(coarse=True)),
+        ("a chip on the white tablet", Body(matt=True)),
+        ("damaged_case of the transistor", Body(matt=True)),
+        ("a chip on the steel plate", Body()),
+        ("broken_large on the bottle", Body()),
     ],
 )
-def test_words_say_how_a_body_breaks(prompt: str, coarse: bool, coated: bool) -> None:
-    assert named_body(prompt) == Body(coarse, coated)
+def test_words_say_how_a_body_breaks(prompt: str, body: Body) -> None:
+    assert named_body(prompt) == body
+
+
+def test_a_dark_case_with_pale_letters_breaks_dull_where_it_is_named() -> None:
+    native = np.full((160, 160, 3), 170, np.uint8)
+    native[30:130, 30:130] = 42
+    cv2.putText(native, "B52", (42, 95), cv2.FONT_HERSHEY_SIMPLEX, 1.2, (185, 185, 185), 3, cv2.LINE_AA)
+    noise = np.random.default_rng(0).normal(0.0, 2.0, (160, 160, 1))
+    scene = Scene(photo_from_array(np.clip(native + noise, 0, 255).astype(np.uint8)))
+    brightest = {
+        matt: max(
+            float(made.photo.rgb[made.mask & scene.foreground].max())
+            for seed in range(6)
+            for made in [spall(scene, seed, Body(matt=matt), zone="edge", severity=12.0)]
+        )
+        for matt in (False, True)
+    }
+    assert brightest[False] > 0.9  # taken for glass, faces that mirror
+    assert brightest[True] < 0.8

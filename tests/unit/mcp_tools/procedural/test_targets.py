@@ -8,6 +8,7 @@ from helpers.sites import comb, labelled_sheet, plain_sheet, site_on
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.axis import axis_of
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import missing
@@ -43,6 +44,15 @@ def test_a_neck_between_two_bodies_is_no_protrusion_and_a_handle_neither() -> No
         scene = Scene(photo_from_array(native))
         assert not protrusions_of(scene)
         assert not find_protrusions(site_on(native, (100, 80), 900))
+
+
+def test_a_print_in_line_with_a_lead_is_no_part_of_it() -> None:
+    native = comb(192)
+    x = 192 // 6 + 2 * (192 // 6) + 3  # the third lead
+    cv2.rectangle(native, (x - 5, 36), (x + 5, 52), (190, 190, 190), -1)
+    scene = Scene(photo_from_array(native))
+    lead = min(protrusions_of(scene), key=lambda part: abs(part.center_xy[0] - x))
+    assert axis_of(scene, lead).back < 25  # the body begins 96 pixels down, the print ends 44 above that
 
 
 @pytest.mark.parametrize("mechanism", ["bend", "missing"])
