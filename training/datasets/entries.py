@@ -1,8 +1,8 @@
 """What an export writes: every image of the sources with its type, its split and what is known of it.
 
 Held out is a share of the good photos, and with them all that was drawn on them: a detector must not be checked on a
-background that it was trained on. Images of unknown origin are held out one by one, evenly over each type. Good test
-images of a real data set are always held out.
+background that it was trained on. Images of unknown origin are held out one by one, evenly over each type. Good images that
+a real data set keeps for tests or validation are always held out.
 """
 
 import json
@@ -119,7 +119,7 @@ def _of_category(
     for file in category.train_good:
         held_out = file.image.with_name(photo_behind(file.image) or file.image.stem) in held_good
         piles.append((file, "val" if held_out else "train", {}))
-    for file in category.test_good:
+    for file in [*category.test_good, *category.validation_good]:
         piles.append((file, "val", {}))
     splits: dict[str, Split] = {place_of(file.image): split for file, split, _ in piles}
     for kind in kinds:

@@ -12,6 +12,7 @@ from helpers.shapes import make_run_dataset
 from PIL import Image
 
 from anomalyagent.errors import ImageError
+from anomalyagent.training.datasets.export import export_dataset
 from anomalyagent.training.datasets.files import decode_mask
 from anomalyagent.training.datasets.layouts import find_categories, read_category
 from anomalyagent.training.evaluation.datasets import load_stack, read_labelled, read_real
@@ -51,6 +52,15 @@ def test_every_layout_serves_the_evaluation(name: str, tmp_path: Path) -> None:
     assert len(split.few_shot) + len(split.test) == 4 + 2
     stack = load_stack(read_labelled(folder), SIZE)
     assert bool(stack.masks.any(axis=(1, 2)).all())
+
+
+@pytest.mark.parametrize("name", list(LAYOUTS))
+def test_no_image_of_a_layout_is_lost_in_an_export(name: str, tmp_path: Path) -> None:
+    folder = LAYOUTS[name](tmp_path / "data")
+    done = export_dataset([folder], "coco", tmp_path / "out")
+    keeps = 2 if name in ("mvtec2", "loco") else 0  # good photos for validation
+    assert (done.images, done.anomalies) == (2 + 2 + keeps + 4, 4)
+    assert len(list((tmp_path / "out/images/val").glob("*-good-*"))) == 2 + keeps
 
 
 ANOMALIB = {
