@@ -5,6 +5,7 @@ image tokens as an image has; labels are the tokens between `<|im_start|>assista
 collator for such models neither counts images in tool results nor masks turns.)
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from anomalyagent.training.vision.settings import VisionSettings
 __all__ = ["Collator", "train_vision_sft"]
 
 _IGNORED = -100
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 class Collator:
@@ -116,8 +118,14 @@ def trainer_config(kind: Any, settings: VisionSettings, out: Path, **fixed: Any)
     Raises:
         ConfigError: an argument is unknown or cannot be used.
     """
-    given = {"report_to": [], "logging_steps": 1, "seed": settings.seed, **settings.trainer}
+    trainer = {name: _as_number(value) for name, value in settings.trainer.items()}
+    given = {"report_to": [], "logging_steps": 1, "seed": settings.seed, **trainer}
     try:
         return kind(output_dir=str(out / "checkpoints"), **{**given, **fixed})
     except (TypeError, ValueError) as error:
         raise ConfigError(f"the arguments under `trainer` do not fit {kind.__name__}: {error}.") from error
+
+
+def _as_number(value: Any) -> Any:
+    """YAML 1.1 reads 5e-6, without a point, as a text; TRL then fails when the optimizer is made."""
+    return float(value) if isinstance(value, str) and _EXPONENT.fullmatch(value) else value

@@ -11,6 +11,7 @@ import torch
 import yaml
 from helpers.tiny_vision import make_tiny_qwen3vl
 from helpers.trace_runs import good_talk, second_chance, store_run
+from trl.trainer.sft_config import SFTConfig
 
 from anomalyagent.errors import BackendUnavailableError, ConfigError, PolicyError, TraceError
 from anomalyagent.graph.policies.local import LocalPolicy
@@ -26,7 +27,7 @@ from anomalyagent.training.rows.table import read_table
 from anomalyagent.training.vision.grpo import train_vision_grpo
 from anomalyagent.training.vision.model import load_seeing
 from anomalyagent.training.vision.settings import VisionSettings, load_vision_settings, shipped_vision_trainings
-from anomalyagent.training.vision.sft import Collator, newest_whole, train_vision_sft
+from anomalyagent.training.vision.sft import Collator, newest_whole, train_vision_sft, trainer_config
 
 ROOT = Path(__file__).parents[4]
 ON_A_CPU = (
@@ -193,7 +194,6 @@ def test_shipped_trainings_follow_the_paper_and_name_arguments_that_trl_knows(na
     from dataclasses import fields
 
     from trl.trainer.grpo_config import GRPOConfig
-    from trl.trainer.sft_config import SFTConfig
 
     settings = load_vision_settings(name)
     known = {field.name for field in fields(SFTConfig if settings.stage == "sft" else GRPOConfig)}
@@ -235,3 +235,9 @@ def test_a_training_goes_on_from_the_newest_checkpoint_that_is_whole(tmp_path: P
         if step < 11:  # the last one was being written when the machine went down
             (tmp_path / "checkpoints" / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
     assert newest_whole(tmp_path) == str(tmp_path / "checkpoints" / "checkpoint-10")
+
+
+def test_a_learning_rate_may_be_written_without_a_point(tiny: Path, rows: Path, tmp_path: Path) -> None:
+    """The documentation's own `--set trainer.learning_rate=5e-6` came as a text, and ended the training at its first step."""
+    settings = sft_settings(tiny, rows, "trainer.learning_rate=5e-6")
+    assert trainer_config(SFTConfig, settings, tmp_path).learning_rate == pytest.approx(5e-6, rel=1e-9)
