@@ -14,10 +14,9 @@ never written; where they are gone, the state is rebuilt from the trajectory fil
 
 import json
 import re
-import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +29,7 @@ from langsmith import tracing_context
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ForkError, RunError, TraceError, WorkspaceError
+from anomalyagent.errors import ForkError, TraceError, WorkspaceError
 from anomalyagent.graph.approval import Pause, Ruling, apply_ruling, read_pause, tools_to_approve
 from anomalyagent.graph.build import Graph, open_checkpoints, open_graph, thread_config
 from anomalyagent.graph.compare import changes_between
@@ -42,7 +41,7 @@ from anomalyagent.graph.rules import check
 from anomalyagent.graph.runfile import FREE_SETTINGS, decisive_settings, digest_of, now, read_run_file
 from anomalyagent.graph.state import GraphState, read_images, read_turns
 from anomalyagent.graph.trace import Edit, ImageEntry, Task, ToolCall, Trajectory, Turn, write_trajectory
-from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, summarize_state, trajectory_path, versions
+from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, summarize_state, trajectory_path, usable, versions
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 from anomalyagent.mcp_tools.registry import is_embedded
 from anomalyagent.mcp_tools.workspace import Workspace
@@ -172,7 +171,7 @@ class Forker:
         self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._hold(fork_id), tracing_context(enabled=False):
-            with _usable(self._run_dir):
+            with usable(self._run_dir):
                 state = cast("GraphState", (await graph.aget_state(self._thread(record))).values)
             apply_ruling(_view(state, record.settings), record.waiting, ruling)
             return await self._drive(graph, record, Command(resume=ruling.model_dump()))
@@ -187,7 +186,7 @@ class Forker:
         self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._hold(fork_id), tracing_context(enabled=False):
-            with _usable(self._run_dir):
+            with usable(self._run_dir):
                 begun = bool((await graph.aget_state(self._thread(record))).next)
             if not begun:
                 raise ForkError(f"the fork {fork_id} was killed before its first step. Discard it and fork again.")
@@ -201,7 +200,7 @@ class Forker:
         """
         self._record(fork_id)
         with self._hold(fork_id):
-            with _usable(self._run_dir):
+            with usable(self._run_dir):
                 async with open_checkpoints(self._run_dir / CHECKPOINTS) as saver:
                     await saver.adelete_thread(fork_id)
             self._record_path(fork_id).unlink(missing_ok=True)
@@ -209,7 +208,7 @@ class Forker:
     async def _prepare(self, graph: Graph, record: ForkRecord, parent: Trajectory, start: _Start) -> None:
         """Give the fork's thread the state that it starts from."""
         saver, thread = _saver(graph), self._thread(record)
-        with _usable(self._run_dir):
+        with usable(self._run_dir):
             await saver.adelete_thread(record.id)
             if not await _copy_checkpoints(graph, parent, record, start):
                 whole: GraphState = {
@@ -231,7 +230,7 @@ class Forker:
     async def _drive(self, graph: Graph, record: ForkRecord, given: Command[Any] | None) -> Trajectory | Pause:
         """Run a fork until it ends or pauses."""
         clock, state, pause = time.perf_counter(), GraphState(), None
-        with _usable(self._run_dir):
+        with usable(self._run_dir):
             stream = graph.astream(given, self._thread(record), stream_mode=["updates", "values"], durability="sync")
             async for kind, chunk in cast("Any", stream):
                 if kind == "values":
@@ -283,7 +282,7 @@ class Forker:
         key = digest_of(settings.model_dump(mode="json"))
         if key not in self._graphs:
             opened = open_graph(settings, self._run_dir, self._run_dir / CHECKPOINTS)
-            with _usable(self._run_dir):
+            with usable(self._run_dir):
                 self._graphs[key] = await self._stack.enter_async_context(opened)
         return self._graphs[key]
 
@@ -305,7 +304,7 @@ class Forker:
     def _claim(self, parent: Trajectory, at: int, settings: Settings, approve: list[str]) -> ForkRecord:
         """Take the next free id, for this process alone."""
         root = re.sub(r"-fork\d+$", "", parent.id)
-        with _usable(self._run_dir):
+        with usable(self._run_dir):
             (self._run_dir / FORKS_FOLDER).mkdir(exist_ok=True)
             for number in range(1, 1_000_000):
                 record = ForkRecord(
@@ -502,21 +501,3 @@ def _view(state: GraphState, settings: Settings) -> View:
 
 def _clock() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@contextmanager
-def _usable(run_dir: Path) -> Generator[None]:
-    """Say what to do where the run folder or its checkpoints cannot be used."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            raise RunError(f"the checkpoints of {run_dir} cannot be used: {error}. {_MEND}") from error
-        raise RunError(
-            f"{run_dir / CHECKPOINTS} is damaged ({error}). Move it away: forks then start from the trajectory files."
-        ) from error
-    except (sqlite3.Error, OSError) as error:
-        raise RunError(f"the run folder {run_dir} cannot be used: {error}. {_MEND}") from error
-
-
-_MEND = "Make room or fix the permissions, then try again."

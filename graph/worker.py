@@ -15,7 +15,8 @@ import sqlite3
 import sys
 import threading
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Generator
+from contextlib import AsyncExitStack, contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -40,6 +41,7 @@ __all__ = [
     "main",
     "summarize_state",
     "trajectory_path",
+    "usable",
     "versions",
 ]
 
@@ -73,6 +75,27 @@ def versions() -> dict[str, str]:
     return found | {name: metadata.version(name) for name in _SHAPING}
 
 
+@contextmanager
+def usable(run_dir: Path) -> Generator[None]:
+    """Say what to do where the run folder or its checkpoints cannot be used.
+
+    Raises:
+        RunError: the disk is full, something cannot be written, or the checkpoints are damaged.
+    """
+    mend = "Make room or fix the permissions, then give the same command again: it goes on where it stopped."
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise RunError(f"the checkpoints of {run_dir} cannot be used: {error}. {mend}") from error
+        raise RunError(
+            f"{run_dir / CHECKPOINTS} is damaged ({error}). Move it away, with -wal and -shm beside it, and try again: what is "
+            "finished lies in files of its own."
+        ) from error
+    except (sqlite3.Error, OSError) as error:
+        raise RunError(f"the run folder {run_dir} cannot be used: {error}. {mend}") from error
+
+
 class Worker:
     """`async with Worker(setup) as worker: trajectory = await worker.make(task)`.
 
@@ -93,7 +116,8 @@ class Worker:
 
         setup = self._setup
         opened = open_graph(setup.settings, setup.run_dir, setup.run_dir / CHECKPOINTS)
-        self._graph = await self._stack.enter_async_context(opened)
+        with usable(setup.run_dir):
+            self._graph = await self._stack.enter_async_context(opened)
         return self
 
     async def __aexit__(
@@ -111,14 +135,10 @@ class Worker:
 
         setup, clock = self._setup, time.perf_counter()
         try:
-            normal = hashlib.sha256((setup.run_dir / task.normal_image).read_bytes()).hexdigest()
-            start, most_turns = initial_state(task, normal), setup.settings.limits.turns
-            state = await run_trajectory(self._graph, task.id, start, most_turns, setup.approve, self._approver)
-        except (sqlite3.Error, OSError) as error:
-            raise RunError(
-                f"the run folder {setup.run_dir} cannot be used any more: {error}. Make room or fix its permissions, then "
-                "give the same command again: the run continues where it stopped."
-            ) from error
+            with usable(setup.run_dir):
+                normal = hashlib.sha256((setup.run_dir / task.normal_image).read_bytes()).hexdigest()
+                start, most_turns = initial_state(task, normal), setup.settings.limits.turns
+                state = await run_trajectory(self._graph, task.id, start, most_turns, setup.approve, self._approver)
         except AnomalyAgentError:
             raise
         except Exception as error:  # a fault of this program spoils one task, not the run; the log says where it is

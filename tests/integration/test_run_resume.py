@@ -92,6 +92,21 @@ def test_a_worker_that_cannot_start_ends_the_run(normals: Path, tmp_path: Path, 
         synthesize(request(normals, tmp_path / "run", jobs=2), run_settings())
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_damaged_checkpoints_are_told_and_the_run_goes_on_without_them(normals: Path, tmp_path: Path, jobs: int) -> None:
+    out = tmp_path / "run"
+    synthesize(request(normals, out, count=1), run_settings())
+    for file in out.glob("checkpoints.sqlite*"):
+        file.unlink()
+    (out / "checkpoints.sqlite").write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(RunError, match=r"checkpoints\.sqlite is damaged .* Move it away"):
+        synthesize(request(normals, out, jobs=jobs), run_settings())
+    (out / "checkpoints.sqlite").unlink()
+    synthesize(request(normals, out, jobs=jobs), run_settings())
+    synthesize(request(normals, tmp_path / "calm"), run_settings())
+    assert hashes(out / "dataset") == hashes(tmp_path / "calm" / "dataset")
+
+
 def test_a_run_folder_has_one_owner(normals: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     out.mkdir()
