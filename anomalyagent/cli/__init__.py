@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 done in part, or a failure without a code of its own; 2 wr
 3 images or workspace; 4 a tool or policy failed; 5 knowledge or trace; 6 the run; 130 interrupted (run again to resume).
 """
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -57,6 +58,8 @@ def _with_home(argument: str) -> str:
 
 def main() -> None:
     """Entry point of the console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name that a pipe's encoding lacks must not end a run
     try:
         app([_with_home(argument) for argument in sys.argv[1:]])
     except AnomalyAgentError as error:

@@ -324,6 +324,13 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_names_that_the_encoding_of_the_output_lacks_do_not_end_a_run(normals: Path, tmp_path: Path) -> None:
+    common = ["--normals", str(normals), "--anomaly-type", "scratch", "--count", "1", "--out", str(tmp_path / "out")]
+    done = run("synthesize", "--item", "\u87ba\u6bcd", *common, env={"PYTHONIOENCODING": "cp1252"})
+    assert done.returncode == 0, done.stderr
+    assert r"'\u87ba\u6bcd'" in done.stdout
+
+
 def test_an_output_folder_that_cannot_be_written_gives_one_clear_line(normals: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way", "utf-8")
