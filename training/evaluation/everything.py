@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
+from typing import NamedTuple
 
 from anomalyagent.errors import ConfigError, ImageError
 from anomalyagent.graph.files import write_atomically
@@ -70,6 +71,15 @@ class Everything:
     work: Path | None = None
 
 
+class _Item(NamedTuple):
+    """One item: its real folder, that of each contender, and where finished pieces are kept."""
+
+    name: str
+    real: Path
+    folders: Mapping[str, Path]
+    work: Path
+
+
 @dataclass
 class _Figures:
     """Of one contender: metric -> item -> value."""
@@ -124,12 +134,13 @@ def evaluate_everything(wanted: Everything, say: Callable[[str], None]) -> Path:
     left_out: list[str] = []
     for number, (item, (real, folders)) in enumerate(matched.items(), 1):
         say(f"== {item}, {number} of {len(matched)}")
+        one = _Item(item, real, folders, work)
         if "generation" in wanted.parts:
-            _generation(wanted, item, real, folders, work, figures, say)
+            _generation(wanted, one, figures, say)
         if "classify" in wanted.parts:
-            left_out += _classify(wanted, item, real, folders, work, figures, say)
+            left_out += _classify(wanted, one, figures, say)
         if "localize" in wanted.parts:
-            _localize(wanted, item, real, folders, work, figures, say)
+            _localize(wanted, one, figures, say)
         _write(wanted, list(matched)[:number], len(matched), figures, left_out)
     return wanted.out / "README.md"
 
@@ -147,62 +158,38 @@ def _of(figures: dict[str, _Figures], name: str) -> _Figures:
     return figures.setdefault(name, _Figures())
 
 
-def _generation(
-    wanted: Everything,
-    item: str,
-    real: Path,
-    folders: Mapping[str, Path],
-    work: Path,
-    figures: dict[str, _Figures],
-    say: Callable[[str], None],
-) -> None:
-    for one in evaluate_generation(real, folders, wanted.inception, wanted.vgg, work, say):
-        _of(figures, one.contender).add("inception_score", item, one.inception_score)
-        _of(figures, one.contender).add("ic_lpips", item, one.ic_lpips)
+def _generation(wanted: Everything, item: _Item, figures: dict[str, _Figures], say: Callable[[str], None]) -> None:
+    for one in evaluate_generation(item.real, item.folders, wanted.inception, wanted.vgg, item.work, say):
+        _of(figures, one.contender).add("inception_score", item.name, one.inception_score)
+        _of(figures, one.contender).add("ic_lpips", item.name, one.ic_lpips)
 
 
-def _classify(
-    wanted: Everything,
-    item: str,
-    real: Path,
-    folders: Mapping[str, Path],
-    work: Path,
-    figures: dict[str, _Figures],
-    say: Callable[[str], None],
-) -> list[str]:
+def _classify(wanted: Everything, item: _Item, figures: dict[str, _Figures], say: Callable[[str], None]) -> list[str]:
     """Items with a single type have nothing to classify (toothbrush, in MVTec AD): left out, as in the paper."""
-    out = wanted.out / item / "classify.md"
-    naming = Naming(real, folders, wanted.oracle, wanted.seeds, wanted.classify_preset, wanted.resnet, out, work)
+    out, preset = wanted.out / item.name / "classify.md", wanted.classify_preset
+    naming = Naming(item.real, item.folders, wanted.oracle, wanted.seeds, preset, wanted.resnet, out, item.work)
     try:
         results = compare_naming(naming, say)
     except ImageError as error:
         if "only one type" not in str(error):
             raise
-        say(f"{item}: {error}")
-        return [item]
+        say(f"{item.name}: {error}")
+        return [item.name]
     for name in dict.fromkeys(one.contender for one in results):
         values = [100 * one.accuracy for one in results if one.contender == name]
-        _of(figures, name).add("accuracy", item, mean(values))
+        _of(figures, name).add("accuracy", item.name, mean(values))
     return []
 
 
-def _localize(
-    wanted: Everything,
-    item: str,
-    real: Path,
-    folders: Mapping[str, Path],
-    work: Path,
-    figures: dict[str, _Figures],
-    say: Callable[[str], None],
-) -> None:
-    out = wanted.out / item / "localize.md"
-    comparison = Comparison(real, folders, wanted.peers, wanted.oracle, wanted.seeds, wanted.count, wanted.preset, out, work)
-    results = compare(comparison, say)
+def _localize(wanted: Everything, item: _Item, figures: dict[str, _Figures], say: Callable[[str], None]) -> None:
+    out, count = wanted.out / item.name / "localize.md", wanted.count
+    whole = Comparison(item.real, item.folders, wanted.peers, wanted.oracle, wanted.seeds, count, wanted.preset, out, item.work)
+    results = compare(whole, say)
     for name in dict.fromkeys(one.contender for one in results):
         mine = [one for one in results if one.contender == name]
         for metric in (*_DETECTION, "pro"):
-            _of(figures, name).add(metric, item, mean(100 * getattr(one.last, metric) for one in mine))
-        _of(figures, name).add("best_on_test_pixel_ap", item, mean(100 * one.best_on_test.pixel_ap for one in mine))
+            _of(figures, name).add(metric, item.name, mean(100 * getattr(one.last, metric) for one in mine))
+        _of(figures, name).add("best_on_test_pixel_ap", item.name, mean(100 * one.best_on_test.pixel_ap for one in mine))
 
 
 def _write(wanted: Everything, items: Sequence[str], of: int, figures: Mapping[str, _Figures], left_out: Sequence[str]) -> None:
