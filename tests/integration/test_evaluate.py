@@ -248,6 +248,17 @@ def test_a_set_without_good_photos_or_with_empty_masks_is_told_before_anything_i
     assert lines == []
 
 
+def test_nobody_learns_from_a_defect_that_vanished_when_it_was_made_smaller(real: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "widget"
+    shutil.copytree(real, mine)
+    speck = np.zeros((96, 96), np.uint8)
+    speck[40, 40] = 255
+    cv2.imwrite(str(mine / "ground_truth" / "hole" / "000_mask.png"), speck)
+    wanted = replace(comparison(mine, mine, tmp_path), peers=[], seeds=1, count=100, preset=replace(TINY, steps=2))
+    oracle, theirs = compare(wanted, lambda _line: None)
+    assert (oracle.images, theirs.images) == (2 - 1, 7 - 1)
+
+
 def test_a_training_that_breaks_down_says_so(real: Path, ours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         return (logits * float("nan")).mean() + masks.sum()

@@ -1,5 +1,6 @@
 """`evaluate classify | generation | good-samples | cost | all`, whole and small, through the command line."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -139,6 +140,10 @@ def test_a_review_shows_every_item_and_words_captions_alike(real: Path, tmp_path
     assert {item for item, _ in shown} == {"metal nut", "disc", "plate"}
     assert {kind for _, kind in shown} == {"bent lead", "hole"}
     assert len(data["samples"]) == 6
+    here = make_mvtec(tmp_path / "here" / "cog_wheel", {"hole": 1}, size=48)
+    with contextlib.chdir(here):
+        page = make_review({"mine": Path()}, tmp_path / "other", Settings(), lambda _line: None, count=1)
+    assert json.loads(page.read_text("utf-8").split("const DATA = ")[1].split(";\n")[0])["samples"][0]["item"] == "cog wheel"
     assert said[-1] == "not blind: captions tell the contenders apart, since not all of them have disc, plate"
 
 

@@ -49,11 +49,11 @@ def add_harmless(folder: Path, count: int | None, seed: int, say: Callable[[str]
             raise ImageError(f"{root} holds no photos in train/{GOOD}. Give a run, or a data set in the layout of MVTec AD.")
         wanted = len(category.anomalies) if count is None else count
         for index in range(wanted):
-            photo = photos[choose_normal(seed, root.name, "harmless", index, len(photos))]
+            photo = photos[choose_normal(seed, category.name, "harmless", index, len(photos))]
             target = good / harmless_name(photo.stem, index // len(photos))
             if target.exists():
                 continue
-            rng = np.random.default_rng(derive_seed(seed, root.name, "harmless", index))
+            rng = np.random.default_rng(derive_seed(seed, category.name, "harmless", index))
             write_photo(vary_harmlessly(Scene(read_photo(photo)), rng), target)
             written += 1
             if written % 50 == 0:

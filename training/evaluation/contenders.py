@@ -77,7 +77,8 @@ def load_ground(real: Path, skip_types: Sequence[str], size_px: int, harmless: P
     test = load_stack(split.test, size_px)
     if not test.masks.any():
         raise ImageError(f"no mask of {real} marks anything at {size_px} x {size_px} pixels: there is nothing to find.")
-    return Ground(load_stack(split.train_good, size_px).images, load_stack(split.few_shot, size_px), test, varied)
+    few_shot = _with_masks(load_stack(split.few_shot, size_px))
+    return Ground(load_stack(split.train_good, size_px).images, few_shot, test, varied)
 
 
 def gather_contenders(
@@ -133,13 +134,18 @@ def _load_harmless(folder: Path, size_px: int) -> Images | None:
 
 def _from_folder(name: str, files: list[Labelled], count: int, size_px: int, harmless: Images | None = None) -> Contender:
     def bring(seed: int) -> Stack:
-        stack = load_stack(choose(files, count, seed), size_px)
-        seen = np.flatnonzero(stack.masks.any(axis=(1, 2))).tolist()  # a speck can vanish when the image is made smaller
-        if not seen:
-            raise ImageError(f"every mask of '{name}' is empty.")
-        return Stack(stack.images[seen], stack.masks[seen], [stack.types[index] for index in seen])
+        stack = _with_masks(load_stack(choose(files, count, seed), size_px))
+        if not len(stack.images):
+            raise ImageError(f"every mask of '{name}' is empty at {size_px} x {size_px} pixels.")
+        return stack
 
     return Contender(name, bring, harmless=harmless)
+
+
+def _with_masks(stack: Stack) -> Stack:
+    """What can be learned from: a speck can vanish when the image is made smaller, and would teach that a defect is good."""
+    seen = np.flatnonzero(stack.masks.any(axis=(1, 2))).tolist()
+    return Stack(stack.images[seen], stack.masks[seen], [stack.types[index] for index in seen])
 
 
 def _from_peer(name: str, material: Material, count: int) -> Contender:

@@ -234,7 +234,7 @@ def _draw(name: str, folder: Path, count: int, seed: int, settings: Settings) ->
         found = read_labelled(root)
         places |= {file.image: (root, file.anomaly_type) for file in found}
         ranks = {kind: rank for rank, kind in enumerate(dict.fromkeys(file.anomaly_type for file in found))}
-        files += [file._replace(anomaly_type=f"{ranks[file.anomaly_type]:04d} {root.name}") for file in found]
+        files += [file._replace(anomaly_type=f"{ranks[file.anomaly_type]:04d} {root.resolve().name}") for file in found]
     files.sort(key=lambda file: file.anomaly_type)  # the first type of every item, then the second: few samples show all items
     records = {root: read_manifest(root) for root, _ in places.values()}
     judge: Any = None
@@ -242,7 +242,7 @@ def _draw(name: str, folder: Path, count: int, seed: int, settings: Settings) ->
     for file in choose(files, count, seed):
         root, kind = places[file.image]
         record = records[root].get(file.image.relative_to(root).as_posix(), {})
-        item = str(record.get("item") or root.name.replace("_", " "))
+        item = str(record.get("item") or root.resolve().name.replace("_", " "))
         kind = str(record.get("anomaly_type") or kind)
         normal = root / str(record.get("normal", ""))
         scores: tuple[float | None, float | None] = None, None

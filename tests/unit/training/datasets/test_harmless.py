@@ -52,6 +52,17 @@ def test_a_larger_count_adds_and_changes_nothing_that_is_there(tmp_path: Path) -
     assert all((good[0] / name).read_bytes() == (good[1] / name).read_bytes() for name in names(good[0]))
 
 
+def test_the_bytes_do_not_depend_on_how_the_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bytes] = []
+    for place in ("a", "b"):
+        folder = make_mvtec(tmp_path / place / "widget", {"hole": 2}, size=48)
+        monkeypatch.chdir(folder)
+        add_harmless(folder if place == "a" else Path(), 2, 0)
+        made.append(b"".join(path.read_bytes() for path in sorted((folder / "train/good").glob("*_harmless_*"))))
+    assert made[0]
+    assert made[0] == made[1]
+
+
 def test_variants_of_a_photo_that_is_held_out_are_held_out_with_it(tmp_path: Path) -> None:
     run = make_run_dataset(tmp_path / "run")
     add_harmless(run, 12, 0)
