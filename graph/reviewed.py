@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import RunError, TraceError, WorkspaceError
 from anomalyagent.graph.dataset import manifest_line, sample_stem
 from anomalyagent.graph.files import link_or_copy, write_atomically
@@ -49,7 +50,7 @@ def rebuild_dataset(run_dir: Path, out: Path | None = None, *, with_unreviewed: 
         TraceError: there is no such run.
     """
     run_dir = find_run(run_dir)
-    target = out or run_dir / REVIEWED_FOLDER
+    target = run_dir / REVIEWED_FOLDER if out is None else expand_home(out)
     reviews = read_reviews(run_dir)
     chosen: list[Task] = []
     names: list[str] = []
@@ -68,6 +69,8 @@ def rebuild_dataset(run_dir: Path, out: Path | None = None, *, with_unreviewed: 
         raise RunError(f"nothing in {run_dir} is kept. Give verdicts first: anomalyagent trace review {run_dir}.")
     item = safe_name(chosen[0].item_name)
     folder = target / item
+    if folder.resolve() == (run_dir / "dataset" / item).resolve():
+        raise RunError(f"{folder} is the run's own data set, which holds all that was accepted. Choose another folder.")
     if folder.exists() and not (folder / "manifest.jsonl").is_file():
         raise RunError(f"{folder} exists and is no data set of ours. Choose another folder.")
     fresh = target / f".{item}.part"

@@ -298,6 +298,14 @@ async def test_the_data_set_is_rebuilt_from_what_a_person_keeps_forks_included(r
     assert sum(rebuild_dataset(run_dir, with_unreviewed=True).samples.values()) > 2
 
 
+def test_the_data_set_of_what_was_kept_never_takes_the_place_of_the_run_s_own(run_dir: Path) -> None:
+    record_verdict(run_dir, "dent-00000", "keep")
+    before = hashes(run_dir / "dataset")
+    with pytest.raises(RunError, match="the run's own data set"):
+        rebuild_dataset(run_dir, run_dir / "dataset")
+    assert hashes(run_dir / "dataset") == before
+
+
 def test_a_run_asks_before_each_call_of_a_chosen_tool_and_goes_on_after_an_interruption(
     made_once: Path, tmp_path: Path
 ) -> None:
