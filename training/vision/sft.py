@@ -74,7 +74,7 @@ def train_vision_sft(settings: VisionSettings, out: Path, seeing: Seeing | None 
     Returns:
         TRL's trainer.
     Raises:
-        ConfigError: no rows are named, or an argument of the trainer is unknown.
+        ConfigError: no rows are named, they hold no images, or an argument of the trainer is unknown.
         TraceError: the rows were made for other tools or another trace version.
         BackendUnavailableError: the model is missing.
     """
@@ -83,6 +83,10 @@ def train_vision_sft(settings: VisionSettings, out: Path, seeing: Seeing | None 
     model, processor = seeing or load_seeing(settings.model)
     collate = Collator(processor)
     table = read_table(settings.rows / "train.parquet").select_columns(["messages", "images"])
+    if not any(len(images) for images in table.data.column("images").to_pylist()):
+        raise ConfigError(
+            f"the rows in {settings.rows} hold no images, and this model is shown them. Export without --no-images."
+        )
     short = [index for index, row in enumerate(table) if collate.length(row) <= settings.model.longest]
     if not short:
         raise ConfigError(f"every row is longer than model.longest ({settings.model.longest} tokens). Raise it.")
