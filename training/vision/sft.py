@@ -83,11 +83,10 @@ def train_vision_sft(settings: VisionSettings, out: Path, seeing: Seeing | None 
     model, processor = seeing or load_seeing(settings.model)
     collate = Collator(processor)
     table = read_table(settings.rows / "train.parquet").select_columns(["messages", "images"])
-    if not any(len(images) for images in table.data.column("images").to_pylist()):
-        raise ConfigError(
-            f"the rows in {settings.rows} hold no images, and this model is shown them. Export without --no-images."
-        )
-    short = [index for index, row in enumerate(table) if collate.length(row) <= settings.model.longest]
+    sizes = [(collate.length(row), len(row["images"])) for row in table]
+    if not any(images for _, images in sizes):
+        raise ConfigError(f"the rows of {settings.rows} hold no images, and this model sees. Export without --no-images.")
+    short = [index for index, (length, _) in enumerate(sizes) if length <= settings.model.longest]
     if not short:
         raise ConfigError(f"every row is longer than model.longest ({settings.model.longest} tokens). Raise it.")
     config = trainer_config(

@@ -225,7 +225,7 @@ def test_what_cannot_be_trained_is_told(tiny: Path, rows: Path, tmp_path: Path) 
     with pytest.raises(TraceError, match="cannot be read"):
         train_vision_sft(sft_settings(tiny, tmp_path), tmp_path)
     export_traces([store_run(tmp_path / "run", [good_talk()])], "sft", tmp_path / "blind", Filters(), images=False)
-    with pytest.raises(ConfigError, match=r"hold no images, and this model is shown them\. Export without --no-images"):
+    with pytest.raises(ConfigError, match=r"hold no images, and this model sees\. Export without --no-images"):
         train_vision_sft(sft_settings(tiny, tmp_path / "blind"), tmp_path)
     with pytest.raises(ConfigError, match="stage"):
         load_vision_settings("qwen3vl_sft", ("stage=dpo",))
