@@ -8,7 +8,7 @@ collator for such models neither counts images in tool results nor masks turns.)
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from transformers.trainer import TRAINER_STATE_NAME
@@ -83,7 +83,7 @@ def train_vision_sft(settings: VisionSettings, out: Path, seeing: Seeing | None 
     model, processor = seeing or load_seeing(settings.model)
     collate = Collator(processor)
     table = read_table(settings.rows / "train.parquet").select_columns(["messages", "images"])
-    sizes = [(collate.length(row), len(row["images"])) for row in table]
+    sizes = [(collate.length(row), len(row["images"])) for row in cast("Any", table)]
     if not any(images for _, images in sizes):
         raise ConfigError(f"the rows of {settings.rows} hold no images, and this model sees. Export without --no-images.")
     short = [index for index, (length, _) in enumerate(sizes) if length <= settings.model.longest]
