@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
@@ -115,13 +116,14 @@ def test_a_chamfer_along_the_outline_is_no_part_that_lies_on_the_object() -> Non
         assert not (drawn[face] > 0.25).any()
 
 
-def test_what_is_squeezed_gives_way_and_keeps_its_print() -> None:
+@pytest.mark.parametrize("words", ["squeezed plate", "bent plate"])
+def test_what_is_bent_at_its_edge_or_squeezed_gives_way_and_keeps_its_print(words: str) -> None:
     native = labelled_sheet(192)
     photo = photo_from_array(native)
     spec = DefectSpec(mechanism="bend", zone="edge", area_fraction=0.02, elongation=2.0, severity=12.0)
     print_of = np.zeros(photo.shape, np.bool_)
     print_of[74:118, 44:150] = True
     for seed in range(4):
-        edited = ProceduralImageGen().edit(photo, "squeezed plate", spec, seed)
+        edited = ProceduralImageGen().edit(photo, words, spec, seed)
         assert edited.changed.any()
         assert edited.changed[print_of].mean() < 0.02
