@@ -136,9 +136,9 @@ def test_another_seed_on_the_same_folder_is_refused_with_the_difference(
 
 
 def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_data_set(normals: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
+    out = tmp_path / "run"  # six samples were sometimes done before the signal came, on a busy machine
     command = [sys.executable, "-m", "anomalyagent", "synthesize", "--normals", str(normals), "--item", "steel sheet"]
-    command += ["--anomaly-type", "scratch", "--count", "6", "--out", str(out)]
+    command += ["--anomaly-type", "scratch", "--count", "24", "--out", str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -147,9 +147,9 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_data_set(normals: Path, tm
                 break
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert synthesize(normals, out, "--count", "6").returncode == 0
+    assert synthesize(normals, out, "--count", "24").returncode == 0
     whole = tmp_path / "whole"
-    assert synthesize(normals, whole, "--count", "6").returncode == 0
+    assert synthesize(normals, whole, "--count", "24").returncode == 0
     assert tree(out / "dataset") == tree(whole / "dataset")
 
 
