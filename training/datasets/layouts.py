@@ -100,14 +100,14 @@ def _read_mvtec(folder: Path) -> Category:
         truth = folder / "ground_truth" / name
         return _any_suffix(truth, f"{image.stem}_mask") or _any_suffix(truth, image.stem)
 
-    anomalies: list[Labelled] = []
-    for one in _subfolders(folder / "test"):
-        for image in sorted_images(one):
-            mask = mask_of(image, one.name)
-            if mask is None:
-                wanted = folder / "ground_truth" / one.name / f"{image.stem}_mask.png"
-                raise ImageError(f"{image} has no mask: expected {wanted}.")
-            anomalies.append(Labelled(image, mask, one.name))
+    found = [
+        (image, mask_of(image, one.name), one.name) for one in _subfolders(folder / "test") for image in sorted_images(one)
+    ]
+    if bare := [(image, kind) for image, mask, kind in found if mask is None]:
+        image, kind = bare[0]
+        share = f"; {len(bare)} of {len(found)} anomaly images have none" if len(bare) > 1 else ""
+        raise ImageError(f"{image} has no mask: expected {folder / 'ground_truth' / kind / image.stem}_mask.png{share}.")
+    anomalies = [Labelled(image, mask, kind) for image, mask, kind in found]
     return Category(
         folder.resolve().name, "mvtec", _good(folder / "train" / GOOD), _good(folder / "test" / GOOD), anomalies, []
     )

@@ -132,6 +132,16 @@ def test_an_anomaly_without_its_mask_is_named(name: str, mask: str, tmp_path: Pa
         read_category(folder)
 
 
+def test_anomalies_without_masks_are_counted(tmp_path: Path) -> None:
+    folder = LAYOUTS["mvtec"](tmp_path)
+    for name in ("dent/001", "scratch/000", "scratch/001"):
+        (folder / f"ground_truth/{name}_mask.png").unlink()
+    with pytest.raises(
+        ImageError, match=r"dent/001\.png has no mask: expected .*001_mask\.png; 3 of 4 anomaly images have none\."
+    ):
+        read_category(folder)
+
+
 def test_lists_that_are_gone_or_damaged_are_named(tmp_path: Path) -> None:
     visa = LAYOUTS["visa"](tmp_path / "visa")
     (tmp_path / "visa/split_csv/1cls.csv").write_text("a,b\n1,2\n")
