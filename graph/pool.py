@@ -15,6 +15,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from pydantic import BaseModel
+
 from anomalyagent import errors
 from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import AnomalyAgentError, RunError
@@ -124,7 +126,7 @@ class ProcessPool:
 
     async def _make_once(self, task: Task) -> Trajectory:
         process = self._idle.pop() if self._idle else await self._start()
-        answer = await self._ask(process, task.model_dump_json())
+        answer = await self._ask(process, task)
         if answer.get("done") != task.id:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -147,7 +149,7 @@ class ProcessPool:
         )
         self._all.add(process)
         try:
-            answer = await self._ask(process, self._setup.model_dump_json())
+            answer = await self._ask(process, self._setup)
         except _DiedError as died:
             raise RunError(
                 f"a worker process could not start (exit code {died}); what it said is above. Try with 1 job."
@@ -157,9 +159,10 @@ class ProcessPool:
             raise kind(str(answer.get("error")))
         return process
 
-    async def _ask(self, process: Process, line: str) -> dict[str, Any]:
+    async def _ask(self, process: Process, message: BaseModel) -> dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
+        line = json.dumps(message.model_dump(mode="json"))  # ASCII: paths may be no text
         answer = b""
         with contextlib.suppress(ConnectionError):
             process.stdin.write(line.encode() + b"\n")

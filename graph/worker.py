@@ -210,7 +210,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then closes stdin
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become an answer
-    setup = WorkerSetup.model_validate_json(sys.stdin.readline())
+    setup = WorkerSetup.model_validate(json.loads(sys.stdin.buffer.readline()))
     asyncio.run(_serve(setup, answers))
 
 
@@ -230,8 +230,12 @@ async def _serve(setup: WorkerSetup, answers: IO[str]) -> None:
 
 
 def _read_tasks(loop: asyncio.AbstractEventLoop, tasks: "asyncio.Queue[Task]") -> None:
-    for line in sys.stdin:
-        loop.call_soon_threadsafe(tasks.put_nowait, Task.model_validate_json(line))
+    try:
+        for line in sys.stdin.buffer:  # bytes: which encoding the system has for text does not matter
+            loop.call_soon_threadsafe(tasks.put_nowait, Task.model_validate(json.loads(line)))
+    except Exception:  # a worker that hears nothing any more would stay for ever
+        log.exception("what came is no task")
+        os._exit(1)
     os._exit(0)
 
 

@@ -331,6 +331,28 @@ def test_names_that_the_encoding_of_the_output_lacks_do_not_end_a_run(normals: P
     assert r"'\u87ba\u6bcd'" in done.stdout
 
 
+def test_the_encoding_of_the_system_does_not_reach_the_processes_of_a_run(normals: Path, tmp_path: Path) -> None:
+    manifests: list[bytes] = []
+    for jobs, name in (("1", "one"), ("2", "two"), ("2", "r\udce9")):  # the last one is no UTF-8
+        out = tmp_path / name
+        common = [
+            "--normals",
+            str(normals),
+            "--item",
+            "M\xfctter",
+            "--anomaly-type",
+            "scratch",
+            "--count",
+            "2",
+            "--out",
+            str(out),
+        ]
+        done = run("synthesize", *common, "--jobs", jobs, env={"PYTHONIOENCODING": "ascii"})
+        assert done.returncode == 0, done.stderr
+        manifests.append((out / "dataset" / "M\xfctter" / "manifest.jsonl").read_bytes())
+    assert manifests[0] == manifests[1] == manifests[2]
+
+
 def test_an_output_folder_that_cannot_be_written_gives_one_clear_line(normals: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way", "utf-8")
