@@ -28,6 +28,7 @@ from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_def
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
@@ -158,6 +159,8 @@ def _special(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | N
         return Squashed()
     if spec.mechanism in ("abrasion", "dent") and names_pebbles(prompt):
         return Pebbled()
+    if spec.mechanism == "discoloration" and not names_heat(prompt):
+        return Shifted()
     if spec.mechanism == "chip":
         return Breaking(named_body(prompt))
     named = named_matter(prompt) if spec.mechanism == "contamination" else None

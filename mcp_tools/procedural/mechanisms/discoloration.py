@@ -8,13 +8,15 @@ rings, on neutral metal in colour photos), `whole` (of what is asked for half of
 colour).
 """
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
@@ -22,10 +24,14 @@ from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
 
-__all__ = ["render"]
+__all__ = ["Shifted", "names_heat", "render"]
 
 _WHOLE = 0.45  # share of the object
 _MARGIN_PX = 8
+_HEATED = re.compile(
+    r"\b(?:metal\w*|steels?|iron|stainless|alumin\w*|copper|brass|bronze|titanium|nickel|chrome\w*|zinc|alloys?|cast\w*|nuts?|bolts?|screws?"
+    r"|washers?|gears?|bearings?|springs?|shafts?|blades?|weld\w*|solder\w*|heat\w*|temper\w*|anneal\w*|overheat\w*|burn\w*|scorch\w*|blued)\b"
+)
 
 # CIELAB shifts of a neutral surface: bleached, worn bright, yellowed, rust, scorched, dark oxide, verdigris, fogged blue
 _NEUTRAL: tuple[Triple, ...] = (
@@ -44,8 +50,26 @@ _COLORED: tuple[Triple, ...] = ((9.0, -0.35, 1.0), (16.0, -0.5, 0.0), (-20.0, -0
 _TEMPER = np.array([(0, 0, 0), (-3, 3, 16), (-12, 11, 14), (-18, 17, -12), (-16, 2, -24), (-6, -4, -10)], np.float32)
 
 
+@dataclass(frozen=True)
+class Shifted:
+    """A mechanism that shifts tone and colour of a body that is no metal, however neutral its colour: no temper colours."""
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """A shifted area of the asked size."""
+        return _render(site, spec, rng, tempers=False)
+
+
+def names_heat(prompt: str) -> bool:
+    """True when the words speak of a metal, or of what heat does to one."""
+    return bool(_HEATED.search(plain(prompt).lower()))
+
+
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A shifted area of the asked size (see module docstring)."""
+    return _render(site, spec, rng, tempers=True)
+
+
+def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: bool) -> Edit | None:
     whole = not site.scene.fills_frame and spec.area_fraction >= _WHOLE
     if whole:
         x0, y0, x1, y1 = site.scene.box_xyxy
@@ -53,7 +77,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     near = measure_surroundings(site, inside=site.scene.foreground[site.window.slices] if whole else None)
     angle, coherence = site.scene.orientation_at(*site.center_xy)
     worked = _worked(near, coherence)
-    kind = "whole" if whole else _choose_kind(site, near, spec, coherence, rng)
+    kind = "whole" if whole else _choose_kind(site, near, spec, coherence, rng, tempers=tempers)
     weight = _weight(kind, site, spec, angle, worked, rng)
     weight = weight * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
     weight = (weight * foreground_cover(site)).astype(np.float32)
@@ -85,9 +109,11 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     )
 
 
-def _choose_kind(site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator) -> str:
+def _choose_kind(
+    site: Site, near: Surroundings, spec: DefectSpec, coherence: float, rng: np.random.Generator, *, tempers: bool
+) -> str:
     chroma = float(np.hypot(near.lab[1], near.lab[2]))
-    metal = not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 80.0
+    metal = tempers and not near.grey and chroma < 14.0 and 25.0 < near.lab[0] < 80.0
     wide = site.area_px > 0.1 * site.window.shape[0] * site.window.shape[1]  # a thin band would look like a line
     finish = spec.color_shift is not None and max(map(abs, spec.color_shift[1:])) < 1.0
     # what is soft and dark cannot be told from uneven light, least of all where the lines of a worked surface run on through it

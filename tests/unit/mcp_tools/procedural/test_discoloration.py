@@ -11,6 +11,7 @@ from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import discoloration
+from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
 
 
 def spec(**fields: object) -> DefectSpec:
@@ -36,17 +37,28 @@ def test_most_of_the_border_of_a_cloud_is_soft(seed: int) -> None:
     assert np.percentile(steps, 90) < 0.25 * np.percentile(change[edit.support], 99)
 
 
-def test_neutral_metal_can_show_temper_colours_and_a_grey_photo_cannot() -> None:
+def test_neutral_metal_can_show_temper_colours_and_other_bodies_cannot() -> None:
     tinted = plain_sheet()
     tinted[..., 2] = np.minimum(tinted[..., 2] + 8, 255)
-    spread: list[float] = []
-    for seed in range(30):
-        edit = discoloration.render(site_on(tinted, (64, 64), 1500), spec(), np.random.default_rng(seed))
-        assert edit is not None
-        assert edit.log_reflectance is not None
-        hue = edit.log_reflectance[..., 0] - edit.log_reflectance[..., 2]
-        spread.append(float(hue.max()) * float(-hue.min()))
-    assert max(spread) > 0.02  # red-yellow at one place and blue at another of the same spot
+    most: list[float] = []
+    for render in (discoloration.render, Shifted().render):
+        spread: list[float] = []
+        for seed in range(30):
+            edit = render(site_on(tinted, (64, 64), 1500), spec(), np.random.default_rng(seed))
+            assert edit is not None
+            assert edit.log_reflectance is not None
+            hue = edit.log_reflectance[..., 0] - edit.log_reflectance[..., 2]
+            spread.append(float(hue.max()) * float(-hue.min()))
+        most.append(max(spread))
+    assert most[0] > 0.02  # red-yellow at one place and blue at another of the same spot
+    assert most[1] < 0.005
+
+
+def test_words_of_metals_and_heat() -> None:
+    assert names_heat("a discoloration on the steel_plate")
+    assert names_heat("heat tint beside the seam")
+    assert not names_heat("a discoloration on the concrete slab")
+    assert not names_heat("a pale patch on the wooden panel")
 
 
 def test_the_background_keeps_its_colour() -> None:
@@ -60,7 +72,7 @@ def test_the_background_keeps_its_colour() -> None:
 
 
 def test_a_patch_has_a_clear_outline_and_weakens_the_texture_inside(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(*_: object) -> str:
+    def chosen(*_: object, **_named: object) -> str:
         return "patch"
 
     monkeypatch.setattr(discoloration, "_choose_kind", chosen)
@@ -105,7 +117,7 @@ def test_what_grinding_missed_has_none_of_its_lines() -> None:
 
 
 def test_areas_that_meet_are_one_and_not_darker_where_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(*_: object) -> str:
+    def chosen(*_: object, **_named: object) -> str:
         return "patch"
 
     monkeypatch.setattr(discoloration, "_choose_kind", chosen)
@@ -118,7 +130,7 @@ def test_areas_that_meet_are_one_and_not_darker_where_they_meet(monkeypatch: pyt
 
 
 def test_an_area_with_a_clear_outline_is_no_ellipse(monkeypatch: pytest.MonkeyPatch) -> None:
-    def chosen(*_: object) -> str:
+    def chosen(*_: object, **_named: object) -> str:
         return "patch"
 
     monkeypatch.setattr(discoloration, "_choose_kind", chosen)
