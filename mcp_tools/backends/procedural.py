@@ -22,19 +22,10 @@ from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
-from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
 from anomalyagent.mcp_tools.procedural.donation import Transplant
-from anomalyagent.mcp_tools.procedural.engine import MechanismModule, render_defect
-from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
-from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
-from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
-from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
-from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
-from anomalyagent.mcp_tools.procedural.named_body import named_body
-from anomalyagent.mcp_tools.procedural.named_matter import named_matter
-from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
+from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
 from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
-from anomalyagent.mcp_tools.procedural.strands import Strands
 
 __all__ = ["ProceduralImageGen"]
 
@@ -110,7 +101,7 @@ class ProceduralImageGen:
             scene = _WholeFrame(photo, self._legal(photo))
             any_angle = float(np.random.default_rng([seed, _DRAW_DONOR, 1]).uniform(0.0, 180.0))
             wanted = wanted.model_copy(update={"zone": "any", "center": None, "orientation_deg": any_angle})
-        drawn = render_defect(scene, wanted, _special(scene, wanted, prompt) if donor is None else Transplant(donor))
+        drawn = render_defect(scene, wanted, named_renderer(scene, wanted, prompt) if donor is None else Transplant(donor))
         ratio = drawn.spec.area_fraction / wanted.area_fraction
         if not 1.0 / _NOTABLE < ratio < _NOTABLE:
             notes.append(
@@ -144,24 +135,3 @@ class ProceduralImageGen:
             return self._zone
         resized = cv2.resize(self._zone.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         return np.asarray(resized, np.bool_)
-
-
-def _special(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
-    """What draws the matter, the kind of body or the texture that the prompt names; None: the mechanism's own renderer."""
-    if spec.mechanism in ("bend", "missing", "cut") and names_mesh(prompt):
-        mesh = find_mesh(scene)
-        if mesh is not None:
-            return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
-    kind = named_distortion(prompt) if spec.mechanism == "bend" else None
-    if kind is not None:
-        return Distorted(kind)
-    if spec.mechanism == "bend" and names_squashing(prompt):
-        return Squashed()
-    if spec.mechanism in ("abrasion", "dent") and names_pebbles(prompt):
-        return Pebbled()
-    if spec.mechanism == "discoloration" and not names_heat(prompt):
-        return Shifted()
-    if spec.mechanism == "chip":
-        return Breaking(named_body(prompt))
-    named = named_matter(prompt) if spec.mechanism == "contamination" else None
-    return None if named is None else Foreign(named)

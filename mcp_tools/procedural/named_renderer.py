@@ -1,0 +1,45 @@
+"""Which renderer draws a defect: the mechanism's own, or one for what the words of the prompt name.
+
+A spec holds numbers; what the matter is, how a body breaks, whether the surface is a mesh stands in the words alone.
+"""
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
+from anomalyagent.mcp_tools.procedural.engine import MechanismModule
+from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
+from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
+from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
+from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
+from anomalyagent.mcp_tools.procedural.named_body import named_body
+from anomalyagent.mcp_tools.procedural.named_matter import named_matter
+from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
+from anomalyagent.mcp_tools.procedural.strands import Strands
+
+__all__ = ["named_renderer"]
+
+
+def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
+    """What draws the matter, the kind of body or the structure that the prompt names; None: the mechanism's own renderer."""
+    if spec.mechanism in ("bend", "missing", "cut") and names_mesh(prompt):
+        mesh = find_mesh(scene)
+        if mesh is not None:
+            return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
+    match spec.mechanism:
+        case "bend":
+            kind = named_distortion(prompt)
+            if kind is not None:
+                return Distorted(kind)
+            return Squashed() if names_squashing(prompt) else None
+        case "abrasion" | "dent":
+            return Pebbled() if names_pebbles(prompt) else None
+        case "discoloration":
+            return None if names_heat(prompt) else Shifted()
+        case "chip":
+            return Breaking(named_body(prompt))
+        case "contamination":
+            matter = named_matter(prompt)
+            return None if matter is None else Foreign(matter)
+        case _:
+            return None
