@@ -303,7 +303,7 @@ def digest_of_files(settings: Settings) -> dict[str, str]:
     """SHA-256 of the files that the tools' options `zone_mask` and `reference` name: setting -> digest.
 
     Raises:
-        RunError: one cannot be read.
+        RunError: one cannot be read, or the zone mask is a folder.
     """
     found: dict[str, str] = {}
     for tool, options in (("image_gen", settings.tools.image_gen.options), ("prompt_gen", settings.tools.prompt_gen.options)):
@@ -311,6 +311,8 @@ def digest_of_files(settings: Settings) -> dict[str, str]:
             if not options.get(option):
                 continue
             path = expand_home(str(options[option]))
+            if option == "zone_mask" and path.is_dir():
+                raise RunError(f"the zone mask {path} is a folder. Give one image, drawn on one of the photos.")
             files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
             digest = hashlib.sha256()
             for file in files:

@@ -255,6 +255,9 @@ def test_another_zone_mask_under_the_same_name_is_another_request(normals: Path,
     cv2.imwrite(str(zone), np.tri(64, dtype=np.uint8) * 255)
     with pytest.raises(RunError, match=r"files of tools\.image_gen\.options\.zone_mask were changed"):
         synthesize(wanted, Settings.model_validate(tree))
+    tree["tools"]["image_gen"]["options"]["zone_mask"] = str(normals)
+    with pytest.raises(RunError, match=r"the zone mask .* is a folder"):
+        synthesize(replace(wanted, out=tmp_path / "other"), Settings.model_validate(tree))
 
 
 def test_unicode_long_and_odd_names_become_safe_folders(normals: Path, tmp_path: Path) -> None:
