@@ -75,11 +75,17 @@ def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
         return _remove_with_shadow(site, part, rng)
     lifted = cut_out(site, part, 4.0, rng)
     paint = lifted.ground
-    if rng.random() < 0.3:  # an empty seat: dirt or shade where the part was
+    if rng.random() < 0.3 and _sits_in_a_body(site, part):  # an empty seat: dirt or shade where the part was
         soft = cv2.GaussianBlur(lifted.seat, (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6)
         seat = smooth_step((soft * 1.3 - 0.3).astype(np.float32))
         paint = paint * (1.0 - np.float32(rng.uniform(0.05, 0.2)) * seat)[..., None]
     return edit_of(lifted.window, paint.astype(np.float32), lifted.seat, size_fixed=True)
+
+
+def _sits_in_a_body(site: Site, part: Component) -> bool:
+    """False for what lies by itself on a bench or a tray, which keeps no trace of it."""
+    ring = cv2.dilate(part.mask.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool) & ~part.mask
+    return bool(site.scene.foreground[part.window.slices][ring].mean() > 0.5) if ring.any() else True
 
 
 def _hollow(site: Site, core: Component, rng: np.random.Generator) -> Edit:

@@ -96,3 +96,19 @@ def test_a_swapped_wire_has_another_jacket_and_its_copper(seed: int) -> None:
     assert len(changed) == 1
     assert _far(np.median(after[rings[changed[0]]], axis=0), JACKETS[changed[0]]) > 25
     assert _far(np.median(after[_within(MIDDLES[changed[0]], CORE - 5)], axis=0), COPPER) < 60
+
+
+def test_where_a_loose_part_lay_the_bench_keeps_no_trace() -> None:
+    photo = np.full((200, 200, 3), 225, np.uint8)
+    for x in (50, 100, 150):
+        for y in (50, 100, 150):
+            cv2.circle(photo, (x, y), 17, (180, 60, 50), -1, cv2.LINE_AA)
+    native = np.clip(photo + np.random.default_rng(0).normal(0.0, 1.5, (200, 200, 1)), 0, 255).astype(np.uint8)
+    scene = Scene(photo_from_array(native))
+    share = np.pi * 17**2 / scene.object_area_px
+    spec = DefectSpec.model_validate({"mechanism": "missing", "area_fraction": share, "severity": 15.0})
+    for seed in range(8):
+        edited = ProceduralImageGen().edit(scene.photo, "a missing tablet", spec, seed)
+        assert edited.changed.any()
+        inside = cv2.erode(edited.changed.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+        assert abs(float(np.median(255.0 * edited.photo.rgb[inside])) - 225.0) < 8.0
