@@ -123,9 +123,8 @@ def hold_run_folder(run_dir: Path) -> Generator[None]:
     """
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
-        begun = (run_dir / LOCK_FILE).exists()  # else a folder `dataset` or `images` is not ours either
-        own = (".", *_OWN_FILES) if begun else (".",)
-        strangers = [path.name for path in run_dir.iterdir() if not path.name.startswith(own)]
+        begun = (run_dir / LOCK_FILE).exists()
+        strangers = [path.name for path in run_dir.iterdir() if not _is_own(path, begun=begun)]
         if strangers and not (run_dir / RUN_FILE).exists():
             raise RunError(
                 f"{run_dir} is not empty and holds no run ({', '.join(sorted(strangers)[:5])}). Choose a new folder."
@@ -144,3 +143,10 @@ def hold_run_folder(run_dir: Path) -> Generator[None]:
         yield
     finally:
         lock.release()
+
+
+def _is_own(path: Path, *, begun: bool) -> bool:
+    """True of what a run keeps in its folder; where none has begun, a folder `dataset` or `images` with files is somebody's."""
+    if path.name.startswith("."):
+        return True
+    return path.name.startswith(_OWN_FILES) and (begun or (path.is_dir() and not any(path.iterdir())))
