@@ -25,11 +25,13 @@ __all__ = [
     "continue_backdrop",
     "cut_out",
     "edit_of",
+    "edit_of_drawn",
     "fill_behind",
     "put_down",
 ]
 
 
+_UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
 _ONE_SIDED = 0.25
@@ -278,6 +280,12 @@ def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = Fals
         size_fixed=size_fixed,
         photographed=True,
     )
+
+
+def edit_of_drawn(site: Site, window: Window, drawn: RGB) -> Edit:
+    """The edit that shows `drawn`, (h, w, 3) of photographed pixels over a window, wherever it differs from the photo."""
+    changed = np.abs(drawn - site.scene.photo.rgb[window.slices]).max(axis=2) > _UNCHANGED
+    return edit_of(window, drawn, changed.astype(np.float32))
 
 
 def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -19,7 +20,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.components import around
-from anomalyagent.mcp_tools.procedural.cutout import edit_of
+from anomalyagent.mcp_tools.procedural.cutout import edit_of_drawn
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.mechanisms import bend
 from anomalyagent.mcp_tools.procedural.shapes import pixel_grid
@@ -92,8 +93,19 @@ class Distorted:
         return _part(site, window, axis, along_px, max(across_px, _BEYOND * half_px), rng)
 
 
+_found: "WeakKeyDictionary[Scene, Field]" = WeakKeyDictionary()
+
+
 def _busy(scene: Scene) -> Field:
     """Structure on a small copy, about 0..1 of the busiest place of the object; near 0 where all of it is plain."""
+    known = _found.get(scene)
+    if known is None:
+        known = _measure_structure(scene)
+        _found[scene] = known
+    return known
+
+
+def _measure_structure(scene: Scene) -> Field:
     luma = reduced(np.ascontiguousarray(scene.luma), _SEARCH_PX)
     inside = reduced(scene.foreground.astype(np.uint8) * 255, _SEARCH_PX) > 127
     deep = cv2.erode(inside.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1).astype(np.float32)  # no outline
@@ -175,7 +187,7 @@ def _push(
     at = np.array(site.center_xy) + shift - np.array([window.x0, window.y0])
     center, push = (float(at[0]), float(at[1])), (float(shift[0]), float(shift[1]))
     x, y = push_map(window.shape, center, push, across_px, along_px / across_px)
-    return _edit(site, window, sample(np.ascontiguousarray(site.scene.photo.rgb[window.slices]), x, y))
+    return edit_of_drawn(site, window, sample(np.ascontiguousarray(site.scene.photo.rgb[window.slices]), x, y))
 
 
 def _squeeze(
@@ -192,7 +204,7 @@ def _squeeze(
     tight = float(np.clip(0.2 + 0.025 * spec.severity, *_TIGHT))
     tilt = float(rng.uniform(0.05, 0.22)) * float(rng.choice([-1.0, 1.0]))  # what is pressed gives way to one side
     moved = _moved(site, axis, (along * (1.0 + tight * weight) + tilt * across * weight).astype(np.float32), across)
-    return _edit(site, window, sample(site.scene.photo.rgb, *moved))
+    return edit_of_drawn(site, window, sample(site.scene.photo.rgb, *moved))
 
 
 def _part(
@@ -213,9 +225,4 @@ def _part(
     inside = np.clip((gap - side) / soft + 0.5, 0.0, 1.0) * (gap > 0.5)
     shade = 1.0 - 0.25 * np.clip((side / np.maximum(gap, 1.0)), 0.0, 1.0)  # darkest below the edges
     drawn = moved * (1.0 - inside[..., None]) + behind * (inside * shade)[..., None]
-    return _edit(site, window, drawn.astype(np.float32))
-
-
-def _edit(site: Site, window: Window, drawn: NDArray[np.float32]) -> Edit:
-    changed = np.abs(drawn - site.scene.photo.rgb[window.slices]).max(axis=2) > 1.0 / 512.0
-    return edit_of(window, drawn, changed.astype(np.float32))
+    return edit_of_drawn(site, window, drawn.astype(np.float32))

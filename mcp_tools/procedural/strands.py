@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.procedural.components import around
-from anomalyagent.mcp_tools.procedural.cutout import edit_of
+from anomalyagent.mcp_tools.procedural.cutout import edit_of, edit_of_drawn
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.mesh import Mesh
 from anomalyagent.mcp_tools.procedural.shapes import pixel_grid
@@ -33,7 +33,6 @@ _STEEPEST = 0.24  # of the reach: how far all that is there is pushed at the mos
 _WIDE = 1.5  # pitches: what reaches further is a blow over several cells
 _STICK_OUT = 0.6  # how often the ends of a broken strand do
 _SEEN = 0.45  # share of a moved area in which the change can be seen
-_UNCHANGED = 1.0 / 512.0
 
 
 class _Strand(NamedTuple):
@@ -222,5 +221,4 @@ def _mix(below: RGB, above: RGB, cover: Field) -> RGB:
 
 
 def _edit(site: Site, window: Window, drawn: RGB) -> Edit:
-    changed: Mask = np.abs(drawn - site.scene.photo.rgb[window.slices]).max(axis=2) > _UNCHANGED
-    return replace(edit_of(window, drawn, changed.astype(np.float32)), off_object=True)
+    return replace(edit_of_drawn(site, window, drawn), off_object=True)
