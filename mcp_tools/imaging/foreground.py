@@ -43,6 +43,9 @@ _MIN_FILLED = 0.1  # share of the frame that parts on an uneven backdrop must fi
 _SCATTERED, _MIN_PIECE = 0.25, 0.002  # share of the pieces beside the main ones, and of each in the frame, to be parts as well
 _MIN_SOLIDITY, _MIN_TRAY_SOLIDITY = 0.85, 0.9  # median share of its convex hull that a piece of several, of very many fills
 _MIN_ALIKE = 0.6  # share of very many pieces that have about the usual size
+# pieces of one shape, convex or not (hooks, pasta): share of them that are, how far their sizes (octaves) and solidities lie
+# from the usual ones, and the usual share of the frame
+_MIN_SAME, _SAME_SIZE, _SAME_SOLIDITY, _MIN_SAME_PIECE = 0.8, 0.5, 0.1, 0.01
 _PART = 1.5  # how much larger the object must be than the part of it that stands out most
 _CALM = 4.0  # CIELAB L from pixel to pixel that an uneven backdrop does not exceed
 _SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
@@ -380,7 +383,12 @@ def _is_ragged(mask: _SmallMask) -> bool:
         return complexity > _MAX_COMPLEXITY
     hulls = [cv2.convexHull(contour) for contour in outer]
     areas, hull_areas = (np.array([pixels_within(polygon) for polygon in polygons]) for polygons in (outer, hulls))
-    solidity = float(np.median(areas / hull_areas))
+    solidities = areas / hull_areas
+    solidity = float(np.median(solidities))
+    if complexity <= _MAX_COMPLEXITY and float(np.median(areas)) >= _MIN_SAME_PIECE * mask.size:
+        same = (np.abs(np.log2(areas / np.median(areas))) < _SAME_SIZE) & (np.abs(solidities - solidity) < _SAME_SOLIDITY)
+        if float(same.mean()) >= _MIN_SAME:
+            return False
     if complexity <= _MAX_COMPLEXITY:
         return solidity < _MIN_SOLIDITY
     alike = float((np.abs(np.log2(areas / np.median(areas))) < 1.0).mean())

@@ -19,6 +19,7 @@ STROKE = 12.0
 """Length by width from which a winding shape is a stroke; below, a ring or a rim is as long as what it encloses."""
 FINEST_WIDTH_PX = 3.0
 """The thinnest stroke that a photo shows: of so many pixels in all, no stroke can be more elongated than this allows."""
+_MANY_PIECES = 4.0  # into which the change of a whole object may fall
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,19 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
         elongation = _elongation_as(variant, along, extent)
         low, high = priors.area_fraction
         fewest, most = min(priors.elongation[0], resolvable), priors.elongation[1]
-        if covers_object(variant):
-            low, fewest, most = 0.2 * low, 1.0, 1e3
+        most_pieces = float(priors.count[1])
+        beside = 0.5 * off_object if structural else off_object
+        if covers_object(variant):  # it lies beside where it was, or a second one beside it, and shows in the gaps of the first
+            low, fewest, most, most_pieces, beside = 0.2 * low, 1.0, 1e3, max(most_pieces, _MANY_PIECES), 0.0
         tone = balance if priors.contrast == "darker" else -balance if priors.contrast == "lighter" else 0.0
         placing = Placing(
-            off_object=0.5 * off_object if structural else off_object,
+            off_object=beside,
             wrong_zone=wrong_zone,
             oversized=max(0.0, float(np.log2(area_fraction / high))),
             undersized=max(0.0, float(np.log2(low / area_fraction))),
             elongation_miss=max(0.0, float(np.log2(elongation / most)), float(np.log2(fewest / elongation))),
             pieces=pieces,
-            surplus=max(0.0, float(np.log2(pieces / priors.count[1]))),
+            surplus=max(0.0, float(np.log2(pieces / most_pieces))),
             tone_miss=max(0.0, tone),
             area_fraction=area_fraction,
             elongation=elongation,

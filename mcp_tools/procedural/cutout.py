@@ -27,6 +27,7 @@ __all__ = [
     "edit_of",
     "edit_of_drawn",
     "fill_behind",
+    "own_pixels",
     "put_down",
 ]
 
@@ -36,6 +37,7 @@ _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
 _ONE_SIDED = 0.25
 _SHADOW_REACH = 0.2  # of the object's size: how far it throws its shadow
+_SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
@@ -267,6 +269,19 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
             return None
     ground = continue_backdrop(rgb, covered, ~covered, rng)
     return Stage(ground, feather(covered, 1.5), depth, light_rad)
+
+
+def own_pixels(scene: Scene, stage: Stage) -> Field:
+    """(H, W) 0..1: the object with its whole rim, without the shade that the foreground holds in narrow slots."""
+    ground = lab_from_rgb(stage.ground)
+    away = np.linalg.norm(scene.lab - ground, axis=2)
+    typical = max(float(np.percentile(away[scene.foreground], 75)), 1.0)
+    least = np.where(scene.lab[..., 0] < ground[..., 0], 0.35, 0.08) * typical  # shade is only ever darker
+    rim = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
+    clear = rim * smooth_step(((away - least) / (0.7 * least)).astype(np.float32))
+    inside = scene.depth_px > 3.0 + _SHADE * float(np.sqrt(scene.object_area_px))
+    own = np.where(inside, 1.0, clear).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(own, (0, 0), max(0.6 * scene.blur_sigma_px, 0.5)), np.float32)
 
 
 def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = False) -> Edit:

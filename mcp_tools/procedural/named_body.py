@@ -17,7 +17,8 @@ class Body(NamedTuple):
     """How a body breaks.
 
     Attributes:
-        coarse: True for what is made of sand, stones and binder: no shells with ribs, no sharp edge at the frame.
+        coarse: True for what is made of sand, stones and binder, of dough or wax: no shells with ribs, no sharp edge at the
+            frame.
         coated: True when what comes off is a coating, and the ground below has a colour of its own.
         matt: True for what is dull where it is broken, whatever shines or is printed on it: no faces that mirror, as of glass.
     """
@@ -29,7 +30,8 @@ class Body(NamedTuple):
 
 _COARSE: Final = (
     "concrete, cement, brick, brickwork, masonry, mortar, plaster, stone, sandstone, limestone, granite, rock, asphalt, "
-    "pavement, screed, clinker, clay, terracotta, adobe, stucco"
+    "pavement, screed, clinker, clay, terracotta, adobe, stucco, biscuit, cookie, cracker, bread, dough, pasta, macaroni, "
+    "snack, fryum, cashew, peanut, kernel, chewing gum, wax, candle, soap, chalk, cheese"
 )
 _COATED: Final = (
     "paint, painted, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, primer, "

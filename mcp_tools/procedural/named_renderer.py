@@ -6,11 +6,13 @@ A spec holds numbers; what the matter is, how a body breaks, whether the surface
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
+from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
+from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
@@ -26,6 +28,8 @@ def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModu
         mesh = find_mesh(scene)
         if mesh is not None:
             return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
+    if spec.mechanism in ("swap", "contamination") and not scene.fills_frame and names_doubling(prompt):
+        return Doubled()
     match spec.mechanism:
         case "bend":
             kind = named_distortion(prompt)
@@ -36,6 +40,8 @@ def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModu
             return Pebbled() if names_pebbles(prompt) else None
         case "discoloration":
             return None if names_heat(prompt) else Shifted()
+        case "stain":
+            return Spot() if names_spots(prompt) else None
         case "chip":
             return Breaking(named_body(prompt))
         case "contamination":

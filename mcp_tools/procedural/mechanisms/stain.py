@@ -6,11 +6,13 @@ rim, the coffee ring), `run` (drips down), `oil` (a film: darker, smoother, more
 satellites).
 """
 
+import re
 from typing import NamedTuple
 
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
@@ -24,7 +26,7 @@ from anomalyagent.mcp_tools.procedural.shapes import (
 )
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, own_texture, window_guard
 
-__all__ = ["render"]
+__all__ = ["Spot", "names_spots", "render"]
 
 
 class _Liquid(NamedTuple):
@@ -44,12 +46,32 @@ _RESIDUE = (
     _Liquid((14.0, -1.0, 5.0), ("oil", "ring", "blotch")),
 )
 
+_SPOTS = re.compile(r"\b(?:spot|speck|speckle|dot|fleck|freckle)s?\b")
+_RUNS = re.compile(r"\b(?:runs?|running|runny|drip\w*|trickl\w*|streak\w*|rivulet\w*|flow\w*|spill\w*|leak\w*)\b")
 _DRIPPING = 4  # most stains that one spill leaves
 _ODDS = {"blotch": 1.0, "ring": 0.7, "run": 0.35, "oil": 0.6, "splash": 0.45}
 
 
+class Spot:
+    """Stains that the words call spots, specks or dots: they do not run down."""
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """One spot."""
+        return _render(site, spec, rng, drips=False)
+
+
+def names_spots(prompt: str) -> bool:
+    """True when the words speak of spots, specks or dots, and not of what runs."""
+    words = plain(prompt).lower()
+    return bool(_SPOTS.search(words)) and not _RUNS.search(words)
+
+
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A stain of the asked area and direction (see module docstring)."""
+    return _render(site, spec, rng, drips=True)
+
+
+def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, drips: bool) -> Edit | None:
     near = measure_surroundings(site)
     # what absorbs cannot be seen on black: there stains are pale residues (lime, salt, wiped grease)
     dark = near.lab[0] < 24.0 or (near.lab[0] < 40.0 and spec.severity * near.jnd > 0.75 * near.lab[0])
@@ -60,7 +82,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if spec.elongation > 4.0 and kind in ("ring", "splash"):
         kind = "blotch"
     radius = float(np.sqrt(site.area_px / np.pi))
-    if spec.count > _DRIPPING and kind == "run":  # a field of flecks is scale, rust or spatter and does not run
+    if kind == "run" and (not drips or spec.count > _DRIPPING):  # a field of flecks is scale, rust or spatter and does not run
         kind = "blotch"
     if radius < 2.5 and kind in ("ring", "run", "splash"):
         kind = "blotch"

@@ -8,7 +8,6 @@ in the light of its new place. Pixels are the photo's own; only borders are blen
 
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, Stage, clear_stage, cut_out, edit_of, put_down
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
 from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
@@ -31,7 +30,6 @@ __all__ = ["render", "targets"]
 
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
 _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
-_SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _DIRECTED = 0.3  # coherence of a texture that shows which way it runs
 _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
 _Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
@@ -81,7 +79,7 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
     stage = clear_stage(scene, rng)
     if stage is None:
         return None
-    matte = _own_pixels(scene, stage)
+    matte = own_pixels(scene, stage)
     x0, y0, x1, y1 = scene.box_xyxy
     middle = 0.5 * (x0 + x1 - 1), 0.5 * (y0 + y1 - 1)
     place = CutOut(Window(0, 0, height, width), rgb, stage.ground, stage.seat, matte.astype(np.float32), middle)
@@ -109,19 +107,6 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
         if whole and _changes(site, edit):
             return edit
     return None
-
-
-def _own_pixels(scene: Scene, stage: Stage) -> Field:
-    """(H, W) 0..1: the object with its whole rim, without the shade that the foreground holds in narrow slots."""
-    ground = lab_from_rgb(stage.ground)
-    away = np.linalg.norm(scene.lab - ground, axis=2)
-    typical = max(float(np.percentile(away[scene.foreground], 75)), 1.0)
-    least = np.where(scene.lab[..., 0] < ground[..., 0], 0.35, 0.08) * typical  # shade is only ever darker
-    rim = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
-    clear = rim * smooth_step(((away - least) / (0.7 * least)).astype(np.float32))
-    inside = scene.depth_px > 3.0 + _SHADE * float(np.sqrt(scene.object_area_px))
-    own = np.where(inside, 1.0, clear).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(own, (0, 0), max(0.6 * scene.blur_sigma_px, 0.5)), np.float32)
 
 
 def _changes(site: Site, edit: Edit) -> bool:
