@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from anomalyagent.knowledge.card_models import Card
-from anomalyagent.knowledge.names import head_of, is_suffix, plain_name, singular_name
+from anomalyagent.knowledge.names import head_of, is_suffix, plain_name, singular_name, without_number
 from anomalyagent.knowledge.words.types import mechanism_of
 
 __all__ = ["LAST_WORDS", "Fit", "find_card", "find_fit", "guess_material", "match_item", "rank_match", "types_for_item"]
@@ -72,12 +72,28 @@ def _best_match(query: str, names: Iterable[tuple[str, int]], *, partial: bool =
 
 
 def match_item(cards: Sequence[Card], item: str) -> list[Card]:
-    """Cards of the item whose name or alias fits best; empty when nothing fits. Materials of the grid count as items."""
-    ranked = [(match, card) for card in cards if (match := _best_match(item, card.item_names)) is not None]
+    """Cards of the item whose name or alias fits best; empty when nothing fits. Materials of the grid count as items.
+
+    Where nothing fits, a number at the end of the name is left out ("transistor1"), and then words run together are looked for
+    ("terminalblock").
+    """
+    ranked = _matching(cards, item)
     # A listed item beats a material of the grid whose alias fits equally well.
     best = min(((match.rank, match.minus_words, card.is_general) for match, card in ranked), default=None)
     found = [card for match, card in ranked if (match.rank, match.minus_words, card.is_general) == best]
     return [card for card in found if card.item == found[0].item]
+
+
+def _matching(cards: Sequence[Card], item: str) -> list[tuple[_NameMatch, Card]]:
+    """The cards whose item the name can mean, in the first spelling under which there are any."""
+    unnumbered = without_number(item)
+    letters = singular_name(unnumbered).replace(" ", "")
+    for spelling in (item, unnumbered):
+        found = [(match, card) for card in cards if (match := _best_match(spelling, card.item_names)) is not None]
+        if found:
+            return found
+    names = sorted({name for card in cards for name, _ in card.item_names if name.replace(" ", "") == letters})
+    return [(match, card) for card in cards if names and (match := _best_match(names[0], card.item_names)) is not None]
 
 
 def find_card(cards: Sequence[Card], item: str, anomaly_type: str) -> Card | None:
@@ -93,7 +109,7 @@ def find_fit(cards: Sequence[Card], item: str, anomaly_type: str) -> Fit | None:
     they mean the same: "metal chip" is no "chip", and "dent" is no card whose alias is "cluster of small dents" but which
     draws holes.
     """
-    things = [(match, card) for card in cards if (match := _best_match(item, card.item_names)) is not None]
+    things = _matching(cards, item)
     nearest = min((match[:2] for match, _ in things), default=(0, 0))
     best: tuple[int, bool, int] | None = None
     found: Fit | None = None

@@ -9,11 +9,12 @@ import re
 import unicodedata
 from functools import lru_cache
 
-__all__ = ["head_of", "is_suffix", "plain_name", "singular_name", "singular_word"]
+__all__ = ["head_of", "is_suffix", "plain_name", "singular_name", "singular_word", "without_number"]
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _AFTER_HEAD = re.compile(r"\s(?:on|in|at|of|near|from|with|along|across|inside|under|over)\s.*$")
+_NUMBER_AT_END = re.compile(r"\s*\d+$")
 _ARTICLES = re.compile(r"^(?:a|an|the|some|our|my|this)\s+")
 # Words whose final s belongs to the word.
 _KEEP = frozenset({"glass", "brass", "lens", "gas", "bus", "chassis", "mess", "series", "canvas", "plus", "fungus", "abs"})
@@ -44,6 +45,11 @@ def singular_word(word: str) -> str:
 def singular_name(name: str) -> str:
     """`plain_name` with every word in the singular."""
     return " ".join(singular_word(word) for word in plain_name(name).split())
+
+
+def without_number(name: str) -> str:
+    """`plain_name` without a number at its end: 'transistor1' -> 'transistor'; '' where nothing else is left."""
+    return _NUMBER_AT_END.sub("", plain_name(name))
 
 
 def head_of(name: str) -> str:

@@ -3,6 +3,7 @@
 import pytest
 
 from anomalyagent.knowledge.cards import Card, find_card, guess_material, load_cards, match_item, types_for_item
+from anomalyagent.knowledge.fitting import choose_cards
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +71,27 @@ def test_types_come_most_frequent_first_and_once(cards: list[Card]) -> None:
 def test_items_do_not_mix(cards: list[Card]) -> None:
     assert {card.item for card in match_item(cards, "pcb")} == {"pcb"}
     assert match_item(cards, "zeppelin") == []
+
+
+@pytest.mark.parametrize(
+    ("item", "listed"),
+    [
+        ("transistor1", "transistor"),
+        ("bracket_black", "metal_bracket"),
+        ("terminalblock", "connector"),
+        ("wallplugs", "small_plastic_part"),
+        ("macaroni2", "macaroni2"),
+        ("plastic_nut", "small_plastic_part"),
+        ("toy_brick", "small_plastic_part"),
+        ("rice", "bulk_food"),
+        ("tubes", "metal_tube"),
+        ("can", "beverage_can"),
+    ],
+)
+def test_items_as_data_sets_and_factories_spell_them(cards: list[Card], item: str, listed: str) -> None:
+    assert {card.item for card in match_item(cards, item)} == {listed}
+    assert choose_cards(cards, item, types_for_item(cards, item)[0].anomaly_type).cards[0].item == listed
+
+
+def test_a_number_alone_is_no_item(cards: list[Card]) -> None:
+    assert match_item(cards, "42") == []
