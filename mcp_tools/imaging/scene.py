@@ -6,7 +6,9 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import Zone
 from anomalyagent.mcp_tools.imaging import measures
@@ -21,6 +23,7 @@ __all__ = ["AFAR", "Scene", "scene_of"]
 AFAR = 3
 """From so many times as far `ground_afar` is seen."""
 
+_ALIKE = 0.8  # share of the foreground that pieces of at least half of the largest one's size hold, where pieces are alike
 _CACHE_BYTES = 192 * 2**20
 _BYTES_PER_PIXEL = 64  # of a Scene with everything measured, photo included
 
@@ -140,6 +143,7 @@ class Scene:
 
         `edge` is a band along the outline (along the frame for a surface), as wide as 12 % of the half width of the object;
         `interior` is the rest. `center` is the middle third of the bounding box in both directions, the sides are its thirds.
+        Of several pieces of about one size (candles on a tray) each has its own.
         """
         part = self._zone(zone) & self.allowed
         return part if part.any() else self.allowed
@@ -150,19 +154,39 @@ class Scene:
         if zone in ("edge", "interior"):
             band = max(2.0, 0.12 * min(float(self.depth_px.max()), 0.5 * np.sqrt(self.object_area_px)))
             return self.foreground & ((self.depth_px <= band) if zone == "edge" else (self.depth_px > band))
-        x0, y0, x1, y1 = self.box_xyxy
-        third_x, third_y = (x1 - x0) / 3.0, (y1 - y0) / 3.0
-        spans: dict[str, tuple[float, float, float, float]] = {
-            "center": (x0 + third_x, y0 + third_y, x1 - third_x, y1 - third_y),
-            "top": (x0, y0, x1, y0 + third_y),
-            "bottom": (x0, y1 - third_y, x1, y1),
-            "left": (x0, y0, x0 + third_x, y1),
-            "right": (x1 - third_x, y0, x1, y1),
-        }
-        left, top, right, bottom = (round(value) for value in spans[zone])
         part = np.zeros_like(self.foreground)
-        part[top:bottom, left:right] = self.foreground[top:bottom, left:right]
+        labels, boxes = self._pieces
+        for one, box in boxes.items():
+            left, top, right, bottom = _third(zone, box)
+            inside = labels[top:bottom, left:right]
+            part[top:bottom, left:right] |= (inside == one) if one else self.foreground[top:bottom, left:right]
         return part
+
+    @cached_property
+    def _pieces(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, int, int, int]]]:
+        """Labels of the pieces, (H, W), and the box of each; 0 is the whole object, where it is one or its pieces not alike."""
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(self.foreground.astype(np.uint8))
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        large = areas[2 * areas >= areas.max(initial=1)]
+        if len(large) < 2 or int(large.sum()) < _ALIKE * self.object_area_px:
+            return np.zeros((1, 1), np.int32), {0: self.box_xyxy}
+        boxes = {one: (int(x), int(y), int(x + w), int(y + h)) for one, (x, y, w, h, _) in enumerate(stats) if one > 0}
+        return np.asarray(labels, np.int32), boxes
+
+
+def _third(zone: Zone, box_xyxy: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The part of a box that a zone names: the middle or one of the outer thirds."""
+    x0, y0, x1, y1 = box_xyxy
+    third_x, third_y = (x1 - x0) / 3.0, (y1 - y0) / 3.0
+    spans: dict[str, tuple[float, float, float, float]] = {
+        "center": (x0 + third_x, y0 + third_y, x1 - third_x, y1 - third_y),
+        "top": (x0, y0, x1, y0 + third_y),
+        "bottom": (x0, y1 - third_y, x1, y1),
+        "left": (x0, y0, x0 + third_x, y1),
+        "right": (x1 - third_x, y0, x1, y1),
+    }
+    left, top, right, bottom = (round(value) for value in spans[zone])
+    return left, top, right, bottom
 
 
 _scenes: OrderedDict[str, Scene] = OrderedDict()

@@ -141,6 +141,32 @@ def test_edge_and_interior_share_the_object() -> None:
     assert not scene.zone_mask("top")[y1 - 3, (x0 + x1) // 2]
 
 
+def test_of_several_like_pieces_each_has_its_own_zones() -> None:
+    """ "In the middle" of four candles is at each wick, not on the table between them."""
+    image = np.full((240, 320, 3), 60, np.uint8)
+    middles = [(80, 60), (240, 60), (80, 180), (240, 180)]
+    for middle in middles:
+        cv2.circle(image, middle, 45, (230, 225, 215), -1)
+    scene = Scene(photo_from_array(image))
+    center, top = scene.zone_mask("center"), scene.zone_mask("top")
+    for x, y in middles:
+        assert center[y, x]
+        assert not center[y - 35, x]
+        assert top[y - 35, x]
+        assert not top[y + 35, x]
+
+
+def test_a_crumb_beside_an_object_has_no_zones_of_its_own() -> None:
+    image = np.full((240, 320, 3), 60, np.uint8)
+    cv2.circle(image, (150, 120), 90, (230, 225, 215), -1)
+    scene = Scene(photo_from_array(image))
+    crumbs = np.asarray(image[..., 0] > 100)
+    crumbs[236:239, 300:303] = True
+    scene.__dict__["foreground"] = crumbs
+    assert not scene.zone_mask("top")[236:239, 300:303].any()
+    assert scene.zone_mask("top")[40, 150]
+
+
 def test_the_edge_of_a_surface_is_along_the_frame() -> None:
     edge = Scene(surface("grain")).zone_mask("edge")
     assert edge[0].all()
