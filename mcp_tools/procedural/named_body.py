@@ -21,17 +21,22 @@ class Body(NamedTuple):
             frame.
         coated: True when what comes off is a coating, and the ground below has a colour of its own.
         matt: True for what is dull where it is broken, whatever shines or is printed on it: no faces that mirror, as of glass.
+        pale: True for dough, kernels, wax: inside they are of the colour of their skin or paler.
     """
 
     coarse: bool = False
     coated: bool = False
     matt: bool = False
+    pale: bool = False
 
 
 _COARSE: Final = (
     "concrete, cement, brick, brickwork, masonry, mortar, plaster, stone, sandstone, limestone, granite, rock, asphalt, "
-    "pavement, screed, clinker, clay, terracotta, adobe, stucco, biscuit, cookie, cracker, bread, dough, pasta, macaroni, "
-    "snack, fryum, cashew, peanut, kernel, chewing gum, wax, candle, soap, chalk, cheese"
+    "pavement, screed, clinker, clay, terracotta, adobe, stucco"
+)
+_PALE: Final = (
+    "biscuit, cookie, cracker, bread, dough, pasta, macaroni, snack, fryum, cashew, peanut, kernel, gum, chewinggum, wax, "
+    "candle, soap, chalk, cheese"
 )
 _COATED: Final = (
     "paint, painted, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, primer, "
@@ -47,11 +52,12 @@ def _pattern(names: str) -> re.Pattern[str]:
     return re.compile(rf"\b(?:{names.replace(', ', '|')})s?\b")
 
 
-_IS_COARSE, _IS_COATED, _IS_MATT = _pattern(_COARSE), _pattern(_COATED), _pattern(_MATT)
+_IS_COARSE, _IS_COATED, _IS_MATT = _pattern(f"{_COARSE}, {_PALE}"), _pattern(_COATED), _pattern(_MATT)
+_IS_PALE = _pattern(_PALE)
 
 
 @lru_cache(maxsize=512)
 def named_body(prompt: str) -> Body:
     """What the prompt says of the body; nothing known: a dense body, coloured throughout."""
     words = plain(prompt).lower()
-    return Body(*(bool(names.search(words)) for names in (_IS_COARSE, _IS_COATED, _IS_MATT)))
+    return Body(*(bool(names.search(words)) for names in (_IS_COARSE, _IS_COATED, _IS_MATT, _IS_PALE)))

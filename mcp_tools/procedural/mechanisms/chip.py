@@ -137,7 +137,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
     if glossy:
         paint = _glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
     elif seat.on_outline or seat.hollow is not None:
-        paint = _fracture(site, spec, seat, near, distance, rng, coarse=body.coarse)
+        paint = _fracture(site, spec, seat, near, distance, rng, body)
     else:
         paint, shown = paint_spall(site, spec, near, distance, rng, coated=body.coated)
         cover *= shown
@@ -193,14 +193,14 @@ def _across(site: Site, seat: Seat, length_px: float) -> Field:
 
 
 def _fracture(
-    site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator, *, coarse: bool
+    site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator, body: Body
 ) -> RGB:
     """(h, w, 3) sRGB of a matt fracture surface."""
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
     contrast = contrast_for(spec, near, rng)
     # at an outline: from a granular break (0) to the smooth shell that a fine dense body leaves (1)
-    shell = float(rng.random() ** 0.4) if seat.on_outline and not coarse else 0.0
+    shell = float(rng.random() ** 0.4) if seat.on_outline and not body.coarse else 0.0
     tilt = float(rng.uniform(0.08, 0.28)) * (1.0 - 0.5 * shell)
     facets = facet_planes(site.window, seat.center_xy, radius, rng, count=int(rng.integers(1, 6)), slope=tilt, warp=0.2)
     x, y = pixel_grid(site.window)
@@ -221,6 +221,8 @@ def _fracture(
     patch, slow = shading_of(site, radius)
     lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
     fresh = float(rng.normal(-0.65 + 0.35 * shell, 0.45 - 0.15 * shell)) * min(contrast, 22.0)
+    if body.pale:
+        fresh = abs(0.5 * fresh)
     lab[..., 0] += recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
     if shell:
         lab[..., 0] += contrast * shell * _ribs((far / radius + 0.12 * bend).astype(np.float32), distance, bend, rng)
@@ -231,7 +233,9 @@ def _fracture(
         shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
     )
     lab[..., 0] += contrast * _walls(distance, max(1.0, 0.05 * radius), azimuth, hidden=shell)
-    lab[..., 1:] *= float(rng.uniform(0.55, 1.0))  # rough, so a little paler; most bodies are coloured throughout
+    lab[..., 1:] *= max(
+        float(rng.uniform(0.55, 1.0)), 0.85 if body.pale else 0.0
+    )  # rough, so a little paler; most bodies are coloured throughout
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0

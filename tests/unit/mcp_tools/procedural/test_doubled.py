@@ -95,3 +95,16 @@ def test_a_spot_does_not_run() -> None:
 @pytest.mark.parametrize("words", ["chipped biscuit", "a cashew with a broken edge", "a chunk of wax missing"])
 def test_food_and_wax_break_without_shells(words: str) -> None:
     assert named_body(words).coarse
+
+
+def test_a_broken_kernel_is_pale_inside() -> None:
+    """A dark brown break told of mould, not of a fracture."""
+    photo = photo_from_array(_tray((160, 100)))
+    lightness: dict[str, list[float]] = {"a cashew": [], "a tile": []}
+    for words, found in lightness.items():
+        for seed in range(12):
+            edited = ProceduralImageGen().edit(photo, f"broken edge of {words}", _spec("chip", 0.06), seed)
+            inside = edited.changed & cv2.erode(_kernels(edited.photo).astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+            broken = edited.changed & (np.abs(255.0 * edited.photo.rgb - np.array(CLOTH)).max(axis=2) > 60) | inside
+            found.append(float(edited.photo.rgb[broken].mean()) if broken.any() else 0.7)
+    assert np.mean(lightness["a cashew"]) > np.mean(lightness["a tile"]) + 0.03
