@@ -23,7 +23,7 @@ __all__ = ["Doubled", "names_doubling"]
 
 _DOUBLED = re.compile(
     r"\b(?:stuck together|sticking together|glued together|fused (?:piece|part|kernel|nut)s?|clumped|doubled|conjoined|siamese|"
-    r"(?:two|second) (?:\w+ )?(?:stuck|fused|adher\w+|attached)|(?:piece|part|kernel|nut|snack|tube)s? (?:stuck|adher\w+))\b"
+    r"(?:two|second) (?:\w+ )?(?:stuck|fused|adher\w+|attached)|(?:stuck|adher\w+) to (?:one another|each other))\b"
 )
 _SIDE_PX = 128  # longer side of the copy on which a place is sought
 _TRIES = 80

@@ -28,7 +28,8 @@ def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModu
         mesh = find_mesh(scene)
         if mesh is not None:
             return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
-    if spec.mechanism in ("swap", "contamination") and not scene.fills_frame and names_doubling(prompt):
+    doubles = spec.mechanism == "swap" or (spec.mechanism == "contamination" and named_matter(prompt) is None)
+    if doubles and not scene.fills_frame and names_doubling(prompt):
         return Doubled()
     match spec.mechanism:
         case "bend":

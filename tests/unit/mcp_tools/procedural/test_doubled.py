@@ -11,6 +11,7 @@ from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.doubled import names_doubling
+from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
@@ -75,13 +76,20 @@ def test_the_frame_may_cut_the_second_piece_where_there_is_little_room() -> None
         ("two kernels stuck to each other", True),
         ("clumped", True),
         ("a second tube adheres to the first", True),
+        ("kernels that adhere to one another", True),
         ("a hair stuck on the surface", False),
+        ("a metal part stuck on the surface", False),
         ("a double scratch", False),
         ("stuck pixel", False),
     ],
 )
 def test_words_for_doubled_pieces(words: str, doubled: bool) -> None:
     assert names_doubling(words) is doubled
+
+
+def test_named_matter_that_clumped_is_no_second_piece() -> None:
+    scene = Scene(photo_from_array(_tray((160, 100))))
+    assert isinstance(named_renderer(scene, _spec("contamination", 0.1), "clumped dust on a cashew"), Foreign)
 
 
 def test_a_spot_does_not_run() -> None:
