@@ -87,11 +87,11 @@ def match_item(cards: Sequence[Card], item: str) -> list[Card]:
 def _matching(cards: Sequence[Card], item: str) -> list[tuple[_NameMatch, Card]]:
     """The cards whose item the name can mean, in the first spelling under which there are any."""
     unnumbered = without_number(item)
-    letters = singular_name(unnumbered).replace(" ", "")
-    for spelling in (item, unnumbered):
+    for spelling in dict.fromkeys((plain_name(item), unnumbered)):
         found = [(match, card) for card in cards if (match := _best_match(spelling, card.item_names)) is not None]
         if found:
             return found
+    letters = singular_name(unnumbered).replace(" ", "")
     names = sorted({name for card in cards for name, _ in card.item_names if name.replace(" ", "") == letters})
     return [(match, card) for card in cards if names and (match := _best_match(names[0], card.item_names)) is not None]
 

@@ -1,7 +1,6 @@
 """The middle lines of protrusions (leads, pins), measured at full resolution."""
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -10,6 +9,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, around
 from anomalyagent.mcp_tools.procedural.parts import protrusions_of
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Axis", "axis_of", "near_protrusions"]
 
@@ -41,23 +41,18 @@ class Axis(NamedTuple):
         return np.asarray(cv2.remap(of, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-_near: "WeakKeyDictionary[Scene, Mask]" = WeakKeyDictionary()
-
-
+@once_per_scene
 def near_protrusions(scene: Scene) -> Mask:
     """(H, W) bool: where leads and pins lie, and the shade beside them, which may pass for part of the body."""
-    known = _near.get(scene)
-    if known is None:
-        known = np.zeros(scene.foreground.shape, np.bool_)
-        for part in protrusions_of(scene):
-            axis = axis_of(scene, part)
-            window = around(part.window, 0.8 * part.length_px, scene.foreground.shape)
-            ys, xs = np.mgrid[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
-            along, across = axis.coordinates(xs + 0.5, ys + 0.5)
-            inside = (along >= -axis.back) & (along <= part.length_px + 2.0) & (np.abs(across) <= 3.5 * axis.half)
-            known[window.slices] |= inside
-        _near[scene] = known
-    return known
+    near = np.zeros(scene.foreground.shape, np.bool_)
+    for part in protrusions_of(scene):
+        axis = axis_of(scene, part)
+        window = around(part.window, 0.8 * part.length_px, scene.foreground.shape)
+        ys, xs = np.mgrid[window.y0 : window.y1, window.x0 : window.x1].astype(np.float32)
+        along, across = axis.coordinates(xs + 0.5, ys + 0.5)
+        inside = (along >= -axis.back) & (along <= part.length_px + 2.0) & (np.abs(across) <= 3.5 * axis.half)
+        near[window.slices] |= inside
+    return near
 
 
 def axis_of(scene: Scene, part: Component) -> Axis:

@@ -5,7 +5,6 @@ several of one size that do not overlap. What is concentric in all of them is th
 """
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -15,6 +14,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.components import Component
 from anomalyagent.mcp_tools.procedural.edit import Window
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["cores_of", "discs_of"]
 
@@ -47,17 +47,14 @@ class _Discs(NamedTuple):
     cores: tuple[Component, ...]
 
 
-_found: "WeakKeyDictionary[Scene, _Discs]" = WeakKeyDictionary()
-
-
 def discs_of(scene: Scene, area_px: float) -> tuple[Component, ...]:
     """The round parts of equal size, when they are of about the wished area; else none."""
-    return _fitting(_known(scene).discs, area_px)
+    return _fitting(_search(scene).discs, area_px)
 
 
 def cores_of(scene: Scene, area_px: float) -> tuple[Component, ...]:
     """What lies in the middle of such parts, when it is nearer to the wished area than they are; else none."""
-    known = _known(scene)
+    known = _search(scene)
     cores = _fitting(known.cores, area_px)
     between = np.sqrt(known.discs[0].area_px * cores[0].area_px) if cores else 0.0
     return cores if area_px < between else ()
@@ -67,14 +64,7 @@ def _fitting(parts: tuple[Component, ...], area_px: float) -> tuple[Component, .
     return parts if parts and 1.0 / _FITTING < area_px / parts[0].area_px < _FITTING else ()
 
 
-def _known(scene: Scene) -> _Discs:
-    found = _found.get(scene)
-    if found is None:
-        found = _search(scene)
-        _found[scene] = found
-    return found
-
-
+@once_per_scene
 def _search(scene: Scene) -> _Discs:
     x0, y0, x1, y1 = scene.box_xyxy
     copy = reduced(np.ascontiguousarray(scene.luma), _SIDE_PX)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
-from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -23,6 +22,7 @@ from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.cutout import edit_of_drawn
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.mechanisms import bend
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.shapes import pixel_grid
 from anomalyagent.mcp_tools.procedural.warp import push_map, sample
 
@@ -93,19 +93,9 @@ class Distorted:
         return _part(site, window, axis, along_px, max(across_px, _BEYOND * half_px), rng)
 
 
-_found: "WeakKeyDictionary[Scene, Field]" = WeakKeyDictionary()
-
-
+@once_per_scene
 def _busy(scene: Scene) -> Field:
     """Structure on a small copy, about 0..1 of the busiest place of the object; near 0 where all of it is plain."""
-    known = _found.get(scene)
-    if known is None:
-        known = _measure_structure(scene)
-        _found[scene] = known
-    return known
-
-
-def _measure_structure(scene: Scene) -> Field:
     luma = reduced(np.ascontiguousarray(scene.luma), _SEARCH_PX)
     inside = reduced(scene.foreground.astype(np.uint8) * 255, _SEARCH_PX) > 127
     deep = cv2.erode(inside.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1).astype(np.float32)  # no outline

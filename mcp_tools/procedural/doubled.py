@@ -46,7 +46,7 @@ class Doubled:
         scene = site.scene
         first = _piece_at(site)
         stage = clear_stage(scene, rng)
-        if stage is None or not first.any():
+        if stage is None:
             return None
         size = float(np.sqrt(np.count_nonzero(first)))
         shown = float(np.clip(site.area_px / size**2, _MIN_SHOWN, 1.0 - _TOUCH))
@@ -85,8 +85,6 @@ def _piece_at(site: Site) -> Mask:
     x, y = (int(np.clip(round(at), 0, end - 1)) for at, end in zip(site.center_xy, (width, height), strict=True))
     if labels[y, x] == 0:
         ys, xs = np.nonzero(labels)
-        if len(xs) == 0:
-            return labels > 0
         nearest = int(np.argmin((ys - y) ** 2 + (xs - x) ** 2))
         y, x = int(ys[nearest]), int(xs[nearest])
     return np.asarray(labels == labels[y, x], np.bool_)

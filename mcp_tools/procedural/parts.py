@@ -4,8 +4,6 @@ Found once for each photo, on a small copy, by opening the foreground with discs
 but hangs on what it reaches, and stands out further than it is wide, is a protrusion. Several alike are the surest sign.
 """
 
-from weakref import WeakKeyDictionary
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import Component, around, touches_twice
 from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["nearest_part", "protrusions_of", "targets_at"]
 
@@ -21,18 +20,6 @@ _SIDE_PX = 240
 _RADII = (0.012, 0.02, 0.035, 0.06)  # of the small copy's longer side
 _MIN_LENGTH = 1.5  # of its width
 _MIN_SHARE = 0.001  # of the object
-
-
-_found: "WeakKeyDictionary[Scene, tuple[Component, ...]]" = WeakKeyDictionary()
-
-
-def protrusions_of(scene: Scene) -> tuple[Component, ...]:
-    """All protrusions of the object, the most convincing set first; empty for surfaces and compact objects."""
-    known = _found.get(scene)
-    if known is None:
-        known = _search(scene)
-        _found[scene] = known
-    return known
 
 
 def targets_at(parts: tuple[Component, ...] | list[Component]) -> list[Target]:
@@ -55,7 +42,9 @@ def nearest_part(site: Site, parts: tuple[Component, ...]) -> Component | None:
     return best if distance(best) <= max(best.area_px / max(best.length_px, 1.0), 3.0) else None
 
 
-def _search(scene: Scene) -> tuple[Component, ...]:
+@once_per_scene
+def protrusions_of(scene: Scene) -> tuple[Component, ...]:
+    """All protrusions of the object, the most convincing set first; empty for surfaces and compact objects."""
     if scene.fills_frame:
         return ()
     scale, size = scale_within(scene.photo.shape, _SIDE_PX), size_within(scene.photo.shape, _SIDE_PX, 8)

@@ -233,9 +233,8 @@ def _fracture(
         shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
     )
     lab[..., 0] += contrast * _walls(distance, max(1.0, 0.05 * radius), azimuth, hidden=shell)
-    lab[..., 1:] *= max(
-        float(rng.uniform(0.55, 1.0)), 0.85 if body.pale else 0.0
-    )  # rough, so a little paler; most bodies are coloured throughout
+    # rough, so a little paler; most bodies are coloured throughout
+    lab[..., 1:] *= max(float(rng.uniform(0.55, 1.0)), 0.85 if body.pale else 0.0)
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
