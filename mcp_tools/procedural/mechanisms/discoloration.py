@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.imaging.measures import local_orientation
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
@@ -121,7 +122,7 @@ def _choose_kind(
     long = float(np.clip(0.5 * spec.elongation - 1.25, 0.0, 1.0))  # a band is several times as long as wide
     odds = {
         "cloud": (0.3 if finish else 1.0) * soft,
-        "streaks": (0.3 + 0.9 * coherence) * (0.4 if finish else 1.0) * soft,
+        "streaks": 0.4 * (0.3 + 0.9 * coherence) * soft if finish else 0.9 * _runs_on(site) + 0.3 * long,
         "band": (0.35 + 0.5 * coherence) * (long if wide else 0.0),
         # a plain shift of lightness with a sign is how cards describe zones of another finish
         "patch": 2.5 if finish else 0.3,
@@ -129,6 +130,16 @@ def _choose_kind(
     }
     weights = np.array(list(odds.values()))
     return list(odds)[int(rng.choice(len(odds), p=weights / weights.sum()))]
+
+
+def _runs_on(site: Site) -> float:
+    """0..1: how far one grain runs through the whole area. Rings and outlines have a direction at each place, but no grain."""
+    angle, coherence = site.scene.orientation_at(*site.center_xy)
+    if (angle, coherence) == site.scene.grain:
+        return coherence
+    radius = max(8, round(1.2 * float(np.sqrt(site.area_px / np.pi))))
+    of_all, evenness = local_orientation(site.scene.luma, *site.center_xy, radius)
+    return evenness**2 * max(float(np.cos(2.0 * (angle - of_all))), 0.0)
 
 
 def _worked(near: Surroundings, coherence: float) -> float:

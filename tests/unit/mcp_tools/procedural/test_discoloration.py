@@ -1,17 +1,21 @@
 """Discoloration shifts the surface's own colour, softly; grey photos stay grey."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 from helpers.sites import draw, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.change import visible_change
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import discoloration
 from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
+from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
 
 
 def spec(**fields: object) -> DefectSpec:
@@ -35,6 +39,24 @@ def test_most_of_the_border_of_a_cloud_is_soft(seed: int) -> None:
     change = np.abs(edit.log_reflectance[..., 1])
     steps = np.abs(np.diff(change, axis=0))[edit.support[1:]]
     assert np.percentile(steps, 90) < 0.25 * np.percentile(change[edit.support], 99)
+
+
+def test_streaks_need_a_grain_that_runs_through_the_whole_area(monkeypatch: pytest.MonkeyPatch) -> None:
+    streaked: list[int] = []
+
+    def counted(*given: Any, **named: Any) -> Field:
+        streaked[-1] += 1
+        return grain_noise(*given, **named)
+
+    monkeypatch.setattr(discoloration, "grain_noise", counted)
+    y, x = np.mgrid[:128, :128]
+    rings = np.repeat((120 + 60 * np.sin(np.hypot(x - 64, y - 64) / 4))[..., None], 3, axis=2).astype(np.uint8)
+    for photo in (rings, plain_sheet()):
+        photo[..., 2] += 20  # in colour
+        streaked.append(0)
+        for seed in range(40):
+            assert discoloration.render(site_on(photo, (64, 44), 1500), spec(), np.random.default_rng(seed)) is not None
+    assert 3 * streaked[0] < streaked[1]
 
 
 def test_neutral_metal_can_show_temper_colours_and_other_bodies_cannot() -> None:
