@@ -19,6 +19,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.photo import read_photo
+from anomalyagent.mcp_tools.imaging.repetition import autocorrelation
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["SetModel", "measure_set", "model_set"]
@@ -131,9 +132,7 @@ def _regularity(fine: Field, inside: Mask) -> float:
     height, width = patch.shape
     y0, x0 = height // 6, width // 6
     patch = patch[y0 : height - y0, x0 : width - x0]
-    patch = (patch - patch.mean()) * np.outer(np.hanning(patch.shape[0]), np.hanning(patch.shape[1]))
-    power = np.abs(np.fft.rfft2(patch)) ** 2
-    correlation = np.fft.fftshift(np.fft.irfft2(power, s=patch.shape))
+    correlation = autocorrelation(patch - patch.mean())
     correlation /= max(float(correlation.max()), 1e-9)
     middle_y, middle_x = (size // 2 for size in patch.shape)
     y, x = np.mgrid[: patch.shape[0], : patch.shape[1]]

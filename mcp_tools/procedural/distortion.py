@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.imaging.repetition import autocorrelation, find_shifts
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.components import around
@@ -39,6 +40,7 @@ _REPEATED = re.compile(
     r"\b(?:teeth|tooth|chain|zip\w*|weav\w*|woven|yarns?|rovings?|stitch\w*|seams?|rows?|braid\w*|knit\w*|elements)\b"
 )
 _SEARCH_PX = 256
+_CORRELATED = 0.2  # least height of a peak of the autocorrelation, of the highest one's
 _BUSY_PX = 3.0  # on that copy: over how far structure is averaged
 _LEAST = 0.35  # of the busiest place: less structure is none
 _PLAIN, _ABOVE_NOISE = 0.03, 5.0  # luma 0..1, and in multiples of the noise: what deviates less is no structure
@@ -111,12 +113,8 @@ def _axis(scene: Scene, center_xy: tuple[float, float], reach_px: float) -> NDAr
     x, y = (int(value) for value in center_xy)
     window = around(Window(y, x, y + 1, x + 1), max(reach_px, 24.0), scene.photo.shape)
     luma = reduced(np.ascontiguousarray(scene.luma[window.slices]), 128)
-    fine = (luma - cv2.GaussianBlur(luma, (0, 0), 8.0)) * np.outer(*(np.hanning(n) for n in luma.shape))
-    correlation = np.fft.fftshift(np.fft.irfft2(np.abs(np.fft.rfft2(fine)) ** 2, s=fine.shape)).astype(np.float32)
-    middle = np.array(correlation.shape) // 2
-    tops = correlation == cv2.dilate(correlation, np.ones((5, 5), np.uint8))
-    rows, columns = np.nonzero(tops & (correlation > 0.2 * correlation.max()))
-    shifts = np.stack([columns - middle[1], rows - middle[0]], axis=1).astype(np.float32)
+    correlation = autocorrelation(np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), 8.0), np.float32)).astype(np.float32)
+    shifts = find_shifts(correlation, _CORRELATED * correlation.max()).xy
     lengths = np.linalg.norm(shifts, axis=1)
     repeats = lengths > 2.0
     if not repeats.any():

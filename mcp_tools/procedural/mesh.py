@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.repetition import autocorrelation, find_shifts
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.edit import Window
@@ -103,20 +104,14 @@ def _pitches(luma: Field) -> NDArray[np.float32] | None:
     if min(luma.shape) < 8 * _LEAST_PITCH_PX:
         return None
     fine = luma - cv2.GaussianBlur(luma, (0, 0), 0.1 * min(luma.shape), borderType=cv2.BORDER_REFLECT)
-    fine = fine * np.outer(np.hanning(fine.shape[0]), np.hanning(fine.shape[1]))
-    power = np.abs(np.fft.rfft2(fine)) ** 2
-    correlation = np.fft.fftshift(np.fft.irfft2(power, s=fine.shape)).astype(np.float32)
-    middle = np.array(correlation.shape) // 2
-    correlation /= max(float(correlation[middle[0], middle[1]]), 1e-12)
-    correlation = cv2.GaussianBlur(correlation, (0, 0), 1.0)
-    top = correlation == cv2.dilate(correlation, np.ones((5, 5), np.uint8))
-    y, x = np.nonzero(top & (correlation > _CORRELATED))
-    shifts = np.stack([x - middle[1], y - middle[0]], axis=1).astype(np.float32)
+    correlation = autocorrelation(fine).astype(np.float32)
+    correlation /= max(float(correlation[correlation.shape[0] // 2, correlation.shape[1] // 2]), 1e-12)
+    shifts, heights = find_shifts(np.asarray(cv2.GaussianBlur(correlation, (0, 0), 1.0), np.float32), _CORRELATED)
     lengths = np.linalg.norm(shifts, axis=1)
-    near = (lengths >= _LEAST_PITCH_PX) & (lengths < 0.25 * min(luma.shape)) & (y >= middle[0])  # the other half mirrors it
+    near = (lengths >= _LEAST_PITCH_PX) & (lengths < 0.25 * min(luma.shape)) & (shifts[:, 1] >= 0)  # the other half mirrors it
     if not near.any():
         return None
-    heights = correlation[y, x][near]
+    heights = heights[near]
     order = [index for index in np.argsort(lengths[near]) if heights[index] >= _AS_HIGH * heights.max()]
     shifts = shifts[near][order]
     first = shifts[0]
