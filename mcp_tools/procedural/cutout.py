@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
@@ -36,6 +37,8 @@ _UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
 _ONE_SIDED = 0.25
+_LIT = 0.97  # share of the backdrop's light that a place in full light gets,
+_LOWEST = 0.5  # percent of the backdrop: where so much is darker than that by itself, only what is darker still is shade
 _SHADOW_REACH = 0.2  # of the object's size: how far it throws its shadow
 _SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
@@ -253,9 +256,11 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
     depth, light_rad = 0.0, scene.light[0]
     if np.count_nonzero(beyond) > 0.03 * beyond.size and local_statistics(rgb, beyond).grain.mean() < _SMOOTH_GRAIN:
         backdrop = cv2.GaussianBlur(continue_smoothly(rgb, beyond, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
-        share = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5) / np.maximum(backdrop, 1e-3)
-        shaded = (~covered & ~beyond & (share < 0.97)).astype(np.uint8)
-        shaded = cv2.morphologyEx(shaded, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        seen = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5)
+        share = seen / np.maximum(backdrop, 1e-3)
+        lit = min(_LIT, _lowest_light(np.asarray(seen, np.float32), beyond, 0.5 * _SHADOW_REACH * size))
+        shaded = (~covered & ~beyond & (share < lit)).astype(np.uint8)
+        shaded = _touching(cv2.morphologyEx(shaded, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0, covered)
         ys, xs = np.nonzero(shaded)
         if len(xs) > 0.01 * scene.object_area_px:
             x0, y0, x1, y1 = scene.box_xyxy
@@ -269,6 +274,21 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
             return None
     ground = continue_backdrop(rgb, covered, ~covered, rng)
     return Stage(ground, feather(covered, 1.5), depth, light_rad)
+
+
+def _lowest_light(level: Field, where: Mask, reach_px: float) -> float:
+    """Light of the darkest spots of an uneven backdrop, as a share of what lies around them within `reach_px`."""
+    weight = where.astype(np.float32)
+    around = cv2.GaussianBlur(level * weight, (0, 0), reach_px) / np.maximum(cv2.GaussianBlur(weight, (0, 0), reach_px), 1e-3)
+    return float(np.percentile(level[where] / np.maximum(around[where], 1e-3), _LOWEST))
+
+
+def _touching(spots: Mask, body: Mask) -> NDArray[np.uint8]:
+    """(H, W) 0 and 1: the components of `spots` that begin at `body`: a shadow does, unlike a dark spot of the backdrop."""
+    labels = np.asarray(cv2.connectedComponents(spots.astype(np.uint8))[1])
+    near = cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    kept = np.unique(labels[near])
+    return np.isin(labels, kept[kept > 0]).astype(np.uint8)
 
 
 def own_pixels(scene: Scene, stage: Stage) -> Field:

@@ -43,9 +43,15 @@ def bare_tone(near: Surroundings, spec: DefectSpec, rng: np.random.Generator, *,
 
 
 def dark_tone(near: Surroundings, spec: DefectSpec, depth: float) -> NDArray[np.float32]:
-    """(3,) log reflectance of an opening that swallows the share `depth` of the surface's lightness (0..1)."""
+    """(3,) log reflectance of an opening that swallows the share `depth` of the surface's lightness (0..1).
+
+    Less light takes its share of the chroma too: an opening in orange plastic is dark brown, not a deeper red.
+    """
     if spec.color_shift is not None:
-        return log_ratio(near.lab, spec.color_shift, near.grey)
+        dl, da, db = spec.color_shift
+        lightness = float(near.lab[0])
+        lost = float(np.clip(-dl / (lightness + 16.0), 0.0, 1.0))  # chroma goes with the root of the light, as L + 16 does
+        return log_ratio(near.lab, (dl, da - lost * float(near.lab[1]), db - lost * float(near.lab[2])), near.grey)
     return log_ratio(near.lab, (-depth * float(near.lab[0]), -0.4 * float(near.lab[1]), -0.4 * float(near.lab[2])), near.grey)
 
 

@@ -21,7 +21,7 @@ from functools import cached_property
 import cv2
 import numpy as np
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Window
@@ -37,6 +37,7 @@ _VEIL = 0.07  # share of the light around that lens and dust scatter even into a
 _ACCOMPANYING = 2.0  # relief and roughness that go with a change of colour are not exaggerated beyond this gain
 _STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
 _NOISIEST = 0.02  # sRGB 0..1: no sensor is worse; what a photo shows beyond that is fine texture
+_STANDS_OUT = 12.0  # CIELAB units, at least, by which print differs from what it lies on
 _DRAWN_SIGMA_PX = 0.4  # blur that anti-aliased drawing already has
 
 
@@ -186,10 +187,23 @@ class Surface:
         """(h, w, 3) linear light where `edit` has opened the window, before anything else is changed; and without texture."""
         if edit.opened is None:
             return self.linear, self.around
-        even = continue_smoothly(self.around, edit.opened <= 0.0)
+        even = continue_smoothly(self.around, self._plain(edit.opened <= 0.0))
         gone = np.clip(edit.opened, 0.0, 1.0)[..., None].astype(np.float32)
         light, around = (np.asarray(one + gone * (even - one), np.float32) for one in (self.linear, self.around))
         return light, around
+
+    def _plain(self, known: Mask) -> Mask:
+        """`known`, (h, w) bool, without what stands out there (print, what lies behind): it has no part in what lies below."""
+        own = known & self.scene.foreground[self.window.slices]
+        known = own if own.any() else known
+        if not known.any():
+            return known
+        lab = self.scene.lab[self.window.slices]
+        away = np.linalg.norm(lab - np.median(lab[known], axis=0), axis=2)
+        stands_out = known & (away > max(_STANDS_OUT, 3.0 * float(np.median(away[known]))))
+        size = max(3, int(6 * self.scene.blur_sigma_px) | 1)
+        plain = known & (cv2.dilate(stands_out.astype(np.uint8), np.ones((size, size), np.uint8)) == 0)
+        return plain if np.count_nonzero(plain) > 0.3 * np.count_nonzero(known) else known
 
     def _relight(self, height: Field) -> tuple[Field, RGB]:
         azimuth, elevation = self.scene.light

@@ -12,6 +12,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
+from anomalyagent.mcp_tools.procedural.cutout import clear_stage
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import bend, missing
 
@@ -105,3 +106,17 @@ def test_of_three_objects_on_a_tray_one_is_missing_when_a_third_is_asked_for() -
         made = render_defect(scene, DefectSpec(mechanism="missing", area_fraction=0.33, severity=20.0, seed=seed))
         left = [bool(made.photo.rgb[y, x].mean() > 0.5) for x, y in places]
         assert left.count(True) == 2, (seed, left)
+
+
+def test_spots_of_a_dark_backdrop_are_no_shadow_of_the_object() -> None:
+    rng = np.random.default_rng(2)
+    ground = 20.0 + cv2.GaussianBlur(rng.normal(0, 1, (280, 280)), (0, 0), 6.0) * 40.0
+    photo = np.repeat(ground[..., None], 3, axis=2)
+    cv2.ellipse(photo, (140, 140), (70, 45), 20, 0, 360, (190, 185, 180), -1)
+    photo = cv2.GaussianBlur(photo, (0, 0), 0.8) + rng.normal(0, 1.0, photo.shape)
+    scene = Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+    stage = clear_stage(scene, np.random.default_rng(0))
+    assert stage is not None
+    assert stage.shadow == 0.0
+    near = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
+    assert not (stage.seat[~near] > 0.01).any()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.photos import make_photo
 from helpers.sites import plain_sheet
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
@@ -208,3 +209,32 @@ def test_a_cut_in_pale_flesh_is_no_lamp() -> None:
     for seed in range(6):
         made = draw("cut", scene, elongation=6.0, area_fraction=0.02, severity=25.0, color_shift=(28, 0, 0), seed=seed)
         assert np.percentile(made.photo.rgb[made.mask].max(axis=1), 90) < 0.97
+
+
+def printed_plastic(noise: float = 1.5) -> Scene:
+    """An orange plate on a black bench with a white bar printed across its middle."""
+    photo = np.full((128, 128, 3), 15.0)
+    photo[10:118, 10:118] = (205, 85, 35)
+    photo[50:66, 40:90] = (230, 225, 220)
+    photo += np.random.default_rng(0).normal(0, noise, photo.shape)
+    return Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+
+
+def hole_in(scene: Scene, at: tuple[float, float], seed: int) -> NDArray[np.floating]:
+    """(n, 3) colours of the darker half of a hole, 0..1."""
+    made = draw(
+        "hole", scene, elongation=1.0, area_fraction=0.02, center=at, color_shift=(-30.0, 0.0, 0.0), severity=20.0, seed=seed
+    )
+    inside = made.photo.rgb[made.mask]
+    return inside[np.argsort(inside.mean(axis=1))[: len(inside) // 2]]
+
+
+def test_a_hole_in_coloured_plastic_loses_light_in_every_colour() -> None:
+    red, green, _ = np.mean([np.median(hole_in(printed_plastic(), (0.5, 0.8), seed), axis=0) for seed in (0, 2, 3)], axis=0)
+    assert red < 3.2 * green
+
+
+def test_print_does_not_shine_through_a_hole() -> None:
+    for seed in (0, 1):
+        dark = hole_in(printed_plastic(), (0.75, 0.34), seed)
+        assert np.percentile(dark[:, 2] / dark[:, 0], 90) < 0.4
