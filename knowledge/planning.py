@@ -70,11 +70,12 @@ def plan_kinds(cards: Sequence[Card], item: str, traits: Traits | None = None) -
     else:
         material, because = _material(cards, item, traits)
         chosen = types_for_item(cards, item, material)
-        chosen = sorted(chosen, key=lambda card: -card.frequency * max(1.0, _fit(card, traits)[0]))[:MOST_KINDS]
         extra = _UNKNOWN_SHARE if material is None else 0.0
+    fits = [(card, *_fit(card, traits)) for card in chosen]
+    if not own:
+        fits = sorted(fits, key=lambda fit: -fit[0].frequency * max(1.0, fit[1]))[:MOST_KINDS]
     weights: list[tuple[str, float, str]] = []
-    for card in chosen:
-        factor, notes = _fit(card, traits)
+    for card, factor, notes in fits:
         if own:
             factor = min(max(factor, _OWN_CARDS_RANGE[0]), _OWN_CARDS_RANGE[1])
         shown = f", {'more' if factor > 1.0 else 'less'} of it since {' and '.join(notes)}" if factor != 1.0 and notes else ""

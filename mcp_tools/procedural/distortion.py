@@ -52,7 +52,7 @@ _SEEN = 0.45  # share of a moved area in which the change can be seen
 
 def named_distortion(prompt: str) -> Kind | None:
     """What the words say of a structure of many alike elements; None when they speak of something else."""
-    words = plain(prompt).lower()
+    words = plain(prompt)
     if not _REPEATED.search(words):
         return None
     return next((kind for kind, names in _NAMES.items() if names.search(words)), None)

@@ -75,7 +75,7 @@ class Doubled:
 
 def names_doubling(prompt: str) -> bool:
     """True when the words speak of pieces that stick together."""
-    return bool(_DOUBLED.search(plain(prompt).lower()))
+    return bool(_DOUBLED.search(plain(prompt)))
 
 
 def _piece_at(site: Site) -> Mask:

@@ -71,7 +71,7 @@ class Mesh(NamedTuple):
 
 def names_mesh(prompt: str) -> bool:
     """True when the words speak of a mesh or of its strands."""
-    return bool(_NAMES.search(plain(prompt).lower()))
+    return bool(_NAMES.search(plain(prompt)))
 
 
 def find_mesh(scene: Scene) -> Mesh | None:

@@ -59,5 +59,5 @@ _IS_PALE = _pattern(_PALE)
 @lru_cache(maxsize=512)
 def named_body(prompt: str) -> Body:
     """What the prompt says of the body; nothing known: a dense body, coloured throughout."""
-    words = plain(prompt).lower()
+    words = plain(prompt)
     return Body(*(bool(names.search(words)) for names in (_IS_COARSE, _IS_COATED, _IS_MATT, _IS_PALE)))

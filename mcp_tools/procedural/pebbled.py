@@ -25,7 +25,7 @@ _SHADED = 0.25  # logarithm of the light that the flanks gain or lose, before th
 
 def names_pebbles(prompt: str) -> bool:
     """True when the words speak of such a surface."""
-    return bool(_NAMES.search(plain(prompt).lower()))
+    return bool(_NAMES.search(plain(prompt)))
 
 
 @dataclass(frozen=True)

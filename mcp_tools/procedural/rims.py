@@ -15,6 +15,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import size_within
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Hollow", "Seat", "find_hollow", "find_seat"]
 
@@ -94,6 +95,7 @@ class Seat(NamedTuple):
     hollow: Hollow | None
 
 
+@once_per_scene
 def find_hollow(scene: Scene) -> Hollow | None:
     """The largest hollow of the object; None for plain objects and surfaces."""
     if scene.fills_frame:

@@ -65,7 +65,7 @@ class Squashed:
 
 def names_squashing(prompt: str) -> bool:
     """True when the words speak of a body that was pressed."""
-    return bool(_SQUASHED.search(plain(prompt).lower()))
+    return bool(_SQUASHED.search(plain(prompt)))
 
 
 def _ends_the_object(scene: Scene, part: Component) -> bool:

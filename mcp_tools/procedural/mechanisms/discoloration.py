@@ -62,7 +62,7 @@ class Shifted:
 
 def names_heat(prompt: str) -> bool:
     """True when the words speak of a metal, or of what heat does to one."""
-    return bool(_HEATED.search(plain(prompt).lower()))
+    return bool(_HEATED.search(plain(prompt)))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:

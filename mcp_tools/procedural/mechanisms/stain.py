@@ -62,7 +62,7 @@ class Spot:
 
 def names_spots(prompt: str) -> bool:
     """True when the words speak of spots, specks or dots, and not of what runs."""
-    words = plain(prompt).lower()
+    words = plain(prompt)
     return bool(_SPOTS.search(words)) and not _RUNS.search(words)
 
 
