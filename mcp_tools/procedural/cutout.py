@@ -231,13 +231,13 @@ class Stage(NamedTuple):
         ground: (H, W, 3) the backdrop.
         seat: (H, W) 0..1, where the object, its gaps and its shadow were.
         shadow: share of light that its shadow took; 0 when it threw none, as over a light table.
-        light_rad: direction from the object to the light, image coordinates.
+        light: (azimuth, elevation) in radians of the light that threw it, as of `Scene`: the azimuth points to the light.
     """
 
     ground: RGB
     seat: Field
     shadow: float
-    light_rad: float
+    light: tuple[float, float]
 
 
 def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
@@ -253,7 +253,7 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
     beyond = away > 3.0 + 1.5 * scene.blur_sigma_px + _SHADOW_REACH * size
     if covered.all():
         return None
-    depth, light_rad = 0.0, scene.light[0]
+    depth, (azimuth, elevation) = 0.0, scene.light
     if np.count_nonzero(beyond) > 0.03 * beyond.size and local_statistics(rgb, beyond).grain.mean() < _SMOOTH_GRAIN:
         backdrop = cv2.GaussianBlur(continue_smoothly(rgb, beyond, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
         seen = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5)
@@ -268,12 +268,12 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
             one_way = (heading / np.maximum(np.linalg.norm(heading, axis=0), 1.0)).mean(axis=1)
             if float(np.linalg.norm(one_way)) > _ONE_SIDED:  # blur and bloom lie on all sides
                 depth = float(np.clip(1.0 - np.percentile(share[shaded > 0], 10), 0.0, 0.7))
-                light_rad = float(np.arctan2(-one_way[1], -one_way[0]))
+                azimuth = float(np.arctan2(-one_way[1], -one_way[0]))
         covered |= cv2.dilate(shaded, np.ones((9, 9), np.uint8)) > 0
         if covered.all():
             return None
     ground = continue_backdrop(rgb, covered, ~covered, rng)
-    return Stage(ground, feather(covered, 1.5), depth, light_rad)
+    return Stage(ground, feather(covered, 1.5), depth, (azimuth, elevation))
 
 
 def _lowest_light(level: Field, where: Mask, reach_px: float) -> float:

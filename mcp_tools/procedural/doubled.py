@@ -58,19 +58,18 @@ class Doubled:
         matte = own_pixels(scene, stage) * around
         maps = _maps(first, pose, size)
         second, pixels = sample_cover(matte, *maps), sample(scene.photo.rgb, *maps)
-        light = stage.light_rad, scene.light[1]
         thick = _THICKNESS * size
-        on_ground = cast_shadow(second, light, thick, stage.shadow) * (1.0 - matte)
+        on_ground = cast_shadow(second, stage.light, thick, stage.shadow) * (1.0 - matte)
         between = max(stage.shadow, _CONTACT)
         seen = second if above else second * (1.0 - matte)
         if above:
-            on_ground = np.maximum(on_ground, cast_shadow(second, light, thick, between) * matte)
+            on_ground = np.maximum(on_ground, cast_shadow(second, stage.light, thick, between) * matte)
         else:
-            pixels = pixels * (1.0 - cast_shadow(matte, light, thick, between))[..., None]
+            pixels = pixels * (1.0 - cast_shadow(matte, stage.light, thick, between))[..., None]
         ground = scene.photo.rgb * (1.0 - on_ground)[..., None]
         drawn = np.clip(ground + (pixels - ground) * seen[..., None], 0.0, 1.0).astype(np.float32)
         height, width = first.shape
-        return replace(edit_of_drawn(site, Window(0, 0, height, width), drawn), size_fixed=True, off_object=True)
+        return replace(edit_of_drawn(site, Window(0, 0, height, width), drawn), size_fixed=True)
 
 
 def names_doubling(prompt: str) -> bool:

@@ -89,7 +89,7 @@ class Edit:
         size_fixed: True when the photo decides how large it is (a part is gone or not): drawing it at another size is useless.
         photographed: True when `paint` is made of pixels of this photo (moved, filled): the lens has blurred them already
             and their noise is theirs, so neither is added again.
-        off_object: True when it may change what lies beside the object, whatever the mechanism.
+        off_object: True when it may change what lies beside the object though its mechanism (see `engine.py`) may not.
         absorbs: True when the colour of `log_reflectance` grows by taking light away: more dye is deeper, it does not glow.
     """
 

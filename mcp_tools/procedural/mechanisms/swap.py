@@ -99,7 +99,7 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
         seen = place
         if stage.shadow > 0.0:  # it throws its shadow where it is now
             thick = _THICKNESS * float(np.sqrt(scene.object_area_px))
-            shade = cast_shadow(moved, (stage.light_rad, scene.light[1]), thick, stage.shadow)
+            shade = cast_shadow(moved, stage.light, thick, stage.shadow)
             seen = place._replace(
                 ground=place.ground * (1.0 - shade)[..., None], seat=np.maximum(place.seat, smooth_step(shade / 0.03))
             )
