@@ -3,8 +3,9 @@
 A spec holds numbers; what the matter is, how a body breaks, whether the surface is a mesh stands in the words alone.
 """
 
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.copper import etched_board
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule
@@ -21,6 +22,8 @@ from anomalyagent.mcp_tools.procedural.strands import Strands
 
 __all__ = ["named_renderer"]
 
+_ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole", "missing", "swap"})
+
 
 def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
     """What draws the matter, the kind of body or the structure that the prompt names; None: the mechanism's own renderer."""
@@ -28,6 +31,8 @@ def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModu
         mesh = find_mesh(scene)
         if mesh is not None:
             return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
+    if spec.mechanism in _ETCHED and (etched := etched_board(scene, prompt)) is not None:
+        return etched
     doubles = spec.mechanism == "swap" or (spec.mechanism == "contamination" and named_matter(prompt) is None)
     if doubles and not scene.fills_frame and names_doubling(prompt):
         return Doubled()
