@@ -23,6 +23,10 @@ from anomalyagent.mcp_tools.imaging.importing import import_photo
 __all__ = ["IMAGE_SUFFIXES", "Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif", ".jp2"})
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".jfif", ".psd"}
+)
+"""Photos as phones, cameras and browsers store them, which are not read; a user must not miss them without a word."""
 
 
 class _Record(BaseModel):
@@ -63,7 +67,7 @@ def find_normals(paths: Sequence[Path], say: Callable[[str], None] = lambda _tex
     In a folder, a photo with harmless differences beside the photo that it was made of is none of its own.
 
     Args:
-        say: told how many such photos were left out.
+        say: told how many such photos, and how many of formats that are not read, were left out.
     Raises:
         RunError: a path does not exist, or there is no image file at all.
     """
@@ -73,10 +77,16 @@ def find_normals(paths: Sequence[Path], say: Callable[[str], None] = lambda _tex
     for path in paths:
         if path.is_dir():
             inside = path / "train" / "good" if (path / "train" / "good").is_dir() else path
-            images = sorted(_images_in(inside), key=lambda file: file.name)
+            listed = _listed(inside)
+            images = sorted((file for file in listed if file.suffix.lower() in IMAGE_SUFFIXES), key=lambda file: file.name)
+            unread = Counter(suffix for file in listed if (suffix := file.suffix.lower()) in UNREAD_SUFFIXES)
+            left_out = ", ".join(f"{count} {suffix}" for suffix, count in sorted(unread.items()))
             if not images:
                 kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-                raise RunError(f"{_empty(inside)} Name a folder with photos of good parts ({kinds}).")
+                convert = f" It holds photos that cannot be read ({left_out}): save them as JPEG or PNG." if unread else ""
+                raise RunError(f"{_empty(inside)}{convert} Name a folder with photos of good parts ({kinds}).")
+            if unread:
+                say(f"photos in {inside} that cannot be read are left out ({left_out}): save them as JPEG or PNG to use them.")
             stems = {file.stem for file in images}
             photos = [file for file in images if photo_behind(file) not in stems]
             if varied := len(images) - len(photos):
@@ -168,9 +178,9 @@ def _in_order(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Itera
         yield future.result()
 
 
-def _images_in(folder: Path) -> list[Path]:
+def _listed(folder: Path) -> list[Path]:
     try:
-        return [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+        return [file for file in folder.iterdir() if not file.name.startswith(".")]
     except OSError as error:
         raise RunError(f"cannot list {folder}: {error.strerror or error}. Check its permissions.") from error
 

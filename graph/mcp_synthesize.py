@@ -88,7 +88,8 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
         del photo  # it was read to refuse what is no image before anything else is done
         made = await loop.make(task, report)
         shown = await asyncio.to_thread(_preview, workspace, made) if preview else None
-        return _answer(made, await asyncio.to_thread(loop.keep, made), shown)
+        unknown = await asyncio.to_thread(_unknown_kind, settings, item_name, anomaly_type)
+        return _answer(made, await asyncio.to_thread(loop.keep, made), shown, unknown)
 
     chosen: list[tuple[ToolName, ToolSettings]] = [(name, getattr(settings.tools, name)) for name in TOOL_NAMES]
     local = all(one.server is None and is_embedded(name, one.backend) for name, one in chosen)
@@ -199,7 +200,14 @@ def _preview(workspace: Workspace, made: Trajectory) -> bytes | None:
     return preview_of(photo, workspace.read_photo(made.mask).rgb[..., 0] > 0.5 if made.mask else None)
 
 
-def _answer(made: Trajectory, kept: str | None, preview: bytes | None) -> CallToolResult:
+def _unknown_kind(settings: Settings, item_name: str, anomaly_type: str) -> str | None:
+    """What to say of words that mean nothing here."""
+    from anomalyagent.graph.request import unknown_kind  # loads the arrays
+
+    return unknown_kind(settings, item_name, anomaly_type)
+
+
+def _answer(made: Trajectory, kept: str | None, preview: bytes | None, unknown: str | None) -> CallToolResult:
     result = SynthesisResult(
         accepted=made.outcome == "accepted",
         image=made.final_image,
@@ -212,6 +220,8 @@ def _answer(made: Trajectory, kept: str | None, preview: bytes | None) -> CallTo
     text = f"{made.outcome} after {made.rounds} round(s): {made.reason}"
     if not result.accepted:
         text += " Try another seed, or image_gen with a spec of your own."
+    if unknown is not None:
+        text += f" {unknown}"
     content: list[ContentBlock] = [TextContent(type="text", text=text)]
     for title, ref in (("Photo with the defect", result.image), ("Mask of the defect", result.mask)):
         if ref is not None:

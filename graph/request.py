@@ -19,10 +19,11 @@ from anomalyagent.graph.runfile import RUN_FILE
 from anomalyagent.graph.tasks import TypePlan
 from anomalyagent.graph.worker import CHECKPOINTS
 from anomalyagent.knowledge.cards import load_cards
+from anomalyagent.knowledge.fitting import names_a_kind
 from anomalyagent.knowledge.planning import Traits, allocate, plan_kinds
 from anomalyagent.mcp_tools.imaging.normal_set import measure_set
 
-__all__ = ["Plan", "Request", "hold_run_folder", "plan_types"]
+__all__ = ["Plan", "Request", "hold_run_folder", "plan_types", "unknown_kind"]
 
 MOST_NAME_CHARACTERS = 200
 """Of an item and of an anomaly type, as the tools take them."""
@@ -111,7 +112,26 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         raise RunError(
             f"a name may have {MOST_NAME_CHARACTERS} characters; {too_long[:40]!r}... has {len(too_long)}. Shorten it."
         )
+    for name in types if request.anomaly_types != "auto" else []:
+        if (text := unknown_kind(settings, request.item, name)) is not None:
+            tell(Note("warning", f"{text} Or teach it with `anomalyagent knowledge add`."))
     return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
+
+
+def unknown_kind(settings: Settings, item: str, anomaly_type: str) -> str | None:
+    """What to say of a type whose words mean nothing to the embedded prompt writer; None when they do.
+
+    A model that writes the prompts, or another server, may read more than we know.
+    """
+    writer = settings.tools.prompt_gen
+    if writer.backend != "template" or writer.server is not None:
+        return None
+    if names_a_kind(load_cards(settings.knowledge.folders), item, anomaly_type):
+        return None
+    return (
+        f"{anomaly_type!r} names no kind of defect that is known here (only English is read): what such an item usually "
+        "suffers is drawn under that name. Name the kind in English, e.g. 'scratch'."
+    )
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from anomalyagent.knowledge.words.lexer import find_terms, plain, stem
 from anomalyagent.knowledge.words.terms import TYPICAL
 from anomalyagent.knowledge.words.values import COLORS, SHAPES, SIZES
 
-__all__ = ["Choice", "adapt_spec", "choose_cards"]
+__all__ = ["Choice", "adapt_spec", "choose_cards", "names_a_kind"]
 
 _CONFIDENT = 0.8
 """A known term, alone or among other words (`words.mechanism_of`)."""
@@ -81,6 +81,11 @@ def choose_cards(cards: Sequence[Card], item: str, anomaly_type: str) -> Choice:
             if (reduced := _reduced(card, guess.mechanism)) is not None:
                 return Choice([_narrowed(reduced, anomaly_type)], False)
     return Choice([], False)
+
+
+def names_a_kind(cards: Sequence[Card], item: str, anomaly_type: str) -> bool:
+    """False when the words of a type say nothing known, so that `choose_cards` falls back on what the item usually suffers."""
+    return find_fit(cards, item, anomaly_type) is not None or mechanism_of(anomaly_type, item).confidence > 0.0
 
 
 def _material_of(cards: Sequence[Card], of_item: Sequence[Card], item: str) -> str | None:

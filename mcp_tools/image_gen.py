@@ -46,13 +46,14 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         workspace, threshold = toolbox.workspace, toolbox.settings.tools.quality_eval.threshold
         photo = workspace.read_photo(image)
         backend: ImageGenBackend = toolbox.backend("image_gen")
+        wanted = None if spec is None else _completed(spec, prompt)
 
         def check(drawn: "Edited") -> float:
             kind = anomaly_type or _mechanism(prompt, spec)
             return judge().judge(photo, drawn.photo, item_name or _UNNAMED, kind, threshold).score
 
         kept = draw_until_good(
-            lambda one: backend.edit(photo, prompt, spec, one),
+            lambda one: backend.edit(photo, prompt, wanted, one),
             check,
             seed=seed if seed is not None else spec.seed if spec is not None else 0,
             tries=tries,
@@ -90,6 +91,13 @@ def _make_judge(toolbox: Toolbox) -> "QualityEvalBackend":
     if toolbox.settings.tools.quality_eval.backend == FeatureJudge.name:
         return toolbox.backend("quality_eval")
     return FeatureJudge({}, toolbox.settings.knowledge)
+
+
+def _completed(spec: DefectSpec, prompt: str) -> DefectSpec:
+    """The spec with what it leaves out."""
+    from anomalyagent.knowledge.words import complete_spec
+
+    return complete_spec(spec, prompt)
 
 
 def _mechanism(prompt: str, spec: DefectSpec | None) -> str:

@@ -79,7 +79,9 @@ def command(
     settings = _with_files(settings, zone_mask, reference)
     for tool in TOOL_NAMES:
         if getattr(settings.tools, tool).server is None:
-            create_backend(tool, settings)  # a missing one is told before anything is made
+            backend = create_backend(tool, settings)  # a missing one is told before anything is made
+            if (check_files := getattr(backend, "check_files", None)) is not None:
+                check_files()
     if settings.knowledge.references is not None:
         from anomalyagent.mcp_tools.reference_search import ReferenceSearch
 

@@ -22,12 +22,14 @@ from anomalyagent.knowledge.words.numbers import (
 )
 from anomalyagent.knowledge.words.page import Page
 from anomalyagent.knowledge.words.places import read_place
-from anomalyagent.knowledge.words.terms import TYPICAL
+from anomalyagent.knowledge.words.terms import TYPICAL, Typical
 
-__all__ = ["MAX_PROMPT_CHARS", "PromptReading", "read_prompt"]
+__all__ = ["MAX_PROMPT_CHARS", "PromptReading", "complete_spec", "read_prompt"]
 
 MAX_PROMPT_CHARS: Final = 4000
 """Longer prompts are read up to here."""
+
+_SIZES: Final = frozenset(Typical._fields)
 
 _FIELD: Final = re.compile(r'"(\w+)"\s*:\s*(?:"([^"]*)")?')
 """A field of a JSON object."""
@@ -100,6 +102,21 @@ def read_prompt(text: str, default: DefectSpec | None = None) -> PromptReading:
         kept = "the given spec is kept" if default else "typical values are used"
         page.notes.append(f"nothing in the prompt could be read as a defect; {kept}")
     return PromptReading(_clamped(values, page), tuple(page.understood), page.notes)
+
+
+def complete_spec(spec: DefectSpec, text: str) -> DefectSpec:
+    """A spec that leaves out its size, shape or strength, with all that it leaves out as the text says, or as is typical.
+
+    The defaults of a DefectSpec fit no mechanism in particular: a scratch is not 1.5 times as long as wide.
+    """
+    if spec.model_fields_set.issuperset(_SIZES):
+        return spec
+    reading = read_prompt(text).spec
+    typical = DefectSpec(mechanism=spec.mechanism, **TYPICAL[spec.mechanism]._asdict())
+    rest = reading if reading.mechanism == spec.mechanism else typical
+    if "zone" in spec.model_fields_set:
+        rest = rest.model_copy(update={"center": None})
+    return rest.model_copy(update=spec.model_dump(include=spec.model_fields_set))
 
 
 def _clamped(values: dict[str, Any], page: Page) -> DefectSpec:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.configs.paths import expand_home
-from anomalyagent.errors import ConfigError, ToolInputError
+from anomalyagent.errors import ConfigError, ImageError, ToolInputError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
 from anomalyagent.mcp_tools.backends.base import Edited
@@ -25,7 +25,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
-from anomalyagent.mcp_tools.procedural.references import Donor, choose_donor, load_references
+from anomalyagent.mcp_tools.procedural.references import Donor, check_references, choose_donor, load_references
 
 __all__ = ["ProceduralImageGen"]
 
@@ -66,6 +66,17 @@ class ProceduralImageGen:
                 f"option placement of image_gen backend 'procedural' is known or anywhere; received {placement!r}."
             )
         self._anywhere = placement == "anywhere"
+
+    def check_files(self) -> None:
+        """Read the files that the options name.
+
+        Raises:
+            ImageError: the zone mask or the references cannot be read, or hold nothing.
+        """
+        if self._zone is not None and not self._zone.any():
+            raise ImageError(f"the zone mask {self._zone_file} is black all over. Paint white where defects may be.")
+        if self._reference is not None:
+            check_references(self._reference)
 
     @cached_property
     def _zone(self) -> Mask | None:

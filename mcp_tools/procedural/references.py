@@ -24,12 +24,13 @@ from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_diff
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.measures import depth_below_outline
-from anomalyagent.mcp_tools.imaging.photo import read_mask, read_photo
+from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_photo
 from anomalyagent.mcp_tools.procedural.lie import Lie, lie_at
 
 __all__ = [
     "Donor",
     "Pair",
+    "check_references",
     "choose_donor",
     "find_pairs",
     "load_references",
@@ -41,6 +42,7 @@ __all__ = [
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MARGIN = 0.35
 _MOST = 400
+_NO_DEFECT = "{} holds no defect with a mask: expected <stem>.png with <stem>_mask.png beside it, or MVTec layout."
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +92,19 @@ def load_references(folder: Path) -> list[Donor]:
         if donor is not None:
             donors.append(donor)
     if not donors:
-        raise ImageError(
-            f"{folder} holds no defect with a mask: expected <stem>.png with <stem>_mask.png beside it, or MVTec layout."
-        )
+        raise ImageError(_NO_DEFECT.format(folder))
     return donors
+
+
+def check_references(folder: Path) -> None:
+    """Read all defects of a folder without measuring them.
+
+    Raises:
+        ImageError: as `load_references`.
+    """
+    masks = [_marks_a_defect(_read_pair(pair)[1]) for pair in find_pairs(folder)]  # all are read: a later one may be damaged
+    if not any(masks):
+        raise ImageError(_NO_DEFECT.format(folder))
 
 
 def of_type(donors: Sequence[Donor], anomaly_type: str) -> list[Donor]:
@@ -168,11 +179,8 @@ def measure_donor(pair: Pair) -> Donor | None:
     Raises:
         ImageError: a file cannot be read, or the sizes differ.
     """
-    photo = read_photo(pair.image)
-    mask = read_mask(pair.mask)
-    if mask.shape != photo.shape:
-        raise ImageError(f"{pair.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {photo.shape[1]} x {photo.shape[0]}.")
-    if np.count_nonzero(mask) < 6 or mask.mean() > 0.6:
+    photo, mask = _read_pair(pair)
+    if not _marks_a_defect(mask):
         return None
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     margin = int(_MARGIN * max(np.ptp(rows), np.ptp(columns))) + 8
@@ -212,3 +220,15 @@ def measure_donor(pair: Pair) -> Donor | None:
         angle_rad=float(np.arctan2(axes[1, 1], axes[0, 1])),
         lie=lie,
     )
+
+
+def _read_pair(pair: Pair) -> tuple[Photo, Mask]:
+    photo, mask = read_photo(pair.image), read_mask(pair.mask)
+    if mask.shape != photo.shape:
+        raise ImageError(f"{pair.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {photo.shape[1]} x {photo.shape[0]}.")
+    return photo, mask
+
+
+def _marks_a_defect(mask: Mask) -> bool:
+    """Not too small, and not most of the image."""
+    return bool(np.count_nonzero(mask) >= 6 and mask.mean() <= 0.6)

@@ -402,3 +402,12 @@ def test_zone_masks_and_references_are_options_of_synthesize(normals: Path, tmp_
     assert "transplanted from a real defect" in "".join(
         path.read_text("utf-8") for path in (tmp_path / "run" / "trajectories").glob("*.json")
     )
+
+
+def test_a_zone_mask_that_cannot_be_read_ends_the_command_before_a_run_begins(normals: Path, tmp_path: Path) -> None:
+    zone = tmp_path / "zone.png"
+    zone.write_bytes(next(normals.glob("*.png")).read_bytes()[:200])
+    done = synthesize(normals, tmp_path / "run", "--zone-mask", str(zone))
+    assert done.returncode not in (0, 1)
+    assert done.stderr.count("zone.png") == 1
+    assert not (tmp_path / "run").exists()

@@ -164,3 +164,16 @@ def test_the_command_line_mounts_it_on_the_server_of_all(tmp_path: Path) -> None
         code, out, err = server.finish()
     assert (code, out) == (0, "")
     assert "Traceback" not in err
+
+
+async def test_words_that_name_no_known_defect_are_told(tmp_path: Path) -> None:
+    tree = tiny_settings().model_dump()
+    tree["tools"]["prompt_gen"] = {"backend": "template"}
+    async with serve(tmp_path, Settings.model_validate(tree)) as client:
+        unknown = await client.call_tool("synthesize", {**ARGUMENTS, "anomaly_type": "Kratzer"})
+        known = await client.call_tool("synthesize", ARGUMENTS)
+    (said, *_), (other, *_) = unknown.content, known.content
+    assert isinstance(said, TextContent)
+    assert isinstance(other, TextContent)
+    assert "'Kratzer' names no kind of defect that is known here" in said.text
+    assert "names no kind" not in other.text

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from anomalyagent.knowledge.cards import Card, find_card, load_cards
-from anomalyagent.knowledge.fitting import adapt_spec, choose_cards
+from anomalyagent.knowledge.fitting import adapt_spec, choose_cards, names_a_kind
 from anomalyagent.knowledge.sampling import sample_spec
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.forms import IMPLIED_FORMS
@@ -202,3 +202,13 @@ def test_a_raised_or_sunken_place_has_a_light_and_a_dark_flank_and_so_no_tone(ca
         for variant in card.variants:
             if variant.mechanism == "dent" and card.id.rpartition("/")[2] in ("blister", "bubble", "run"):
                 assert variant.priors.contrast == "either", card.id
+
+
+@pytest.mark.parametrize("words", ["Kratzer", "划痕", "NG", "type 1"])
+def test_words_that_say_nothing_known_name_no_kind(cards: list[Card], words: str) -> None:
+    assert not names_a_kind(cards, "bottle", words)
+
+
+@pytest.mark.parametrize("words", ["scratch", "scrach", "broken_large", "large damage", "Mouse bite"])
+def test_words_of_cards_and_terms_name_a_kind(cards: list[Card], words: str) -> None:
+    assert names_a_kind(cards, "bottle", words)

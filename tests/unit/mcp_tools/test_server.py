@@ -296,3 +296,37 @@ def test_making_a_server_leaves_the_root_logger_alone(tmp_path: Path) -> None:
     before = list(logging.getLogger().handlers)
     build_server(TOOL_NAMES, tiny_settings(), make_workspace(tmp_path))
     assert logging.getLogger().handlers == before
+
+
+@pytest.mark.parametrize(
+    ("prompt", "spec", "drawn"),
+    [
+        ("x", {"mechanism": "scratch"}, {"elongation": 18.0, "area_fraction": 0.004, "severity": 7.0}),
+        (
+            "a faint scratch, 40 times as long as wide, on the left",
+            {"mechanism": "scratch", "zone": "top"},
+            {"elongation": 40.0},
+        ),
+        ("a scratch on the left", {"mechanism": "scratch", "zone": "top"}, {"zone": "top", "center": None}),
+        ("two scratches", {"mechanism": "scratch", "severity": 3.0}, {"severity": 3.0, "count": 2}),
+        ("a scratch 40 times as long as wide", {"mechanism": "dent"}, {"elongation": 1.6}),
+    ],
+)
+async def test_what_a_spec_leaves_out_comes_from_the_words_or_is_typical(
+    served: Opener, prompt: str, spec: dict[str, Any], drawn: dict[str, Any]
+) -> None:
+    async with served("image_gen") as client:
+        answer = await client.call_tool("image_gen", {"image": "part.png", "prompt": prompt, "spec": spec})
+    assert answer.structured_content is not None
+    used = answer.structured_content["spec"]
+    assert {name: used.get(name) for name in drawn} == drawn
+    assert used["mechanism"] == spec["mechanism"]
+
+
+async def test_a_spec_with_all_its_sizes_is_drawn_as_it_is(served: Opener) -> None:
+    spec = {"mechanism": "scratch", "area_fraction": 0.01, "elongation": 1.5, "severity": 6.0}
+    async with served("image_gen") as client:
+        answer = await client.call_tool("image_gen", {"image": "part.png", "prompt": "three red scratches", "spec": spec})
+    assert answer.structured_content is not None
+    used = {name: value for name, value in answer.structured_content["spec"].items() if value is not None}
+    assert used == spec | {"zone": "any", "count": 1, "seed": 0}

@@ -161,3 +161,20 @@ def test_on_an_object_a_transplant_lies_to_the_outline_as_the_defect_lay(tmp_pat
         assert abs(float(away[mask_made].mean()) - 55.0) < 20.0
         directions.append(float(np.arctan2((y - 100)[mask_made].mean(), (x - 100)[mask_made].mean())))
     assert np.ptp(directions) > 1.5
+
+
+def test_files_of_the_options_can_be_checked_before_a_run(references: Path, tmp_path: Path) -> None:
+    ProceduralImageGen({"reference": str(references)}).check_files()
+    (references / "stain" / "001_mask.png").write_bytes(b"no image")
+    with pytest.raises(ImageError, match="001_mask"):
+        ProceduralImageGen({"reference": str(references)}).check_files()
+    cv2.imwrite(str(tmp_path / "zone.png"), np.zeros((32, 32), np.uint8))
+    with pytest.raises(ImageError, match="black all over"):
+        ProceduralImageGen({"zone_mask": str(tmp_path / "zone.png")}).check_files()
+
+
+def test_references_whose_masks_are_all_empty_are_no_references(tmp_path: Path) -> None:
+    write_defect(tmp_path / "stain", "a", 0)
+    cv2.imwrite(str(tmp_path / "stain" / "a_mask.png"), np.zeros((128, 128), np.uint8))
+    with pytest.raises(ImageError, match="holds no defect with a mask"):
+        ProceduralImageGen({"reference": str(tmp_path)}).check_files()

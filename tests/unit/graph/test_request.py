@@ -1,0 +1,48 @@
+"""What is said about a request before anything is made."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anomalyagent.configs.loading import load_settings
+from anomalyagent.errors import RunError
+from anomalyagent.graph.events import Event, Note
+from anomalyagent.graph.inputs import find_normals
+from anomalyagent.graph.request import Request, plan_types
+
+
+def warnings(types: list[str], sets: list[str] | None = None) -> list[str]:
+    told: list[Event] = []
+    request = Request(normals=[], item="gear", anomaly_types=types, count=1, out=Path("unused"))
+    plan_types(request, load_settings(None, sets or []), [], told.append)
+    return [event.text for event in told if isinstance(event, Note) and event.level == "warning"]
+
+
+def test_a_type_in_words_that_nobody_reads_is_told() -> None:
+    (told,) = warnings(["scratch", "Kratzer"])
+    assert told.startswith("'Kratzer' names no kind of defect")
+
+
+def test_a_model_that_writes_the_prompts_may_read_other_languages() -> None:
+    assert warnings(["Kratzer"], ["tools.prompt_gen.backend=chat"]) == []
+
+
+def photos(folder: Path, *names: str) -> Path:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+def test_photos_of_kinds_that_are_not_read_are_told(tmp_path: Path) -> None:
+    told: list[Any] = []
+    folder = photos(tmp_path / "phone", "a.jpg", "IMG_1.HEIC", "IMG_2.heic", "raw.dng", "notes.txt", ".b.heic")
+    assert [name for name, _ in find_normals([folder], told.append)] == ["a.jpg"]
+    assert len(told) == 1
+    assert "(1 .dng, 2 .heic)" in told[0]
+
+
+def test_a_folder_of_nothing_but_such_photos_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"cannot be read \(1 \.heic\): save them as JPEG or PNG"):
+        find_normals([photos(tmp_path / "phone", "IMG_1.HEIC")])
