@@ -25,7 +25,7 @@ from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.trace import SCHEMA_VERSION, ToolCall, Trajectory, read_trajectory
 
-__all__ = ["Entry", "RunIndex", "last_result", "summarize_trajectory", "trajectory_names"]
+__all__ = ["Entry", "RunIndex", "last_result", "summarize_trajectory"]
 
 CACHE_VERSION = 1
 MOST_BYTES = 512 * 2**20
@@ -251,11 +251,6 @@ def last_result(trajectory: Trajectory, tool: str) -> Mapping[str, Any] | None:
         if isinstance(turn.action, ToolCall) and turn.action.name == tool and turn.observation and turn.observation.structured:
             return turn.observation.structured
     return None
-
-
-def trajectory_names(run_dir: Path) -> list[str]:
-    """Names of all trajectory files of a run, sorted."""
-    return sorted(name for name, _ in _files(run_dir / "trajectories"))
 
 
 def _files(folder: Path) -> Iterator[tuple[str, _Stamp]]:

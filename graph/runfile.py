@@ -98,11 +98,6 @@ class RunSummary(_Record):
     dataset: str = Field(description="Folder of the data set, relative to the run.")
     report: str | None = Field(None, description="The contact sheet, relative to the run.")
 
-    @property
-    def interrupted(self) -> bool:
-        """Ctrl-C ended the last session; the same command continues."""
-        return self.status == "interrupted"
-
 
 class RunFile(_Record):
     """The content of run.json."""

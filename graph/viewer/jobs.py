@@ -60,10 +60,6 @@ class Jobs:
         """A job by its number."""
         return self._jobs.get(number)
 
-    def of_run(self, key: str) -> list[Job]:
-        """The jobs of a run, newest first."""
-        return [job for job in reversed(self._jobs.values()) if job.run_key == key]
-
     def start(
         self,
         run_dir: Path,

@@ -22,14 +22,14 @@ from anomalyagent.mcp_tools.imaging.photo import read_photo
 from anomalyagent.mcp_tools.imaging.repetition import autocorrelation
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
-__all__ = ["SetModel", "measure_set", "model_set"]
+__all__ = ["measure_set"]
 
 _MOST_PHOTOS = 24
 _SIDE_PX = 96
 _UNUSUAL = 6.0  # robust deviations
 
 
-class SetModel(NamedTuple):
+class _SetModel(NamedTuple):
     """Statistics of a set on small copies of its photos.
 
     Attributes:
@@ -50,12 +50,6 @@ def measure_set(paths: Sequence[Path]) -> Traits | None:
     """Traits of the photos at `paths`; files that cannot be read are left out. None when none can be read."""
     looked = _looked_at(paths)
     return None if looked is None else _traits(_model(looked), looked)
-
-
-def model_set(paths: Sequence[Path]) -> SetModel | None:
-    """Per-pixel statistics of the photos at `paths`; None when none can be read."""
-    looked = _looked_at(paths)
-    return None if looked is None else _model(looked)
 
 
 class _Looked(NamedTuple):
@@ -143,14 +137,14 @@ def _regularity(fine: Field, inside: Mask) -> float:
     return 0.0 if valley is None else float(np.clip(max(ring[valley:]), 0.0, 1.0))
 
 
-def _model(looked: _Looked) -> SetModel:
+def _model(looked: _Looked) -> _SetModel:
     median = np.median(looked.lab, axis=0).astype(np.float32)
     spread = (1.4826 * np.median(np.abs(looked.lab - median), axis=0) + 0.5).astype(np.float32)
     distance = (np.abs(looked.lab - median) / spread).mean(axis=(1, 2, 3)).astype(np.float32)
-    return SetModel(median, spread, looked.inside.mean(axis=0).astype(np.float32), distance, looked.names)
+    return _SetModel(median, spread, looked.inside.mean(axis=0).astype(np.float32), distance, looked.names)
 
 
-def _traits(model: SetModel, looked: _Looked) -> Traits:
+def _traits(model: _SetModel, looked: _Looked) -> Traits:
     surface = sum(looked.surface) * 2 > len(looked.surface)
     inside = model.foreground > 0.5 if not surface else np.ones_like(model.foreground, np.bool_)
     lab = model.median[inside] if inside.any() else model.median.reshape(-1, 3)

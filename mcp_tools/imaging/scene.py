@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import Zone
 from anomalyagent.mcp_tools.imaging import measures
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
-from anomalyagent.mcp_tools.imaging.color import JND_REACH_PX, just_noticeable_difference, lab_from_rgb, luminance
+from anomalyagent.mcp_tools.imaging.color import just_noticeable_difference, lab_from_rgb, luminance
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.ground import Ground, ground_of, seen_from_afar
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -93,14 +93,6 @@ class Scene:
     def lab_in(self, window: tuple[slice, slice]) -> Lab:
         """`lab` of the given rows and columns only: on large photos much cheaper than measuring everything."""
         return lab_from_rgb(self.photo.rgb[window])
-
-    def jnd_in(self, window: tuple[slice, slice]) -> Field:
-        """`jnd` of the given rows and columns only (equal up to rounding)."""
-        rows, columns = (range(*side.indices(length)) for side, length in zip(window, self.photo.shape, strict=True))
-        top, left = max(0, rows.start - JND_REACH_PX), max(0, columns.start - JND_REACH_PX)
-        around = self.photo.rgb[top : rows.stop + JND_REACH_PX, left : columns.stop + JND_REACH_PX]
-        jnd = just_noticeable_difference(np.ascontiguousarray(lab_from_rgb(around)[..., 0]))
-        return jnd[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
 
     @cached_property
     def light(self) -> tuple[float, float]:

@@ -1,14 +1,13 @@
-"""Statistics of a surface and places that look alike."""
+"""Colour and grain of a part of a photo."""
 
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
-from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 
-__all__ = ["Statistics", "fill_from_surroundings", "find_similar_patch", "local_statistics"]
+__all__ = ["Statistics", "local_statistics"]
 
 
 class Statistics(NamedTuple):
@@ -32,33 +31,3 @@ def _low_pass(rgb: RGB, where: Mask, sigma: float) -> RGB:
     total = cv2.GaussianBlur(rgb * weight[..., None], (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     count = cv2.GaussianBlur(weight, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     return (total / np.maximum(count, 1e-4)[..., None]).astype(np.float32)
-
-
-def find_similar_patch(
-    rgb: RGB, center_xy: tuple[float, float], half_px: int, allowed: Mask, rng: np.random.Generator
-) -> tuple[int, int] | None:
-    """Another place that looks like the patch around `center_xy`.
-
-    Args:
-        half_px: half side of the patch, pixels.
-        allowed: (H, W) bool, where the centre of the other patch may lie; places overlapping the first are left out.
-    Returns:
-        (x, y) of its centre in pixels, drawn among the best few; None when there is no such place.
-    """
-    height, width = rgb.shape[:2]
-    x, y = round(center_xy[0]), round(center_xy[1])
-    x0, y0 = max(0, x - half_px), max(0, y - half_px)
-    patch = np.ascontiguousarray(rgb[y0 : y + half_px + 1, x0 : x + half_px + 1])
-    if patch.shape[0] > height or patch.shape[1] > width or patch.size == 0:
-        return None
-    cost: Field = cv2.matchTemplate(np.ascontiguousarray(rgb), patch, cv2.TM_SQDIFF).astype(np.float32)
-    off_y, off_x = y - y0, x - x0
-    legal = allowed[off_y : off_y + cost.shape[0], off_x : off_x + cost.shape[1]].copy()
-    legal[max(0, y0 - 2 * half_px) : y0 + 2 * half_px + 1, max(0, x0 - 2 * half_px) : x0 + 2 * half_px + 1] = False
-    places = np.flatnonzero(legal)
-    if places.size == 0:
-        return None
-    few = min(8, places.size)
-    best = places[np.argpartition(cost.ravel()[places], few - 1)[:few]]
-    chosen = int(np.sort(best)[int(rng.integers(few))])
-    return chosen % cost.shape[1] + off_x, chosen // cost.shape[1] + off_y

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly, fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings, local_statistics
+from anomalyagent.mcp_tools.imaging.texture import local_statistics
 from anomalyagent.mcp_tools.procedural.axis import axis_of
 from anomalyagent.mcp_tools.procedural.components import Component, around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window

@@ -114,7 +114,7 @@ def main() -> None:
 
     wanted = request(Path(normals), Path(out), types=types, count=int(count), jobs=int(jobs))
     summary = synthesize(wanted, Settings.model_validate_json(Path(settings).read_text()), tell)
-    sys.exit(130 if summary.interrupted else 0)
+    sys.exit(130 if summary.status == "interrupted" else 0)
 
 
 if __name__ == "__main__":

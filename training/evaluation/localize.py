@@ -21,7 +21,7 @@ from anomalyagent.training.evaluation.datasets import Images, Stack
 from anomalyagent.training.evaluation.metrics import Maps, Scores, pixel_ap, score_maps
 from anomalyagent.training.evaluation.network import Segmenter, focal_loss
 
-__all__ = ["FAST", "PAPER", "PRESETS", "Outcome", "Preset", "changed", "train_and_test"]
+__all__ = ["FAST", "PAPER", "Outcome", "Preset", "changed", "train_and_test"]
 
 _REPORT_EVERY = 25
 _BATCHES_TO_MEASURE = 16
@@ -54,7 +54,6 @@ class Preset:
 # The paper: 200 epochs of 500 draws in batches of 8, scored after each tenth epoch.
 PAPER = Preset("paper", 256, 64, 5, 200 * 500 // 8, 8, 1e-4, checks=20)
 FAST = Preset("fast", 128, 8, 4, 600, 8, 2e-3, average=0.98)
-PRESETS = {preset.name: preset for preset in (FAST, PAPER)}
 
 
 def changed(preset: Preset, steps: int | None = None, size_px: int | None = None, learning_rate: float | None = None) -> Preset:

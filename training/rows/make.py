@@ -10,7 +10,7 @@ which say what it was made for (see `read.py`). Image blocks are `{"type": "imag
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from anomalyagent.graph.progress import View, read_progress
 from anomalyagent.graph.trace import SCHEMA_VERSION, ImageEntry, ToolCall
@@ -19,11 +19,9 @@ from anomalyagent.training.conversation import to_messages, view_of
 from anomalyagent.training.rows.redact import Redactor
 from anomalyagent.training.rows.select import Chosen
 
-__all__ = ["Row", "RowFormat", "grpo_rows", "image_name", "preference_rows", "sft_rows"]
+__all__ = ["Row", "grpo_rows", "image_name", "preference_rows", "sft_rows"]
 
 Row = dict[str, Any]
-RowFormat = Literal["sft", "grpo", "preference"]
-Namer = Callable[[ImageEntry], str]
 _LEAST_MARGIN = 0.05
 """Difference of rewards from which one whole conversation is preferred to another."""
 

@@ -1,4 +1,4 @@
-"""Filling holes and finding places that look alike."""
+"""Filling holes, and the colour and grain of a part of a photo."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 
 from anomalyagent.errors import ToolInputError
 from anomalyagent.mcp_tools.imaging.arrays import RGB
-from anomalyagent.mcp_tools.imaging.texture import fill_from_surroundings, find_similar_patch, local_statistics
+from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
+from anomalyagent.mcp_tools.imaging.texture import local_statistics
 
 
 def grain(side: int = 128, seed: int = 0) -> RGB:
@@ -78,15 +79,3 @@ def test_scattered_holes_and_a_restricted_source_work() -> None:
 def test_a_hole_without_surroundings_is_refused() -> None:
     with pytest.raises(ToolInputError, match="nothing is left"):
         fill_from_surroundings(grain(), np.ones((128, 128), np.bool_), np.random.default_rng(0))
-
-
-def test_a_similar_patch_is_found_elsewhere() -> None:
-    rgb = np.full((96, 96, 3), 0.2, np.float32)
-    for x, y in ((20, 20), (70, 60)):
-        cv2.circle(rgb, (x, y), 6, (0.9, 0.8, 0.1), -1)
-    everywhere = np.ones((96, 96), np.bool_)
-    found = find_similar_patch(rgb, (20, 20), 9, everywhere, np.random.default_rng(0))
-    assert found is not None
-    assert np.hypot(found[0] - 70, found[1] - 60) <= 3
-    nowhere = np.zeros((96, 96), np.bool_)
-    assert find_similar_patch(rgb, (20, 20), 9, nowhere, np.random.default_rng(0)) is None
