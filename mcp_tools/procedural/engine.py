@@ -24,7 +24,7 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, place_on_target, window_around
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
-__all__ = ["MechanismModule", "Rendered", "render_defect"]
+__all__ = ["MechanismModule", "Rendered", "render_defect", "renderer_of"]
 
 _PLACES = 10
 _RESIZES = 3
@@ -83,7 +83,7 @@ def render_defect(scene: Scene, spec: DefectSpec, mechanism: MechanismModule | N
     Raises:
         BackendError: nothing visible could be drawn anywhere that the spec allows.
     """
-    mechanism = mechanism or _mechanism(spec.mechanism)
+    mechanism = mechanism or renderer_of(spec.mechanism)
     if not scene.allowed.any():
         raise BackendError("the legal zone and the object do not meet in this photo. Check the zone mask, or leave it out.")
     for boost in _BOOSTS:
@@ -100,6 +100,14 @@ def render_defect(scene: Scene, spec: DefectSpec, mechanism: MechanismModule | N
         f"no visible {spec.mechanism} of {spec.area_fraction:.2g} of the object could be drawn in zone '{spec.zone}' after "
         f"{_PLACES} tries. Raise area_fraction or severity, or choose another zone or center."
     )
+
+
+def renderer_of(name: Mechanism) -> MechanismModule:
+    """The mechanism's own renderer. Raises BackendError when it has none."""
+    try:
+        return cast(MechanismModule, import_module(f"anomalyagent.mcp_tools.procedural.mechanisms.{name}"))
+    except ModuleNotFoundError as error:
+        raise BackendError(f"mechanism '{name}' has no renderer: {error}. Use another mechanism.") from error
 
 
 def _draw_all(scene: Scene, spec: DefectSpec, mechanism: MechanismModule) -> tuple[RGB, list[Site]]:
@@ -127,13 +135,6 @@ def _stronger(before: RGB, first: RGB, second: RGB) -> RGB:
     """At each pixel the picture that differs more from `before`: surfaces changed in one way are one where they meet."""
     changes = (np.abs(one - before).sum(axis=2, keepdims=True) for one in (first, second))
     return np.where(np.greater_equal(*changes), first, second)
-
-
-def _mechanism(name: Mechanism) -> MechanismModule:
-    try:
-        return cast(MechanismModule, import_module(f"anomalyagent.mcp_tools.procedural.mechanisms.{name}"))
-    except ModuleNotFoundError as error:
-        raise BackendError(f"mechanism '{name}' has no renderer: {error}. Use another mechanism.") from error
 
 
 def _areas(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> list[float]:

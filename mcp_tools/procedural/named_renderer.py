@@ -8,7 +8,9 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.copper import etched_board
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
-from anomalyagent.mcp_tools.procedural.engine import MechanismModule
+from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
+from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
+from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
@@ -26,7 +28,19 @@ _ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole
 
 
 def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
-    """What draws the matter, the kind of body or the structure that the prompt names; None: the mechanism's own renderer."""
+    """What draws the matter, the kind of body, the structure or the place that the prompt names; None: the mechanism's own."""
+    named = _of_looks(scene, spec, prompt)
+    place = named_place(prompt) if spec.center is None else None
+    fastener = None if place is None else find_fastener(scene)
+    if place is None or fastener is None:
+        return named
+    if place == "tip" and spec.mechanism in ("bend", "missing"):
+        named = BentEnd(fastener) if spec.mechanism == "bend" else CutOff(fastener)
+    return Placed(named or renderer_of(spec.mechanism), fastener, place)
+
+
+def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
+    """What draws the matter, the kind of body or the structure."""
     if spec.mechanism in ("bend", "missing", "cut") and names_mesh(prompt):
         mesh = find_mesh(scene)
         if mesh is not None:
