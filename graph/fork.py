@@ -43,7 +43,7 @@ from anomalyagent.graph.state import GraphState, read_images, read_turns
 from anomalyagent.graph.trace import Edit, ImageEntry, Task, ToolCall, Trajectory, Turn, write_trajectory
 from anomalyagent.graph.worker import CHECKPOINTS, WorkerSetup, summarize_state, trajectory_path, usable, versions
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
-from anomalyagent.mcp_tools.registry import is_embedded
+from anomalyagent.mcp_tools.registry import create_backend, is_embedded
 from anomalyagent.mcp_tools.workspace import Workspace
 
 __all__ = ["FORKS_FOLDER", "ForkRecord", "Forker", "read_forks", "settings_of"]
@@ -135,7 +135,7 @@ class Forker:
             ForkError: there is no such turn, or what is asked for does not fit it.
             TraceError: the parent cannot be read, or images that it needs are gone.
             RunError: the run folder cannot be written.
-            ToolCallError, PolicyError, BackendError: tools or policy cannot be had.
+            ToolCallError, PolicyError, BackendError, ConfigError: tools or policy cannot be had.
         """
         _, parent = load_trajectory(find_in_run(self._run_dir, parent_id).path)
         progress_of(parent)
@@ -143,6 +143,9 @@ class Forker:
         theirs = settings_of(self._run_dir, parent)
         ours = settings or theirs
         self._require_trust(theirs, ours)
+        for tool in TOOL_NAMES:
+            if (chosen := getattr(ours.tools, tool)) != getattr(theirs.tools, tool) and chosen.server is None:
+                create_backend(tool, ours)  # one that is not there is told before anything is made
         start = _begin(parent, at, changes or {}, ours, same_call=same_call)
         self._require_images(start.images)
         before = settings_of(self._run_dir, parent.model_copy(update={"edits": _kept_edits(parent, at)}))

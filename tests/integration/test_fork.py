@@ -18,7 +18,7 @@ from helpers.run_backends import run_settings
 from helpers.runs import TESTS, hashes, request
 
 from anomalyagent.configs.schema import Settings
-from anomalyagent.errors import ForkError, RunError, TraceError
+from anomalyagent.errors import BackendUnavailableError, ForkError, RunError, TraceError
 from anomalyagent.graph.approval import Pause, Ruling
 from anomalyagent.graph.compare import find_parting
 from anomalyagent.graph.fork import Forker, read_forks, settings_of
@@ -397,3 +397,14 @@ async def test_a_trajectory_that_met_a_limit_goes_on_where_it_stopped_under_a_wi
                 made = done(await later.fork(stopped.id, 4, settings=Settings.model_validate(tree)))
         assert not calls
         assert (made.outcome, made.turns[:4]) == ("accepted", stopped.turns)
+
+
+async def test_a_backend_that_does_not_exist_is_said_before_a_fork_is_made(run_dir: Path, forker: Forker) -> None:
+    settings = settings_of(run_dir, parent_of(run_dir))
+    tree = settings.model_dump()
+    tree["tools"]["image_gen"] = {"backend": "nope"}
+    before = trajectory_ids(run_dir)
+    with pytest.raises(BackendUnavailableError, match="unknown image_gen backend 'nope'"):
+        await forker.fork(ROUNDS, 1, settings=Settings.model_validate(tree))
+    assert trajectory_ids(run_dir) == before
+    assert read_forks(run_dir) == []

@@ -7,7 +7,7 @@ a real data set keeps for tests or validation are always held out.
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +18,21 @@ from anomalyagent.graph.names import choose_folders, safe_name
 from anomalyagent.training.datasets.files import GOOD, Labelled
 from anomalyagent.training.datasets.layouts import Category, find_categories, read_category
 
-__all__ = ["MANIFEST", "Entry", "Split", "gather_entries", "place_of", "read_manifest", "types_of"]
+__all__ = [
+    "FROM_REAL",
+    "MANIFEST",
+    "Entry",
+    "Split",
+    "gather_entries",
+    "place_of",
+    "read_manifest",
+    "shows_a_real_defect",
+    "types_of",
+]
 
 MANIFEST = "manifest.jsonl"
+FROM_REAL = "from-real"
+"""Policy of trajectories that end in the photo of a real defect."""
 Split = Literal["train", "val"]
 _MIN_DIGITS = 3
 
@@ -80,6 +92,11 @@ def gather_entries(sources: Sequence[Path], holdout: float, item: str | None = N
 def types_of(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """(item, anomaly type) of every kind of defect, in their order."""
     return list(dict.fromkeys((one.item, one.anomaly_type) for one in entries if one.anomaly_type != GOOD))
+
+
+def shows_a_real_defect(record: Mapping[str, Any]) -> bool:
+    """True of a line about a real photo with its own mask: its `normal` is that photo, repaired a little beyond the mask."""
+    return record.get("policy") == FROM_REAL
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, Any]]:

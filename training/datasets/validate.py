@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.errors import AnomalyAgentError, ImageError
-from anomalyagent.training.datasets.entries import MANIFEST, read_manifest
+from anomalyagent.training.datasets.entries import MANIFEST, read_manifest, shows_a_real_defect
 from anomalyagent.training.datasets.files import GOOD, SUFFIXES, Labelled, decode_image, decode_mask
 from anomalyagent.training.datasets.formats import coco, hf, labelme, yolo
 from anomalyagent.training.datasets.formats.common import Problem
@@ -162,7 +162,7 @@ def _look_at(folder: Path, file: Labelled, record: dict[str, Any], layout: str) 
         if wanted and path is not None and hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
             found.append((f"{path.name} is not the file that {MANIFEST} speaks of: it was changed", True))
     normal = folder / str(record.get("normal", ""))
-    if record.get("normal") and normal.is_file():
+    if record.get("normal") and normal.is_file() and not shows_a_real_defect(record):
         found += _beside_its_photo(image, decode_image(normal), mask)
     return found
 

@@ -23,6 +23,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import render_prompt, tell_changes
 from anomalyagent.mcp_tools.contracts import ImageResult, MaskResult, QualityResult, ToolName, ToolResult
 from anomalyagent.mcp_tools.judge.expectation import THIN
+from anomalyagent.training.datasets.entries import FROM_REAL
 
 __all__ = ["Attempt", "RealDefect", "RealTools", "RetracePolicy", "imperfect_specs", "simple_prompt"]
 
@@ -83,7 +84,7 @@ class RetracePolicy:
         looks_up: ask for knowledge after the first low score.
     """
 
-    name = "from-real"
+    name = FROM_REAL
 
     def __init__(self, real: RealDefect, attempts: list[Attempt], *, looks_up: bool) -> None:
         self._real, self._attempts, self._looks_up = real, attempts, looks_up

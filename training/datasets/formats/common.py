@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.errors import ImageError, RunError
 from anomalyagent.graph.files import link_or_copy, write_atomically
-from anomalyagent.training.datasets.entries import MANIFEST, Entry
+from anomalyagent.training.datasets.entries import MANIFEST, Entry, shows_a_real_defect
 from anomalyagent.training.datasets.files import GOOD, decode_pair
 
 __all__ = [
@@ -168,7 +168,7 @@ def describe(entry: Entry, image: str, mask: str | None, licence: str) -> dict[s
     """One line of the manifest: where the image is now, and all that its source's manifest says of it."""
     known = {key: value for key, value in entry.record.items() if key not in _OF_THE_SOURCE}
     here = {"image": image, "mask": mask, "item": entry.item, "anomaly_type": entry.anomaly_type, "split": entry.split}
-    synthetic = bool(entry.record.get("trajectory"))
+    synthetic = bool(entry.record.get("trajectory")) and not shows_a_real_defect(entry.record)
     return {**known, **here, "synthetic": synthetic, "source_file": entry.source.image.name, "licence": licence or None}
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from anomalyagent.training.datasets.entries import Entry, types_of
+from anomalyagent.training.datasets.entries import Entry, shows_a_real_defect, types_of
 from anomalyagent.training.datasets.files import GOOD
 from anomalyagent.training.datasets.formats.common import (
     Problem,
@@ -95,6 +95,8 @@ def _row(entry: Entry, name: str, area: float, licence: str, numbers: Sequence[s
 def _card(entries: Sequence[Entry], licence: str) -> str:
     kinds = types_of(entries)
     anomalies = sum(entry.anomaly_type != GOOD for entry in entries)
+    real = any(shows_a_real_defect(entry.record) for entry in entries)
+    twins = "Some defects and masks are real: their photo without the defect is the same one, repaired (`traces from-real`)."
     head = ["---", "task_categories:", "- image-segmentation", "tags:", "- anomaly-detection", "- industrial-inspection"]
     head += ["size_categories:", f"- {_size(len(entries))}", "---"]
     body = [
@@ -104,6 +106,7 @@ def _card(entries: Sequence[Entry], licence: str) -> str:
         "Exported by anomalyagent. Images with a `trajectory` are synthetic: drawn on photos of good parts, identical to them",
         "outside the mask. The mask is what visibly changed. `validation` holds good photos that `train` does not show, and",
         "what was drawn on them.",
+        *([twins] if real else []),
         "",
         f"Licence of the images: {licence or 'not stated; that of the photos that they were made from'}.",
         "",

@@ -178,3 +178,19 @@ def test_a_damaged_export_is_a_finding_and_no_crash(tmp_path: Path) -> None:
     (folder / "annotations/instances_train.json").write_text("{")
     (verdict,) = validate_dataset(folder)
     assert "is no sound coco export" in verdict.problems[0].text
+
+
+def test_a_real_defect_beside_its_repaired_twin_is_sound_and_not_synthetic(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "run")
+    painted_outside(folder)
+    lines = [json.loads(line) for line in (folder / "manifest.jsonl").read_bytes().splitlines()]
+    made = {key: value for key, value in lines[0].items() if key != "image_sha256"}
+    for policy, sound in (("expert", False), ("from-real", True)):
+        told = [{**made, **line, "policy": policy, "image_sha256": None} for line in lines]
+        (folder / "manifest.jsonl").write_text("".join(json.dumps(line) + "\n" for line in told))
+        assert validate_dataset(folder)[0].sound is sound
+        out = tmp_path / policy
+        export_dataset([folder], "mvtec", out)
+        assert validate_dataset(out)[0].sound is sound
+        rows = [json.loads(line) for line in next(out.rglob("manifest.jsonl")).read_text().splitlines()]
+        assert any(row["synthetic"] for row in rows) is not sound
