@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from anomalyagent.knowledge.card_models import Card
+from anomalyagent.knowledge.card_models import Card, Variant
 from anomalyagent.knowledge.lookup import guess_material, match_item, types_for_item
 from anomalyagent.knowledge.spec import Mechanism
 
@@ -134,10 +134,17 @@ def _fit(card: Card, traits: Traits | None) -> tuple[float, list[str]]:
     factor, notes = 0.0, list[str]()
     for variant in card.variants:
         of_one, why = _fit_of(variant.mechanism, traits)
+        if card.is_general and traits.surface and _at_an_outline(variant):
+            of_one, why = 0.25, "the photos show a surface without outline"
         factor += of_one * variant.weight / total
         if why and why not in notes:
             notes.append(why)
     return round(factor, 3), notes
+
+
+def _at_an_outline(variant: Variant) -> bool:
+    """True for what happens to the outline of a part: it bends, or its edge breaks. The frame of a photo is none."""
+    return variant.mechanism == "bend" or (variant.mechanism == "chip" and "edge" in variant.priors.zones)
 
 
 def _fit_of(mechanism: Mechanism, traits: Traits) -> tuple[float, str]:

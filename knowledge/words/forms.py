@@ -24,6 +24,8 @@ class Form:
 
 _HAIR = Form((0.004, 0.01), (35, 90), (1, 1))
 _THREAD = Form((0.005, 0.014), (25, 80), (1, 1))
+_TUFT = Form((0.002, 0.01), (4, 14), (1, 2))
+_BALL = Form((0.001, 0.008), (1.0, 3.0), (1, 2))
 _SPECK = Form((0.0006, 0.004), (1.0, 1.5), (1, 2), (10.0, 30.0))
 _HAIRLINE = Form((0.003, 0.009), (60, 150), (1, 1))
 _NET = Form((0.02, 0.12), (1.0, 2.5), (1, 2))
@@ -35,7 +37,9 @@ IMPLIED_FORMS: dict[str, Form] = {
     "hair": _HAIR, "eyelash": _HAIR, "bristle": _HAIR, "fiber": Form((0.003, 0.01), (30, 90), (1, 1)), "thread": _THREAD,
     "string": _THREAD, "strand": _THREAD, "yarn": _THREAD, "filament": _HAIR, "loose thread": _THREAD, "loose yarn": _THREAD,
     "stray fiber": _HAIR, "loose fiber": _HAIR, "fabric fiber": _HAIR,
-    "lint": Form((0.002, 0.01), (4, 14), (1, 2)), "fuzz": Form((0.002, 0.01), (4, 14), (1, 2)),
+    "lint": _TUFT, "fuzz": _TUFT,
+    "fuzz ball": _BALL, "fuzzball": _BALL, "fuzzyball": _BALL, "warp ball": _BALL,
+    "weft curling": _TUFT,
     "speck": _SPECK, "speckle": _SPECK, "black dot": _SPECK, "particle": Form((0.0004, 0.005), (1.0, 2.0), (1, 2)),
     "foreign particle": Form((0.0004, 0.005), (1.0, 2.0), (1, 2)), "crumb": Form((0.001, 0.008), (1.0, 2.0), (1, 3)),
     "inclusion": Form((0.001, 0.02), (1.0, 3.0), (1, 2)),

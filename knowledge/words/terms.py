@@ -125,7 +125,7 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "fiber", "thread", "hair", "lint", "fuzz", "yarn", "filament", "string", "strand", "loose thread", "thread end",
         "pulled thread", "snag", "pilling", "pill ball", "nep", "slub", "fluff", "bristle", "eyelash", "cotton", "wool",
         "loose fiber", "stray fiber", "loose yarn", "fabric fiber", "floating thread", "coarse end", "thick yarn",
-        "double pick", "hairy", "tow",
+        "double pick", "hairy", "tow", "fuzz ball", "fuzzball", "fuzzyball", "warp ball", "weft curling",
     ),
     "abrasion": (
         "abrasion", "abrade", "scuff", "scuff mark", "scuffing", "wear", "worn", "worn out", "worn area", "rub", "rub mark",

@@ -107,9 +107,9 @@ DIRECTIONS: dict[str, float] = {
     "lower left to upper right": 45.0, "bottom left to top right": 45.0, "upper right to lower left": 45.0,
     "top right to bottom left": 45.0, "rising to the right": 45.0, "upper left to lower right": 135.0,
     "top left to bottom right": 135.0, "lower right to upper left": 135.0, "bottom right to top left": 135.0,
-    "falling to the right": 135.0,
+    "falling to the right": 135.0, "pick": 0.0, "weft": 0.0,
 }  # fmt: skip
-"""Directions of the long axis, in degrees counter-clockwise from horizontal."""
+"""Directions of the long axis, in degrees counter-clockwise from horizontal; woven webs run up and down a photo."""
 
 COLORS: dict[str, Lab] = {
     "black": (-45, 0, 0), "dark": (-20, 0, 0), "darkened": (-18, 0, 0), "darker": (-16, 0, 0), "white": (35, 0, 0),

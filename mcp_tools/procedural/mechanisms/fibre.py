@@ -20,6 +20,7 @@ __all__ = ["render"]
 
 _LEAST_SLENDER = 12.0  # a fibre is never more compact
 _SLENDER = 20.0  # elongation from which on a fibre is a single long curve
+_TANGLED = 4.5  # below it a tangle is asked for: no single fibre is so compact
 _MIN_LENGTH = 0.16  # of the object's diagonal, for such a fibre: shorter ones look like dashes
 _MIN_WIDTH_PX = 0.75
 
@@ -28,6 +29,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     """One fibre, or a few tangled ones when the area is large (see module docstring)."""
     near = measure_surroundings(site)
     kind = str(rng.choice(["hair", "thread", "lint"], p=[0.5, 0.3, 0.2] if site.area_px > 60 else [0.8, 0.1, 0.1]))
+    if spec.elongation < _TANGLED:
+        kind = "lint"
     slender = spec.elongation >= _SLENDER
     if slender and kind == "lint":
         kind = "hair"

@@ -71,6 +71,8 @@ def test_a_cards_own_name_uses_the_card_as_it_is(cards: list[Card]) -> None:
         ("car door", "paint run", "dent"),
         ("PCB", "corrosion", "stain"),
         ("zipper", "loose thread", "fibre"),
+        ("fabric", "fuzzyball", "fibre"),
+        ("fabric", "warp ball", "fibre"),
     ],
 )
 def test_every_draw_is_of_the_mechanism_that_the_words_name(cards: list[Card], item: str, kind: str, mechanism: str) -> None:
@@ -212,3 +214,8 @@ def test_words_that_say_nothing_known_name_no_kind(cards: list[Card], words: str
 @pytest.mark.parametrize("words", ["scratch", "scrach", "broken_large", "large damage", "Mouse bite"])
 def test_words_of_cards_and_terms_name_a_kind(cards: list[Card], words: str) -> None:
     assert names_a_kind(cards, "bottle", words)
+
+
+def test_what_a_weft_lacks_lies_across_the_web(cards: list[Card]) -> None:
+    assert {spec.orientation_deg for spec in draw(cards, "fabric", "broken pick")} == {0.0}
+    assert all(85.0 <= (spec.orientation_deg or 0.0) <= 95.0 for spec in draw(cards, "fabric", "broken end"))

@@ -86,6 +86,11 @@ def test_items_do_not_mix(cards: list[Card]) -> None:
         ("rice", "bulk_food"),
         ("tubes", "metal_tube"),
         ("can", "beverage_can"),
+        ("rail", "rail_surface"),
+        ("asphalt road", "road_pavement"),
+        ("concrete wall", "concrete"),
+        ("steel sheet", "flat_steel"),
+        ("hot rolled steel sheet", "hot_rolled_steel"),
     ],
 )
 def test_items_as_data_sets_and_factories_spell_them(cards: list[Card], item: str, listed: str) -> None:

@@ -65,7 +65,12 @@ def test_an_item_of_which_nothing_is_known_also_gets_transplants() -> None:
 def test_nothing_is_missing_or_bent_on_a_plain_surface() -> None:
     part, sheet = (plan_kinds(CARDS, "steel thing", seen(surface=surface)) for surface in (False, True))
     assert share_of(sheet, "bend") < 0.6 * share_of(part, "bend")
-    assert "surface without parts" in next(kind.reason for kind in sheet if kind.anomaly_type == "bend")
+    assert "surface without outline" in next(kind.reason for kind in sheet if kind.anomaly_type == "bend")
+
+
+def test_the_frame_of_a_surface_seldom_breaks_like_an_edge() -> None:
+    part, sheet = (plan_kinds(CARDS, "thingamajig", seen(surface=surface)) for surface in (False, True))
+    assert share_of(sheet, "chip") < 0.4 * share_of(part, "chip")
 
 
 @pytest.mark.parametrize("count", range(1, 40))

@@ -53,3 +53,13 @@ def test_no_two_fibres_have_the_same_shape() -> None:
     for i, one in enumerate(covers):
         for other in covers[:i]:
             assert (one & other).sum() < 0.5 * (one | other).sum()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_compact_fibre_is_a_tangle(seed: int) -> None:
+    site = site_on(plain_sheet(192), (96, 96), 260, reach=4.0)
+    edit = fibre.render(site, spec(elongation=2.0), np.random.default_rng(seed))
+    assert edit is not None
+    assert edit.opacity is not None
+    y, x = np.nonzero(edit.opacity > 0.5)
+    assert np.hypot(np.std(x), np.std(y)) < 16.0
