@@ -39,6 +39,7 @@ _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in 
 _ONE_SIDED = 0.25
 _LIT = 0.97  # share of the backdrop's light that a place in full light gets,
 _LOWEST = 0.5  # percent of the backdrop: where so much is darker than that by itself, only what is darker still is shade
+_WIDE = 0.12  # of the object's size: an arm that is wider throws no further shadow
 _SHADOW_REACH = 0.2  # of the object's size: how far it throws its shadow
 _SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
@@ -107,7 +108,7 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
         whole: clear the part up to the body that it leaves, not only from its root on.
     """
     scene = site.scene
-    wide = part.area_px / max(part.length_px, 1.0)
+    wide = min(part.area_px / max(part.length_px, 1.0), _WIDE * float(np.sqrt(scene.object_area_px)))
     rgb = np.ascontiguousarray(scene.photo.rgb[window.slices])
     solid = scene.foreground[window.slices]
     mask = np.zeros(window.shape, bool)
@@ -128,7 +129,8 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
     plain = ~hole & ~cv2.dilate(other.astype(np.uint8), disc).astype(bool)
     if not plain.any():
         return Cleared(fill_behind(rgb, hole, rng), hole.astype(np.float32))
-    lit = _in_the_light(rgb, hole, mask, plain, blurred)
+    calm = plain & (np.minimum(from_part, from_other) > 2.2 * wide + 2.0)
+    lit = _in_the_light(rgb, hole, mask, plain, calm, blurred)
     hole, plain = hole & ~lit, plain | lit
     ground = continue_backdrop(rgb, hole | other, plain, rng)
     fade = feather(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~other, 0.3 * wide + 1.5)
@@ -160,13 +162,17 @@ def _sides_of(rgb: RGB, part: Component, window: Window, beside: Mask) -> tuple[
     return (out if here < there else ~out) & (along > 0), (~out if here < there else out) & below
 
 
-def _in_the_light(rgb: RGB, hole: Mask, mask: Mask, plain: Mask, blurred_px: int) -> Mask:
-    """(h, w) bool, what of `hole` is as bright as the backdrop beside it: no shadow lies there, it can stay as it is."""
+def _in_the_light(rgb: RGB, hole: Mask, mask: Mask, plain: Mask, calm: Mask, blurred_px: int) -> Mask:
+    """(h, w) bool, what of `hole` is as bright as the backdrop beside it: no shadow lies there, it can stay as it is.
+
+    `calm` (h, w) bool: backdrop out of reach of any shadow, which tells how uneven it is by itself.
+    """
     backdrop = cv2.GaussianBlur(continue_smoothly(rgb, plain, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
     soft = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.0)
     reach = 2 * blurred_px + 3
     part = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))).astype(bool)
-    lit = hole & ~part & (soft > backdrop - 0.01)
+    lowest = _lowest_light(np.asarray(soft, np.float32), calm, 2.0 * reach) if calm.any() else 1.0
+    lit = hole & ~part & (soft > np.minimum(backdrop - 0.01, lowest * backdrop))
     lit = cv2.morphologyEx(lit.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
     penumbra = cv2.dilate((hole & ~lit).astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
     return lit & ~penumbra

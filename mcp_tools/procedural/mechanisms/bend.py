@@ -6,12 +6,13 @@ surroundings.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import DefectSpec, Zone
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
@@ -22,10 +23,12 @@ from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step,
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
 from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover
 
-__all__ = ["Squashed", "names_squashing", "render", "targets"]
+__all__ = ["Squashed", "names_squashing", "render", "suitability", "targets"]
 
 _SQUASHED = re.compile(r"\b(?:squeez\w*|squash\w*|crush\w*|misshap\w*|flatten\w*|pinched|pressed in|out of round)\b")
 
+_OUTER: tuple[Zone, ...] = ("any", "edge")
+_SHORT = 0.4  # of the longest lever: what is shorter is not bent
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
 _AT_OUTLINE = 0.15  # of its border
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
@@ -35,6 +38,16 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Leads, pins and tabs are bent rather than what holds them."""
     del spec
     return targets_at(protrusions_of(scene))
+
+
+def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
+    """Of an outline what is far from the middle is bent: teeth, arms, ends, where the lever is long, not the rim of a bore."""
+    ys, xs = np.nonzero(scene.foreground)
+    if scene.fills_frame or spec.zone not in _OUTER or cv2.connectedComponents(scene.foreground.astype(np.uint8))[0] > 2:
+        return None
+    middle_x, middle_y = float(xs.mean()), float(ys.mean())
+    longest = max(float(np.hypot(xs - middle_x, ys - middle_y).max()), 1.0)
+    return lambda x, y: float(np.clip((np.hypot(x - middle_x, y - middle_y) / longest - _SHORT) / (1.0 - _SHORT), 0.0, 1.0))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:

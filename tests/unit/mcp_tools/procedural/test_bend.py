@@ -127,3 +127,16 @@ def test_what_is_bent_at_its_edge_or_squeezed_gives_way_and_keeps_its_print(word
         edited = ProceduralImageGen().edit(photo, words, spec, seed)
         assert edited.changed.any()
         assert edited.changed[print_of].mean() < 0.02
+
+
+def test_the_teeth_of_a_ring_are_bent_and_not_its_bore() -> None:
+    y, x = np.mgrid[:200, :200].astype(np.float32) - 100.0
+    radius, turn = np.hypot(x, y), np.arctan2(y, x)
+    ring = (radius > 26) & (radius < np.where(np.cos(4 * turn) > 0.4, 86, 58))
+    photo = cv2.GaussianBlur(np.where(ring, 150.0, 25.0), (0, 0), 0.8) + np.random.default_rng(1).normal(0, 1.5, ring.shape)
+    scene = Scene(photo_from_array(np.repeat(photo[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)))
+    reached: list[float] = []
+    for seed in range(8):
+        made = render_defect(scene, DefectSpec(mechanism="bend", zone="edge", area_fraction=0.03, severity=10.0, seed=seed))
+        reached.append(float(np.median(radius[made.mask])))
+    assert min(reached) > 50.0

@@ -120,3 +120,22 @@ def test_spots_of_a_dark_backdrop_are_no_shadow_of_the_object() -> None:
     assert stage.shadow == 0.0
     near = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((17, 17), np.uint8)) > 0
     assert not (stage.seat[~near] > 0.01).any()
+
+
+def test_the_cloth_beside_a_broad_bent_arm_stays_as_it_is() -> None:
+    rng = np.random.default_rng(5)
+    cloth = 140.0 + 4.0 * cv2.GaussianBlur(rng.normal(0, 1, (280, 280)), (0, 0), 12.0) * 40.0 + rng.normal(0, 3.0, (280, 280))
+    photo = np.repeat(cloth[..., None], 3, axis=2)
+    cv2.rectangle(photo, (30, 40), (90, 250), (40, 40, 42), -1)
+    cv2.rectangle(photo, (30, 190), (250, 250), (40, 40, 42), -1)
+    photo = cv2.GaussianBlur(photo, (0, 0), 0.8) + rng.normal(0, 1.0, photo.shape)
+    scene = Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+    drawn = 0
+    for seed in range(6):
+        made = render_defect(scene, DefectSpec(mechanism="bend", zone="edge", area_fraction=0.1, severity=10.0, seed=seed))
+        dark = made.photo.rgb.mean(axis=2) < 0.35
+        object_then_and_now = (scene.foreground | dark).astype(np.uint8)
+        near = cv2.dilate(object_then_and_now, np.ones((81, 81), np.uint8)) > 0
+        assert np.count_nonzero(made.mask & ~near) < 0.01 * np.count_nonzero(made.mask)
+        drawn += int(made.mask.any())
+    assert drawn == 6
