@@ -26,6 +26,7 @@ _NAMES = re.compile(
 )
 _LARGEST_PX = 1024  # longest side of the copy on which a mesh is looked for
 _LEAST_PITCH_PX = 5.0  # on that copy
+_LEAST_TINT = 12.0  # CIELAB: less colour than this between strands and ground is noise
 _FEWEST_CELLS = 12
 _CORRELATED = 0.2  # least height of a peak, the middle one being 1
 _AS_HIGH = 0.75  # of the highest peak: lower ones are no pitch
@@ -43,12 +44,14 @@ class Mesh(NamedTuple):
         centers_xy: (n, 2) float32, the middle of each cell, photo pixels.
         labels: (h, w) int32 of a reduced copy of the photo: 1 + the index of the cell, 0 on strands and incomplete cells.
         scale: pixels of that copy for a pixel of the photo.
+        seen: (H, W) float32, what of the photo shows it: its luma, or where strands differ by colour alone that.
     """
 
     pitches: NDArray[np.float32]
     centers_xy: NDArray[np.float32]
     labels: NDArray[np.int32]
     scale: float
+    seen: Field
 
     def nearest(self, xy: NDArray[np.float32]) -> int:
         """Index of the cell whose middle is nearest to (x, y)."""
@@ -76,9 +79,24 @@ def names_mesh(prompt: str) -> bool:
 
 def find_mesh(scene: Scene) -> Mesh | None:
     """The mesh that the object is; None when it is no mesh, or one too fine to be seen."""
+    found = _mesh_in(scene, scene.luma)
+    return found if found is not None or scene.photo.is_grey else _mesh_in(scene, _tint(scene))
+
+
+def _tint(scene: Scene) -> Field:
+    """(H, W) 0..1, colour without lightness along the direction in which it changes from pixel to pixel most."""
+    colour = cv2.GaussianBlur(scene.lab[..., 1:], (0, 0), 1.0)
+    steps = np.concatenate([np.diff(colour, axis=axis).reshape(-1, 2) for axis in (0, 1)])
+    _, vectors = np.linalg.eigh(steps.T.astype(np.float64) @ steps)
+    tint = colour @ vectors[:, -1].astype(np.float32)
+    return ((tint - tint.min()) / max(float(np.ptp(tint)), _LEAST_TINT)).astype(np.float32)
+
+
+def _mesh_in(scene: Scene, seen: Field) -> Mesh | None:
+    """The mesh that the lighter and darker places of `seen` make."""
     x0, y0, x1, y1 = scene.box_xyxy
-    copy = reduced(np.ascontiguousarray(scene.luma), _LARGEST_PX)
-    scale = copy.shape[1] / scene.luma.shape[1]
+    copy = reduced(np.ascontiguousarray(seen), _LARGEST_PX)
+    scale = copy.shape[1] / seen.shape[1]
     box = tuple(slice(round(low * scale), round(high * scale)) for low, high in ((y0, y1), (x0, x1)))
     pitches = _pitches(copy[box])
     if pitches is None:
@@ -96,7 +114,7 @@ def find_mesh(scene: Scene) -> Mesh | None:
     labels, centers = min(found, key=lambda cells: abs(np.log(max(len(cells[1]), 1) / expected)))
     if len(centers) < max(_FEWEST_CELLS, _COMPLETE * expected):
         return None
-    return Mesh((pitches / scale).astype(np.float32), (centers / scale).astype(np.float32), labels, scale)
+    return Mesh((pitches / scale).astype(np.float32), (centers / scale).astype(np.float32), labels, scale, seen)
 
 
 def _pitches(luma: Field) -> NDArray[np.float32] | None:

@@ -103,8 +103,8 @@ def _straight_strand(mesh: Mesh, site: Site, cell: int, other: int, along: Vecto
     beyond = inner + int(np.ceil(_EDGE_PX + _EDGE_PITCH * float(rise @ across)))
     if inner < 0 or beyond >= len(share) or share[beyond] > share[-1] + _LEFT * (1.0 - share[-1]):
         return None
-    luma = site.scene.luma[window.slices]
-    profile = np.array([luma[line].mean() for line in lines])
+    seen = mesh.seen[window.slices]
+    profile = np.array([seen[line].mean() for line in lines])
     away = np.abs(profile - profile[-1])
     outer = int(np.flatnonzero(away > _FADED * max(float(away.max()), 1e-6)).max(initial=inner)) + 1.0
     return _Strand(first, run, rise, across, inner + 0.5, min(outer, 0.4 * float(rise @ across)))

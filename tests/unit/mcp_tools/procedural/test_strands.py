@@ -52,6 +52,20 @@ def test_pitches_and_cells_of_a_mesh_are_found(dark: bool, scale: int) -> None:
     assert np.abs(inside - np.floor(inside) - 0.5).max() < 0.1
 
 
+def test_strands_that_differ_by_colour_alone_are_found_and_broken() -> None:
+    cover = (_wires(seed=1).astype(np.float32) - GROUND)[..., None] / (WIRE - GROUND)
+    green = np.array([90.0, 127.0, 90.0])  # as bright as the grey around it
+    native = np.clip(112.0 + cover * (green - 112.0), 0, 255).astype(np.uint8)
+    photo = photo_from_array(native)
+    mesh = find_mesh(Scene(photo))
+    assert mesh is not None
+    assert np.allclose(np.linalg.norm(mesh.pitches, axis=1), PITCH, atol=1.0)
+    edited = ProceduralImageGen().edit(photo, "a broken wire of the grid", BROKEN, 0)
+    greenness = [shown.rgb[..., 1] - shown.rgb[..., 0] for shown in (photo, edited.photo)]
+    bared = (greenness[0] > 0.1) & (greenness[1] < 0.04)
+    assert np.count_nonzero(bared) > 0.5 * BROKEN.area_fraction * SIZE**2
+
+
 def test_a_photo_larger_than_the_searched_copy_has_its_pitch_in_its_own_pixels() -> None:
     grey = np.kron(_wires(), np.ones((6, 6), np.uint8))  # 1440 pixels
     mesh = find_mesh(Scene(photo_from_array(grey)))
