@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -61,7 +62,9 @@ class PracticeSettings(_Section):
     held_out: list[str] = Field(
         default_factory=list[str], description="Item and type names that no task may have, kept for measuring."
     )
-    sizes_px: list[int] = Field(default=[128, 192], description="Longer side of the photos, drawn for each task.")
+    sizes_px: list[Annotated[int, Field(ge=32, le=4096)]] = Field(
+        default=[128, 192], min_length=1, description="Longer side of the photos, drawn for each task."
+    )
     photos: int = Field(default=24, ge=1, description="Different photos of each drawn source.")
 
 

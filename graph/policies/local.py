@@ -94,6 +94,14 @@ def read_model_card(folder: Path) -> ModelCard | None:
     return card
 
 
+def _model_inside(folder: Path) -> Path | None:
+    """The best model of a training whose folder was given in its place."""
+    if (folder / "config.json").exists():
+        return None
+    inside = (folder / name for name in ("model", "grpo/model", "sft/model"))
+    return next((one for one in inside if (one / "config.json").exists()), None)
+
+
 class LocalPolicy:
     """See module docstring.
 
@@ -113,6 +121,8 @@ class LocalPolicy:
         card = read_model_card(folder) if folder.is_dir() else None
         if named is not None and not folder.is_dir() and named.startswith((".", "/", "~")):
             raise PolicyError(f"policy.options.model {named!r} is not a folder. Name the folder of a trained model, or an id.")
+        if card is None and folder.is_dir() and (inside := _model_inside(folder)) is not None:
+            raise PolicyError(f"{folder} holds no model itself, but a training. Name the model that it made: {inside}")
         planning = card is not None and card.kind == "plans"
         self._system = not planning
         engine = self._options.engine if self._options.engine != "auto" else ("numpy" if planning else "transformers")

@@ -6,7 +6,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from anomalyagent.errors import TraceError
 from anomalyagent.graph.trace import SCHEMA_VERSION, Trajectory
@@ -21,6 +21,7 @@ from anomalyagent.training.tiny.teacher import TeacherPolicy
 __all__ = ["collect", "make_practice", "read_rows"]
 
 BATCH = 25
+_MOST_TOLD = 120  # characters of a value in a message
 
 
 def make_practice(settings: TrainSettings) -> Practice:
@@ -111,8 +112,23 @@ def _checked(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
         raise TraceError(f"{path} does not begin with what it was collected for. Delete it; it is collected anew.")
     for key, value in json.loads(json.dumps(identity)).items():
         if known.get(key) != value:
+            where, then, now = _first_difference(key, known.get(key), value)
             raise TraceError(
-                f"{path} was collected for another training: {key} was {known.get(key)!r} and is {value!r} now. "
+                f"{path} was collected for another training: {where} was {_short(then)} and is {_short(now)} now. "
                 "Give another --out, or delete the file to collect it anew."
             )
     return rows[1:]
+
+
+def _first_difference(name: str, then: Any, now: Any) -> tuple[str, Any, Any]:
+    """Where two values of an identity differ first, with dots between the keys."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        old, new = cast("dict[str, Any]", then), cast("dict[str, Any]", now)
+        key = next(key for key in {**new, **old} if old.get(key) != new.get(key) or (key in old) != (key in new))
+        return _first_difference(f"{name}.{key}", old.get(key), new.get(key))
+    return name, then, now
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MOST_TOLD else f"{text[:_MOST_TOLD]}..."

@@ -111,3 +111,14 @@ async def test_a_conversation_that_is_too_long_for_the_model_is_said(random_mode
 def test_a_folder_without_a_model_is_said(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be loaded"):
         policy_of(tmp_path)
+
+
+def test_the_folder_of_a_training_is_told_where_its_model_is(random_model: Path, tmp_path: Path) -> None:
+    for name in ("sft", "grpo"):
+        (tmp_path / name / "model").mkdir(parents=True)
+        (tmp_path / name / "model" / "config.json").write_text("{}")
+    with pytest.raises(PolicyError, match="grpo/model"):
+        policy_of(tmp_path)
+    with pytest.raises(PolicyError, match="sft/model"):
+        policy_of(tmp_path / "sft")
+    policy_of(random_model)

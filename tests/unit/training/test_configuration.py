@@ -37,3 +37,9 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path: Path) -> None:
         load_vision_settings(tmp_path / "list.yaml")
     with pytest.raises(ConfigError, match=r"cannot be read: .* Give a file, or a shipped one: .*tiny"):
         load_train_settings(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("sizes", ["[]", "[8]"])
+def test_photo_sizes_that_no_photo_can_have_are_told_before_a_training_begins(sizes: str) -> None:
+    with pytest.raises(ConfigError, match=r"practice\.sizes_px"):
+        load_train_settings("tiny", (f"practice.sizes_px={sizes}",))

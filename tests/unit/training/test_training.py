@@ -109,6 +109,14 @@ async def test_practice_of_another_trace_version_or_other_tools_is_refused(
             await collect(settings, tmp_path, _quiet)
 
 
+async def test_practice_of_other_tasks_says_in_short_what_differs(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
+    shutil.copy(whole / "practice.jsonl", tmp_path)
+    other = settings.model_copy(update={"practice": settings.practice.model_copy(update={"sizes_px": [99]})})
+    with pytest.raises(TraceError, match=r"tasks\.sizes_px was \[\d.*\] and is \[99\] now") as told:
+        await collect(other, tmp_path, _quiet)
+    assert len(str(told.value)) < 600
+
+
 def test_equal_rewards_have_no_advantage_and_others_are_relative_to_their_group() -> None:
     assert advantages([0.4, 0.4, 0.4]) == [0.0, 0.0, 0.0]
     better, worse = advantages([1.0, 0.0])
