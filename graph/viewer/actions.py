@@ -10,7 +10,9 @@ from starlette.routing import Route
 
 from anomalyagent.errors import ForkError
 from anomalyagent.graph.approval import Pause
-from anomalyagent.graph.fork import Forker, ForkRecord, read_forks, settings_of
+from anomalyagent.graph.fork import Forker
+from anomalyagent.graph.fork_records import ForkRecord, read_forks
+from anomalyagent.graph.fork_start import settings_of
 from anomalyagent.graph.policies import POLICIES
 from anomalyagent.graph.trace import Trajectory, Turn
 from anomalyagent.graph.viewer.drawing import step_name

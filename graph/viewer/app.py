@@ -25,7 +25,7 @@ from starlette.types import ASGIApp
 
 from anomalyagent.errors import AnomalyAgentError, ImageError, TraceError, WorkspaceError
 from anomalyagent.graph.compare import compare_runs, compare_trajectories
-from anomalyagent.graph.fork import read_forks
+from anomalyagent.graph.fork_records import read_forks
 from anomalyagent.graph.locate import iterate_trajectories
 from anomalyagent.graph.review import VERDICTS, agreement, record_verdict
 from anomalyagent.graph.run_index import Entry

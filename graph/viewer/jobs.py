@@ -12,7 +12,8 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, ForkError
 from anomalyagent.graph.approval import Pause, Ruling
 from anomalyagent.graph.edits import editable_paths
-from anomalyagent.graph.fork import Forker, settings_of
+from anomalyagent.graph.fork import Forker
+from anomalyagent.graph.fork_start import settings_of
 from anomalyagent.graph.trace import Trajectory, Turn
 from anomalyagent.graph.viewer.story import pretty
 

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from anomalyagent.errors import RunError, TraceError
-from anomalyagent.graph.fork import FORKS_FOLDER
+from anomalyagent.graph.fork_records import FORKS_FOLDER
 from anomalyagent.graph.locate import find_run
 from anomalyagent.graph.names import safe_name
 from anomalyagent.graph.review import REVIEWS_FILE, Review, read_reviews

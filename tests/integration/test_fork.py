@@ -21,7 +21,9 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import BackendUnavailableError, ForkError, RunError, TraceError
 from anomalyagent.graph.approval import Pause, Ruling
 from anomalyagent.graph.compare import find_parting
-from anomalyagent.graph.fork import Forker, read_forks, settings_of
+from anomalyagent.graph.fork import Forker
+from anomalyagent.graph.fork_records import read_forks
+from anomalyagent.graph.fork_start import settings_of
 from anomalyagent.graph.locate import trajectory_ids
 from anomalyagent.graph.review import record_verdict
 from anomalyagent.graph.reviewed import rebuild_dataset

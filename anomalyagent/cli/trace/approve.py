@@ -11,7 +11,7 @@ from anomalyagent.cli.trace.options import TrustOption, parse_changes
 
 if TYPE_CHECKING:
     from anomalyagent.graph.approval import Pause, Ruling
-    from anomalyagent.graph.fork import ForkRecord
+    from anomalyagent.graph.fork_records import ForkRecord
     from anomalyagent.graph.trace import Trajectory
 
 __all__ = ["command"]
@@ -35,7 +35,7 @@ def command(
     """
     from anomalyagent.cli.trace.screen import print_json
     from anomalyagent.graph.approval import Ruling
-    from anomalyagent.graph.fork import read_forks
+    from anomalyagent.graph.fork_records import read_forks
     from anomalyagent.graph.locate import find_run
 
     if where.is_dir():

@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """All trajectories of a run, forks too, with outcome, scores, findings and verdicts."""
     from anomalyagent.cli.trace.screen import clean, print_json
-    from anomalyagent.graph.fork import read_forks
+    from anomalyagent.graph.fork_records import read_forks
     from anomalyagent.graph.locate import find_run
     from anomalyagent.graph.review import read_reviews
     from anomalyagent.graph.run_index import RunIndex

@@ -58,7 +58,7 @@ def changed_settings(
     """The settings of a trajectory with those changes; None when there are none."""
     from anomalyagent.configs.loading import load_layers
     from anomalyagent.configs.schema import Settings
-    from anomalyagent.graph.fork import settings_of
+    from anomalyagent.graph.fork_start import settings_of
 
     if not (config or policy or backends or settings):
         return None
