@@ -4,7 +4,7 @@
         made = await forker.fork("scratch-00003", 1, {"spec.severity": 2})
 
     <run>/trajectories/<task>-fork<n>.json    the result: parent_id, forked_at, edits; turns before `forked_at` are the parent's
-    <run>/forks/<id>.json                     while it is under way (`fork_records.py`): waiting for approval, or its process was killed
+    <run>/forks/<id>.json                     while it is under way, or waits for approval (`fork_records.py`)
 
 At turn `at` either the agent decides anew (a replay, perhaps with another policy), or the call of that turn is made again
 (changed, or with another backend), or its answer is exchanged for a changed one. Nothing before it is run again. The parent's
