@@ -7,12 +7,14 @@ irregular. A hole right through the object shows what lies behind.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone, median_background
-from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
 
 __all__ = ["render"]
@@ -39,7 +41,10 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     radius = max(float(distance.max()), 0.8)  # half the width of the hole
     cover = np.clip(distance + 0.5, 0.0, 1.0)
     towards_light = _towards_light(distance, site.scene.light[0])
+    near = measure_surroundings(site)
     behind = median_background(site.scene)
+    if behind is not None and _lighter_than_asked(behind, near, spec):
+        behind = None
     if behind is not None and radius > 2.5 and spec.severity >= 6.0 and rough < 0.1 and rng.random() < _THROUGH_CHANCE:
         return _through(site, cover, distance, towards_light, behind)
     wall = float(rng.uniform(0.25, 0.9)) * radius
@@ -48,7 +53,6 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     shade = np.clip(towards_light, 0.0, 1.0) * np.clip(1.0 - distance / max(wall, 1.0), 0.0, 1.0)
     grain = fractal_noise(site.window.shape, max(1.6, 0.7 * radius), rng, octaves=3, gain=0.7)
     dark = cover * (0.4 + 0.6 * deep) * (1.0 + 0.18 * grain + 0.25 * shade) * (1.0 - float(rng.uniform(0.2, 0.8)) * crescent)
-    near = measure_surroundings(site)
     tone = dark_tone(near, spec, depth=float(rng.uniform(0.4, 0.85)))
     # black is as dark as it gets: what is asked beyond would only blacken the wall too
     deepest = spec.severity * near.jnd > _DEEPEST * float(near.lab[0])
@@ -66,6 +70,12 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         log_reflectance=(np.clip(dark, 0.0, 1.4)[..., None] * tone).astype(np.float32),
         strength_fixed=deepest,
     )
+
+
+def _lighter_than_asked(behind: NDArray[np.float32], near: Surroundings, spec: DefectSpec) -> bool:
+    """True when a dark hole is asked for and what lies behind the object is no darker than its surface: it is no sheet."""
+    asked_dark = spec.color_shift is not None and spec.color_shift[0] < 0.0
+    return asked_dark and float(lab_from_rgb(behind[None, None])[0, 0, 0]) >= float(near.lab[0])
 
 
 def _towards_light(distance: Field, azimuth_rad: float) -> Field:

@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
 
@@ -28,6 +29,10 @@ __all__ = ["render", "targets"]
 
 _SEARCH_PX = 256  # longest side of the copy on which print is looked for
 _PLACES = 40
+_PLACE = 0.4  # of the object's size: side of the parts of it in which clear print is looked for,
+_MOSTLY = 0.95  # of which lies on it,
+_CLEAR = 25.0  # which stands off its ground by so many CIELAB units,
+_CLEAN = 0.35  # in strokes with clean edges (see `_raggedness`)
 
 _STREAK = 6.0  # elongation from which stray ink is a streak
 _FAULTS = ("smear", "ghost", "gap", "shift", "bleed", "blots")
@@ -59,17 +64,21 @@ class _Ink(NamedTuple):
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Existing marks: faults of printing are seen where there is print."""
+    area = spec.area_fraction * scene.object_area_px / spec.count
+    return [Target(xy, area) for xy in _marked_places(scene)]
+
+
+@once_per_scene
+def _marked_places(scene: Scene) -> list[tuple[float, float]]:
+    """(x, y) of some pixels of the print, photo pixels; none without print."""
     scale, size = scale_within(scene.photo.shape, _SEARCH_PX), size_within(scene.photo.shape, _SEARCH_PX, 16)
     lab = cv2.resize(scene.lab, size, interpolation=cv2.INTER_AREA).astype(np.float32)
     inside = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
     stroke = max(3, round(0.06 * float(np.sqrt(scene.object_area_px)) * scale))
     found = _find_ink(lab, inside, stroke)
-    if found is None:
-        return []
-    ys, xs = np.nonzero(found.ink)
-    some = np.linspace(0, len(xs) - 1, _PLACES).astype(int)
-    area = spec.area_fraction * scene.object_area_px / spec.count
-    return [Target(((float(xs[i]) + 0.5) / scale, (float(ys[i]) + 0.5) / scale), area) for i in some]
+    ys, xs = np.nonzero(_ink_in_places(lab, inside, stroke) if found is None else found.ink)
+    some = np.linspace(0, len(xs) - 1, _PLACES).astype(int) if len(xs) else ()
+    return [((float(xs[i]) + 0.5) / scale, (float(ys[i]) + 0.5) / scale) for i in some]
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -135,6 +144,27 @@ def _find_ink(lab: Lab, inside: Mask, stroke: int) -> _Ink | None:
     if same.sum() < 0.5 * marked.sum() or same.sum() < 12 or _raggedness(same) > 0.75:
         return None
     return _Ink(marked, same, inner)
+
+
+def _ink_in_places(lab: Lab, inside: Mask, stroke: int) -> Mask:
+    """(h, w) bool: clear print that is seen in a part of the object, where the whole has joints, lights or several colours."""
+    found = np.zeros(inside.shape, np.bool_)
+    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
+    if not len(rows):
+        return found
+    side = max(round(_PLACE * float(np.sqrt(np.count_nonzero(inside)))), 4 * stroke)
+    for top in range(int(rows[0]), int(rows[-1]) + 1, side // 3):
+        for left in range(int(columns[0]), int(columns[-1]) + 1, side // 3):
+            here = (slice(top, top + side), slice(left, left + side))
+            if min(inside[here].shape) < 3 * stroke or inside[here].mean() < _MOSTLY:
+                continue
+            marks = _find_ink(lab[here], inside[here], stroke)
+            if marks is None or _raggedness(marks.ink) > _CLEAN:
+                continue
+            ground = np.median(lab[here][~marks.marked], axis=0)
+            if float(np.linalg.norm(np.median(lab[here][marks.ink], axis=0) - ground)) > _CLEAR:
+                found[here] |= marks.ink
+    return found
 
 
 def _raggedness(marked: NDArray[np.bool_]) -> float:

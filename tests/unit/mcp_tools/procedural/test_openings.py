@@ -238,3 +238,15 @@ def test_print_does_not_shine_through_a_hole() -> None:
     for seed in (0, 1):
         dark = hole_in(printed_plastic(), (0.75, 0.34), seed)
         assert np.percentile(dark[:, 2] / dark[:, 0], 90) < 0.4
+
+
+def test_a_hole_that_is_asked_for_dark_shows_no_pale_backdrop() -> None:
+    photo = np.full((128, 128, 3), 225.0)
+    photo[10:118, 10:118] = (205, 85, 35)
+    photo += np.random.default_rng(0).normal(0, 1.5, photo.shape)
+    scene = Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+    for seed in range(16):
+        made = draw(
+            "hole", scene, elongation=1.0, area_fraction=0.03, center=(0.5, 0.5), color_shift=(-30.0, 0.0, 0.0), seed=seed
+        )
+        assert (made.photo.rgb - scene.photo.rgb)[made.mask].mean() < 0.0

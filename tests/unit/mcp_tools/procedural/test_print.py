@@ -1,10 +1,13 @@
 """Printing faults change existing marks and their close surroundings only; sheets without print get a stray mark."""
 
+import cv2
 import numpy as np
 import pytest
 from helpers.sites import draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.mechanisms import print as print_fault
 
 SPEC = DefectSpec(mechanism="print", severity=8.0)
@@ -50,3 +53,19 @@ def test_dark_sheets_get_pale_ink() -> None:
     edit = print_fault.render(site, SPEC, np.random.default_rng(0))
     assert edit is not None
     assert draw(site, edit)[edit.window.slices][edit.support].mean() > site.scene.photo.rgb.mean() + 0.05
+
+
+def test_print_on_a_body_of_two_colours_is_found() -> None:
+    photo = np.full((240, 320, 3), 220, np.uint8)
+    cv2.rectangle(photo, (20, 70), (165, 170), (20, 20, 22), -1)
+    cv2.rectangle(photo, (165, 74), (300, 166), (190, 75, 30), -1)
+    photo[82:88, 30:290] = photo[82:88, 30:290] // 2 + 110  # a light along both
+    cv2.putText(photo, "LOT", (45, 136), cv2.FONT_HERSHEY_SIMPLEX, 1.3, (210, 205, 200), 4)
+    cv2.putText(photo, "500", (195, 136), cv2.FONT_HERSHEY_SIMPLEX, 1.3, (210, 205, 200), 4)
+    photo = cv2.GaussianBlur(photo.astype(np.float32), (0, 0), 0.8) + np.random.default_rng(0).normal(0, 1.5, photo.shape)
+    scene = Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+    found = [target.xy for target in print_fault.targets(scene, DefectSpec(mechanism="print", area_fraction=0.02))]
+    assert len(found) > 20
+    assert np.mean([96 < y < 142 for _, y in found]) > 0.9
+    assert any(x < 160 for x, _ in found)
+    assert any(x > 170 for x, _ in found)
