@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from anomalyagent.graph.tasks import TypePlan
-from anomalyagent.graph.trace import Outcome
+from anomalyagent.graph.trace import Outcome, Trajectory
 
 __all__ = ["Event", "Importing", "Note", "Planned", "Progress", "TaskFinished", "TaskStarted"]
 
@@ -58,6 +58,22 @@ class TaskFinished:
     cost_usd: float
     accepted: int
     wanted: int
+
+    @classmethod
+    def of(cls, trajectory: Trajectory, accepted: int, wanted: int) -> "TaskFinished":
+        """What there is to tell of a trajectory that ended."""
+        return cls(
+            task=trajectory.id,
+            anomaly_type=trajectory.task.anomaly_type,
+            outcome=trajectory.outcome,
+            reason=trajectory.reason,
+            score=trajectory.score,
+            rounds=trajectory.rounds,
+            seconds=trajectory.seconds,
+            cost_usd=trajectory.cost_usd,
+            accepted=accepted,
+            wanted=wanted,
+        )
 
 
 @dataclass(frozen=True)

@@ -280,20 +280,7 @@ class _Session:
         tasks.record(slot.index, trajectory.outcome)
         self._tally.add(slot.kind, trajectory)
         self._writer.advance()
-        self._tell(
-            TaskFinished(
-                task=trajectory.id,
-                anomaly_type=trajectory.task.anomaly_type,
-                outcome=trajectory.outcome,
-                reason=trajectory.reason,
-                score=trajectory.score,
-                rounds=trajectory.rounds,
-                seconds=trajectory.seconds,
-                cost_usd=trajectory.cost_usd,
-                accepted=tasks.accepted,
-                wanted=tasks.count,
-            )
-        )
+        self._tell(TaskFinished.of(trajectory, accepted=tasks.accepted, wanted=tasks.count))
         at_start = trajectory.outcome == "failed" and not self._tally.any_worked
         self._outages = self._outages + 1 if at_start or _is_outage(trajectory) else 0
         if self._outages >= MOST_OUTAGES:

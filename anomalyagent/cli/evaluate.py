@@ -13,6 +13,7 @@ from anomalyagent.cli.evaluate_options import (
     SkipOption,
     StepsOption,
     WorkOption,
+    show_table,
 )
 from anomalyagent.cli.options import needing, read_named
 
@@ -90,8 +91,7 @@ def localize(
         harmless=harmless,
     )
     compare(comparison, typer.echo)
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)
 
 
 @app.command()
@@ -112,8 +112,7 @@ def usefulness(
 
     comparison = _without_contenders(real, out, work, seeds, count, steps, skip_type)
     measure_usefulness(comparison, item, typer.echo, setting or list(SETTINGS))
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)
 
 
 @app.command()
@@ -134,8 +133,7 @@ def ablation(
 
     comparison = _without_contenders(real, out, work, seeds, count, steps, skip_type)
     ablate(comparison, item, [real], variant or VARIANTS, typer.echo)
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)
 
 
 def _without_contenders(

@@ -1,11 +1,20 @@
-"""Options that several `evaluate` commands share."""
+"""Options that several `evaluate` commands share, and how they show their tables."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-__all__ = ["OracleOption", "PaperSizeOption", "RealOption", "SeedsOption", "SkipOption", "StepsOption", "WorkOption"]
+__all__ = [
+    "OracleOption",
+    "PaperSizeOption",
+    "RealOption",
+    "SeedsOption",
+    "SkipOption",
+    "StepsOption",
+    "WorkOption",
+    "show_table",
+]
 
 RealOption = Annotated[
     Path, typer.Option(help="Real data set, one category: MVTec layout, AD 2, LOCO, VisA, BTAD, MPDD, Real-IAD.")
@@ -18,3 +27,9 @@ PaperSizeOption = Annotated[
     bool, typer.Option("--paper/--fast", help="The paper's size (a GPU for hours), or one for a CPU (minutes a training).")
 ]
 StepsOption = Annotated[int, typer.Option(min=1, help="Training steps.")]
+
+
+def show_table(out: Path) -> None:
+    """Print a Markdown table that was written, and where it lies."""
+    typer.echo(f"\n{out.read_text('utf-8')}")
+    typer.echo(f"table  {out}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from anomalyagent.cli.evaluate_options import show_table
 from anomalyagent.cli.evaluate_tables import app
 from anomalyagent.cli.options import needing
 
@@ -40,8 +41,7 @@ def policy(
     names = [name.strip() for name in policies.split(",") if name.strip()]
     settings = load_train_settings(config, tuple(sets or ()))
     compare_policies(PolicyComparison(names, settings, out, tasks, seeds), typer.echo)
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)
 
 
 @app.command("policy-ablation")
@@ -71,5 +71,4 @@ def policy_ablation(
         else train_reward_variants(load_train_settings(train_config, tuple(sets or ())), training, typer.echo)
     )
     compare_policies(PolicyComparison(names, load_train_settings(config), out, tasks, seeds), typer.echo)
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anomalyagent.cli.evaluate import app
-from anomalyagent.cli.evaluate_options import OracleOption, PaperSizeOption, RealOption, SeedsOption, SkipOption, WorkOption
+from anomalyagent.cli.evaluate_options import (
+    OracleOption,
+    PaperSizeOption,
+    RealOption,
+    SeedsOption,
+    SkipOption,
+    WorkOption,
+    show_table,
+)
 from anomalyagent.cli.options import ConfigOption, SetOption, needing, read_named
 
 if TYPE_CHECKING:
@@ -63,8 +71,7 @@ def classify(
         skip_types=skip_type or [],
     )
     compare_naming(naming, typer.echo)
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)
 
 
 @app.command()
@@ -97,8 +104,7 @@ def generation(
     folder = work or out.parent / ".work"
     found = evaluate_generation(real, named, *chosen, folder, typer.echo, count=count, skip_types=skip_type or [])
     write_generation(out, found, [one.note for one in chosen if one])
-    typer.echo(f"\n{out.read_text('utf-8')}")
-    typer.echo(f"table  {out}")
+    show_table(out)
 
 
 @app.command("good-samples")

@@ -1,12 +1,38 @@
 """The `local` policy on Hugging Face transformers: any causal language model, on the GPU where there is one."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.progress import View
 
-__all__ = ["TransformersEngine"]
+__all__ = ["TransformersEngine", "draw_tokens"]
+
+
+def draw_tokens(model: Any, read: Mapping[str, Any], temperature: float, most: int, ends: list[int], seed: int) -> list[int]:
+    """The tokens that a model writes after those it has read, from the whole distribution as in training.
+
+    Args:
+        read: what its tokenizer or processor returned for one conversation, on the model's device.
+        temperature: 0: always the most probable token.
+        most: tokens at the most.
+        ends: marks at which it stops; the one that it wrote is among the tokens.
+    """
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(seed % SEEDS)
+        made = model.generate(
+            **read,
+            max_new_tokens=most,
+            do_sample=temperature > 0,
+            temperature=temperature or None,
+            top_k=0 if temperature > 0 else None,
+            eos_token_id=ends,
+            pad_token_id=ends[0],
+        )
+    return made[0, read["input_ids"].shape[1] :].tolist()
 
 
 class TransformersEngine:
@@ -26,7 +52,6 @@ class TransformersEngine:
             raise PolicyError(
                 f"this model needs the Python module {error.name!r}. Run: pip install 'anomalyagent[train]'"
             ) from error
-        self._torch = torch
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
             self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
@@ -57,18 +82,7 @@ class TransformersEngine:
                 f"the conversation has {length} tokens and a turn up to {self._most}; the model reads {self._longest}. Use a "
                 "model that reads more, or lower policy.options.max_new_tokens or limits.rounds."
             )
-        with self._torch.random.fork_rng():
-            self._torch.manual_seed(seed % SEEDS)
-            made = self._model.generate(
-                **read,
-                max_new_tokens=self._most,
-                do_sample=self._temperature > 0,
-                temperature=self._temperature or None,
-                top_k=0 if self._temperature > 0 else None,
-                eos_token_id=self._ends,
-                pad_token_id=self._ends[0],
-            )
-        written: list[int] = made[0, length:].tolist()
+        written = draw_tokens(self._model, read, self._temperature, self._most, self._ends, seed)
         if written and written[-1] in self._ends:
             written.pop()
         return str(self._tokenizer.decode(written, skip_special_tokens=False))

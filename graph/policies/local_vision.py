@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import ImageError, PolicyError
+from anomalyagent.graph.policies.local_transformers import draw_tokens
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.wire import converse, render
 from anomalyagent.mcp_tools.imaging.photo import read_photo
@@ -53,7 +53,6 @@ class SeeingEngine:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        self._torch = torch
         try:
             self._processor: Any = AutoProcessor.from_pretrained(model)
             loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype="auto")
@@ -76,15 +75,5 @@ class SeeingEngine:
             raise PolicyError(f"an image of the conversation cannot be shown to the model: {error}") from error
         pictures = [picture.astype(np.uint8) for picture in shown]
         read = self._processor(text=[show_images(view)], images=pictures, return_tensors="pt").to(self._model.device)
-        with self._torch.random.fork_rng():
-            self._torch.manual_seed(seed % SEEDS)
-            made = self._model.generate(
-                **read,
-                max_new_tokens=self._most,
-                do_sample=self._temperature > 0,
-                temperature=self._temperature or None,
-                top_k=0 if self._temperature > 0 else None,
-                eos_token_id=self._end,
-                pad_token_id=self._end,
-            )
-        return str(self._processor.tokenizer.decode(made[0, read["input_ids"].shape[1] :], skip_special_tokens=False))
+        written = draw_tokens(self._model, read, self._temperature, self._most, [self._end], seed)
+        return str(self._processor.tokenizer.decode(written, skip_special_tokens=False))

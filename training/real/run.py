@@ -250,20 +250,8 @@ class _Session:
                     self._ledger.types[kind].record(index, trajectory.outcome)
                     self._tally.add(kind, trajectory)
                     self._writer.advance()
-                    self._tell(
-                        TaskFinished(
-                            task=trajectory.id,
-                            anomaly_type=plan.anomaly_type,
-                            outcome=trajectory.outcome,
-                            reason=trajectory.reason,
-                            score=trajectory.score,
-                            rounds=trajectory.rounds,
-                            seconds=trajectory.seconds,
-                            cost_usd=trajectory.cost_usd,
-                            accepted=self._ledger.types[kind].accepted,
-                            wanted=plan.count,
-                        )
-                    )
+                    accepted = self._ledger.types[kind].accepted
+                    self._tell(TaskFinished.of(trajectory, accepted=accepted, wanted=plan.count))
 
     async def _make(self, slot: Slot, file: Labelled, tools: ToolClient, workspace: Workspace) -> Trajectory:
         clock, plan, item = time.perf_counter(), self._plans[slot.kind], self._request.item
