@@ -130,6 +130,19 @@ class Scene:
         """(H, W) float32: distance of each foreground pixel to the outline (to the frame for a surface), pixels; 0 outside."""
         return measures.depth_below_outline(self.foreground)
 
+    def other_pieces(self, x: float, y: float) -> Mask | None:
+        """(H, W) bool: the pieces that a place does not lie on, nor nearest to; None where there are not several alike."""
+        labels, boxes = self._pieces
+        if 0 in boxes:
+            return None
+        height, width = labels.shape
+        own = int(labels[min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)])
+        if own == 0:
+            ys, xs = np.nonzero(labels)
+            nearest = int(((xs - x) ** 2 + (ys - y) ** 2).argmin())
+            own = int(labels[ys[nearest], xs[nearest]])
+        return np.asarray((labels > 0) & (labels != own), np.bool_)
+
     def zone_mask(self, zone: Zone) -> Mask:
         """(H, W) bool: the part of the foreground that `zone` names, where it is legal; empty only when nothing is legal.
 

@@ -40,6 +40,7 @@ _STROKES: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})  # only 
 _MERGING: frozenset[Mechanism] = frozenset(
     {"discoloration", "abrasion"}
 )  # areas that meet are one, no darker where they overlap
+_MAY_REACH_OTHERS: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "transplant"})
 _MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
 
@@ -217,7 +218,7 @@ def _reversed(edit: Edit) -> Edit:
 
 def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int]) -> _Drawn | None:
     """Apply an edit with the gain that gives the wished strength."""
-    edit = _confine(site.scene, edit, spec.mechanism)
+    edit = _confine(site, edit, spec.mechanism)
     if not edit.support.any():
         return None
     edit = _crop(edit, margin=4 + int(np.ceil(3.0 * site.scene.blur_sigma_px)))
@@ -277,8 +278,15 @@ class _Meter:
         return _Reading(strength, int(np.count_nonzero(change >= _VISIBLE_JND)))
 
 
-def _confine(scene: Scene, edit: Edit, mechanism: Mechanism) -> Edit:
-    """Keep a change of the surface on the surface; foreign bodies and moved parts may reach beyond the outline."""
+def _confine(site: Site, edit: Edit, mechanism: Mechanism) -> Edit:
+    """Keep a change of the surface on the surface; foreign bodies and moved parts may reach beyond the outline.
+
+    What breaks or wears one of several pieces (candles on a tray) leaves the others as they are.
+    """
+    scene = site.scene
+    others = None if mechanism in _MAY_REACH_OTHERS or edit.off_object else scene.other_pieces(*site.center_xy)
+    if others is not None:
+        edit = replace(edit, support=edit.support & ~others[edit.window.slices])
     if mechanism in _MAY_LEAVE_OBJECT or edit.off_object or scene.fills_frame:
         return edit
     return replace(edit, support=edit.support & scene.foreground[edit.window.slices])

@@ -13,14 +13,19 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.material import contrast_for, recolor, shading_of, subdued
+from anomalyagent.mcp_tools.procedural.named_body import Body
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 
-__all__ = ["paint_spall", "spall_outline"]
+__all__ = ["SHADED_HOLLOW", "paint_spall", "spall_outline"]
+
+SHADED_HOLLOW = 10.0
+"""CIELAB L that a hollow in a pale body may be darker than its skin."""
 
 _LOWEST_SUN = (0.45, 0.9)  # radians: light from above would leave no shadow, grazing light nothing else
 _SHADOW_STEPS = 6
+_SOFT = 0.6  # of its relief is seen in dough and wax, through which light goes
 _GROUND = 29  # of the random numbers for what lies below a coating
 
 
@@ -51,12 +56,12 @@ def spall_outline(site: Site, elongation: float, rng: np.random.Generator) -> Fi
 
 
 def paint_spall(
-    site: Site, spec: DefectSpec, near: Surroundings, distance: Field, rng: np.random.Generator, *, coated: bool
+    site: Site, spec: DefectSpec, near: Surroundings, distance: Field, rng: np.random.Generator, body: Body
 ) -> tuple[RGB, Field]:
     """(h, w, 3) sRGB of what shows inside the outline, and (h, w) 0..1 how far it shows: rests of a coating are left.
 
     Args:
-        coated: True when only a coating came off.
+        body: what broke; of a coated one only the coating came off.
     """
     radius = float(np.sqrt(site.area_px / np.pi))
     contrast = contrast_for(spec, near, rng)
@@ -66,7 +71,7 @@ def paint_spall(
     shown = np.ones(shape, np.float32)
     stains = fractal_noise(shape, max(0.7 * radius, 4.0), rng, octaves=3)
     grains = fractal_noise(shape, float(np.clip(0.06 * radius, 1.5, 4.0)), rng, octaves=2, gain=0.8)
-    if coated:
+    if body.coated:
         kept = _rests(distance, stains, radius, rng)
         bared = np.minimum(distance, -kept)
         shown = np.clip(0.5 - kept, 0.0, 1.0)
@@ -81,8 +86,12 @@ def paint_spall(
             0.07 * stains + 0.05 * grains + _lit(_coat(bared, deeper, radius, rng), site.scene.light, radius)
         )
     else:
-        lab[..., 0] += recolor(lab, spec, near, float(rng.normal(-0.2, 0.35)) * min(contrast, 22.0))
-        lab[..., 1:] *= float(rng.uniform(0.6, 1.0))
+        tone = recolor(lab, spec, near, float(rng.normal(-0.2, 0.35)) * min(contrast, 22.0))
+        washed = float(rng.uniform(0.6, 1.0))
+        if body.pale:  # asked for darker, it is the hollow that lies in shade, not a body of rock
+            tone, washed, contrast = max(tone, -SHADED_HOLLOW), max(washed, 0.9), _SOFT * contrast
+        lab[..., 0] += tone
+        lab[..., 1:] *= washed
         relief = _lit(_floor(site, distance, radius, rng), site.scene.light, radius)
         lab[..., 0] += contrast * (0.08 * stains + 0.07 * grains + 1.3 * relief)
     lab[..., 0] = np.clip(lab[..., 0], 0.3 * float(near.lab[0]), 98.0)  # light scattered in the hollow fills every shadow

@@ -37,7 +37,7 @@ from anomalyagent.mcp_tools.procedural.shapes import (
     pixel_grid,
     smooth_step,
 )
-from anomalyagent.mcp_tools.procedural.spall import paint_spall, spall_outline
+from anomalyagent.mcp_tools.procedural.spall import SHADED_HOLLOW, paint_spall, spall_outline
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 from anomalyagent.mcp_tools.procedural.wall_break import break_wall
 
@@ -139,7 +139,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
     elif seat.on_outline or seat.hollow is not None:
         paint = _fracture(site, spec, seat, near, distance, rng, body)
     else:
-        paint, shown = paint_spall(site, spec, near, distance, rng, coated=body.coated)
+        paint, shown = paint_spall(site, spec, near, distance, rng, body)
         cover *= shown
     behind = median_background(site.scene)
     opening = None
@@ -223,7 +223,10 @@ def _fracture(
     fresh = float(rng.normal(-0.65 + 0.35 * shell, 0.45 - 0.15 * shell)) * min(contrast, 22.0)
     if body.pale:
         fresh = abs(0.5 * fresh)
-    lab[..., 0] += recolor(lab, spec, near, fresh) + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
+    tone = recolor(lab, spec, near, fresh)
+    if body.pale:  # asked for darker, it is the hollow that lies in shade, not a body of rock
+        tone = max(tone, -SHADED_HOLLOW)
+    lab[..., 0] += tone + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
     if shell:
         lab[..., 0] += contrast * shell * _ribs((far / radius + 0.12 * bend).astype(np.float32), distance, bend, rng)
     # broken grains, each lit its own way

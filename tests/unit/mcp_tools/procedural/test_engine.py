@@ -174,3 +174,20 @@ def test_a_very_large_photo_is_drawn_at_its_own_scale(mechanism: Mechanism) -> N
     made = render_defect(before, spec_of(mechanism, area_fraction=0.002))
     assert 0.5 < made.spec.area_fraction / 0.002 < 2.0
     assert np.array_equal(made.photo.native[~made.mask], before.photo.native[~made.mask])
+
+
+def test_what_breaks_one_of_several_pieces_leaves_the_others_as_they_are() -> None:
+    photo = np.full((160, 160, 3), 20.0)
+    y, x = np.mgrid[:160, :160]
+    pieces = [np.hypot(x - cx, y - cy) < 34 for cx in (42, 118) for cy in (42, 118)]
+    for piece in pieces:
+        photo[piece] = (210, 200, 180)
+    photo += np.random.default_rng(0).normal(0, 1.5, photo.shape)
+    scene = Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+    drawn = 0
+    for seed in range(12):
+        spec = DefectSpec(mechanism="chip", zone="edge", area_fraction=0.15, elongation=2.5, severity=12.0, seed=seed)
+        made = render_defect(scene, spec)
+        assert sum(bool((made.mask & piece).any()) for piece in pieces) <= 1
+        drawn += 1
+    assert drawn == 12

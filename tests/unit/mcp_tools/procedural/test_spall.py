@@ -143,3 +143,21 @@ def test_a_dark_case_with_pale_letters_breaks_dull_where_it_is_named() -> None:
     }
     assert brightest[False] > 0.9  # taken for glass, faces that mirror
     assert brightest[True] < 0.8
+
+
+def test_a_hollow_in_wax_is_wax_and_not_grey_rock() -> None:
+    wax = np.full((128, 128, 3), (222.0, 212.0, 186.0)) + np.random.default_rng(0).normal(0, 1.5, (128, 128, 1))
+    scene = Scene(photo_from_array(wax.clip(0, 255).astype(np.uint8)))
+    darker: list[float] = []
+    for body in (named_body("a chunk of wax is missing from the candle"), named_body("a spall in the plate")):
+        found: list[float] = []
+        for seed in range(4):
+            spec = DefectSpec(
+                mechanism="chip", area_fraction=0.05, color_shift=(-30.0, 0.0, 0.0), severity=12.0, center=(0.5, 0.5), seed=seed
+            )
+            made = render_defect(scene, spec, Breaking(body))
+            lab = lab_from_rgb(made.photo.rgb)[made.mask]
+            found.append(float(np.median(scene.lab[made.mask][:, 0]) - np.median(lab[:, 0])))
+        darker.append(float(np.median(found)))
+    assert darker[0] < 14.0
+    assert darker[1] > 20.0
