@@ -11,6 +11,8 @@ from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
 from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
+from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
+from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
@@ -60,6 +62,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             return Pebbled() if names_pebbles(prompt) else None
         case "discoloration":
             return None if names_heat(prompt) else Shifted()
+        case "cut" | "hole":
+            return Frayed(cut if spec.mechanism == "cut" else hole) if names_cloth(prompt) else None
         case "stain":
             return Spot() if names_spots(prompt) else None
         case "chip":
