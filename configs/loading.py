@@ -116,7 +116,9 @@ def _read_file(file: Path) -> Tree:
     if file.is_file():
         try:
             text = file.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"config file '{file}' is not UTF-8 text: {error}. Save it as UTF-8.") from error
+        except OSError as error:
             raise ConfigError(f"config file '{file}' cannot be read: {error}.") from error
     elif str(file) in shipped:
         text = shipped[str(file)]

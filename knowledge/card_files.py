@@ -37,13 +37,24 @@ def read_card_file(path: Path) -> list[Card]:
         entries = yaml.load(path.read_bytes(), Loader=loader)
     except OSError as error:
         raise KnowledgeError(f"cannot read the card file {path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise KnowledgeError(f"{path}: not valid YAML: {error}") from error
+    except (yaml.reader.ReaderError, UnicodeError) as error:
+        raise KnowledgeError(f"{path}: not valid YAML in UTF-8: {_in_one_line(error)}. Save the file as UTF-8 text.") from error
+    except yaml.YAMLError as error:
+        raise KnowledgeError(f"{path}: not valid YAML: {_in_one_line(error)}") from error
     if not isinstance(entries, list):
         raise KnowledgeError(
             f"{path}: a list of cards was expected, received {type(entries).__name__}. Start each card with '- '."
         )
     return [_parse_card(path, number, fields) for number, fields in enumerate(_flatten(path, cast("list[Any]", entries)), 1)]
+
+
+def _in_one_line(error: Exception) -> str:
+    """What is wrong and where, lines counted from 1."""
+    mark: Any = getattr(error, "problem_mark", None)
+    if mark is None:
+        return " ".join(str(error).replace('in "<byte string>", ', "").split())
+    told = [text for name in ("context", "problem") if (text := getattr(error, name, None))]
+    return f"{', '.join(told)} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _flatten(path: Path, entries: list[Any]) -> Iterable[dict[str, Any]]:

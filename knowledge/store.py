@@ -143,7 +143,7 @@ def _problems_outside(folder: Path) -> list[str]:
     """What can be found wrong without opening the folder with Chroma."""
     manifest = folder / "manifest.json"
     if not folder.is_dir():
-        return [f"{folder} has not been built yet"]
+        return [f"{folder} has not been built yet: that is done on first use, or by `anomalyagent knowledge rebuild`"]
     try:
         files: dict[str, str] = json.loads(manifest.read_bytes())["files"]
         problems = [f"{name} is damaged" for name, digest in files.items() if _file_hash(folder / "chroma" / name) != digest]

@@ -8,16 +8,32 @@ import io
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from anomalyagent.cli import config, dataset, doctor, evaluate_policy, knowledge, mcp, synthesize, trace, traces, train
 from anomalyagent.errors import AnomalyAgentError
 
 __all__ = ["app", "main"]
 
+
+class _Commands(TyperGroup):
+    """All commands; typer by itself ends one that was interrupted without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("Interrupted.", err=True)
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
     name="anomalyagent",
+    cls=_Commands,
     help="Realistic industrial defects (image + pixel mask) on photos of good parts.",
     no_args_is_help=True,
     add_completion=False,

@@ -36,6 +36,7 @@ def examine(settings: Any) -> dict[str, Any]:
     """The same as plain data: python, packages, backends, policy, keys (set or not, never what they are), problems, ready."""
     from anomalyagent.errors import AnomalyAgentError
     from anomalyagent.graph.policies import make_policy
+    from anomalyagent.knowledge.cards import load_cards
     from anomalyagent.mcp_tools.contracts import TOOL_NAMES
     from anomalyagent.mcp_tools.registry import create_backend, describe_backends
     from anomalyagent.mcp_tools.remote.options import key_names
@@ -56,7 +57,9 @@ def examine(settings: Any) -> dict[str, Any]:
     for tool in TOOL_NAMES:
         if chosen[tool].server is None:
             try:
-                create_backend(tool, settings)  # also finds a missing model, checkpoint or GPU, and a wrong option
+                backend = create_backend(tool, settings)  # also finds a missing model, checkpoint or GPU, and a wrong option
+                if (check_files := getattr(backend, "check_files", None)) is not None:
+                    check_files()
             except AnomalyAgentError as error:
                 problems.append(str(error))
     if settings.knowledge.references is not None:
@@ -66,6 +69,10 @@ def examine(settings: Any) -> dict[str, Any]:
             ReferenceSearch(settings.knowledge.references)
         except AnomalyAgentError as error:
             problems.append(str(error))
+    try:
+        load_cards(settings.knowledge.folders)
+    except AnomalyAgentError as error:
+        problems.append(str(error))
     try:
         make_policy(settings.policy, settings.prices)
     except AnomalyAgentError as error:

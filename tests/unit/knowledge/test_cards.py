@@ -180,3 +180,16 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(KnowledgeError, match="nowhere"):
         load_cards([tmp_path / "nowhere"], with_user_folder=False)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ("- id: \xe4".encode("latin-1"), r"not valid YAML in UTF-8: [^\n]*position 6\. Save the file as UTF-8 text\.$"),
+        (b"- id: a\n  item: [\n", r"not valid YAML: [^\n]* \(line 3, column 1\)$"),
+    ],
+)
+def test_a_file_in_another_encoding_or_with_a_slip_is_told_in_one_line(data: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(data)
+    with pytest.raises(KnowledgeError, match=told):
+        card_files.read_card_file(tmp_path / "mine.yaml")
