@@ -1,17 +1,37 @@
 """What is installed is what is in the tree: every subpackage is listed, and a wheel works away from the checkout."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("configs", "graph", "knowledge", "mcp_tools", "training")
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as package indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def imported_by(path: Path) -> set[str]:
+    """Top-level names of the modules that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name.split(".")[0] for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
 
 
 def test_every_subpackage_is_listed_for_the_wheel() -> None:
@@ -22,6 +42,20 @@ def test_every_subpackage_is_listed_for_the_wheel() -> None:
     expected = {"anomalyagent", *(".".join(path.parts) for path in own)}
     expected |= {".".join(("anomalyagent", *path.parts)) for path in below}
     assert listed == expected
+
+
+def test_every_library_that_is_imported_is_declared() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [needed for name, needed in project["optional-dependencies"].items() if name != "dev"]
+    named = (re.match(r"[\w.-]+", one) for one in chain(project["dependencies"], *extras))
+    declared = {canonical(match.group()) for match in named if match}
+    brought = packages_distributions()
+    undeclared: dict[str, str] = {}
+    for path in chain((ROOT / "anomalyagent").rglob("*.py"), *((ROOT / folder).rglob("*.py") for folder in FOLDERS)):
+        for module in imported_by(path) - sys.stdlib_module_names - {"anomalyagent"}:
+            if not declared & {canonical(one) for one in brought.get(module, [module])}:
+                undeclared[module] = path.name
+    assert undeclared == {}
 
 
 @pytest.mark.slow
