@@ -5,7 +5,7 @@ the copper beside it where there is too much. It sits on a track, at its border 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -28,6 +28,7 @@ _BOARD = re.compile(
     r"\b(?:pcbs?|(?:circuit|printed|wiring|bare|copper|conductor) boards?|copper|conductors?|tracks?|traces?|mouse ?bites?)\b"
 )
 _MOST_GAP = 3.0  # times the size that is asked for: two tracks farther apart are not joined
+_NEXT = 12.0  # median half widths to the next track: what lies farther away is no neighbour
 _PLACES = 60  # nearest points of middle lines that are tried
 _WIDEST_BITE = 1.5  # half widths of its track: the radius of the largest notch
 _LEFT = 0.25  # least share of its width that a bitten track keeps
@@ -168,7 +169,7 @@ def _spur(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | Non
 
 def _short(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | None:
     """A bridge of copper from one track to the next."""
-    farthest = _MOST_GAP * float(np.sqrt(site.area_px)) + 4.0
+    farthest = min(_MOST_GAP * float(np.sqrt(site.area_px)), _NEXT * tracks.typical_px) + 4.0
     for point in _points(tracks, site):
         side = float(rng.choice([-1.0, 1.0]))
         gap = _way_to_copper(tracks, point, side, farthest)
@@ -189,12 +190,12 @@ def _short(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | No
 
 def _island(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | None:
     """A patch of copper on free laminate."""
-    return _patch(tracks.outside_px, site, rng, adds=True)
+    return _patch(tracks, tracks.outside_px, site, rng, adds=True)
 
 
 def _pinhole(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | None:
     """A small opening within the copper."""
-    return _patch(tracks.inside_px, site, rng, adds=False)
+    return _patch(tracks, tracks.inside_px, site, rng, adds=False)
 
 
 def _filled(tracks: Tracks, site: Site, _rng: np.random.Generator) -> _Change | None:
@@ -210,11 +211,11 @@ def _filled(tracks: Tracks, site: Site, _rng: np.random.Generator) -> _Change | 
     return _Change(window, (2.0 + 2.0 * site.scene.blur_sigma_px - beyond).astype(np.float32), adds=True)
 
 
-def _patch(room_px: Field, site: Site, rng: np.random.Generator, *, adds: bool) -> _Change | None:
+def _patch(tracks: Tracks, room_px: Field, site: Site, rng: np.random.Generator, *, adds: bool) -> _Change | None:
     """A blob where there is room for it, nearest to the site; smaller where room is scarce."""
     allowed = site.scene.legal
     room = room_px if allowed is None else room_px * allowed
-    radius = min(float(np.sqrt(site.area_px / np.pi)), 0.6 * float(room.max()) - 0.5)
+    radius = min(float(np.sqrt(site.area_px / np.pi)), _LONGEST * tracks.typical_px, 0.6 * float(room.max()) - 0.5)
     if radius < 1.0:
         return None
     y, x = np.nonzero(room >= 1.35 * radius + 1.0)
@@ -236,17 +237,15 @@ def _patch(room_px: Field, site: Site, rng: np.random.Generator, *, adds: bool) 
     return _Change(window, np.minimum(outline, room_px[window.slices] - 1.0).astype(np.float32), adds=adds)
 
 
-def _points(tracks: Tracks, site: Site) -> list[_Point]:
+def _points(tracks: Tracks, site: Site) -> Iterator[_Point]:
     """Points on middle lines of tracks, legal ones, the nearest to the site first."""
     away = np.square(tracks.middle_xy - np.array(site.center_xy, np.float32)).sum(axis=1)
-    found: list[_Point] = []
     for index in np.argsort(away, kind="stable")[:_PLACES]:
         xy = tracks.middle_xy[index]
         if site.scene.legal is not None and not site.scene.legal[int(xy[1]), int(xy[0])]:
             continue
         run = tracks.run_at(int(index))
-        found.append(_Point(xy, run, np.array([-run[1], run[0]], np.float32), float(tracks.half_px[index])))
-    return found
+        yield _Point(xy, run, np.array([-run[1], run[0]], np.float32), float(tracks.half_px[index]))
 
 
 def _way_to_copper(tracks: Tracks, point: _Point, side: float, most_px: float) -> float | None:

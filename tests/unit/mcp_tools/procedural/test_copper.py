@@ -82,6 +82,13 @@ def test_a_short_joins_two_tracks(mechanism: str, seed: int) -> None:
     assert _pieces(tracks.copper) == _pieces(_drawn()) - 1
 
 
+def test_what_is_asked_larger_than_etching_makes_it_is_no_larger_than_the_tracks_allow() -> None:
+    photo = photo_from_array(_board())
+    spec = SPEC.model_copy(update={"mechanism": "swap", "area_fraction": 0.05})
+    edited = ProceduralImageGen().edit(photo, 'Put one clear fault ("spurious_copper") on the bare PCB.', spec, 0)
+    assert (edited.photo.rgb != photo.rgb).any(axis=2).sum() < 0.03 * 240**2
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("fault", ["mouse_bite", "pin hole"])
 def test_a_bite_and_a_pinhole_leave_the_track_whole(fault: str, seed: int) -> None:
