@@ -298,11 +298,12 @@ _KINDS: Final[dict[str, Callable[[Tracks, Site, np.random.Generator], _Change | 
     "pinhole": _pinhole,
     "filled": _filled,
 }
+_NOUN = r"(?=$|[^\w ]| (?:between|to|from|on|of|at|in|across)\b)"  # "a short cut" is none
 _WORDS: Final = (
     (r"missing (?:holes?|vias?|drills?)|holes? missing|no hole|without (?:a |its )?hole|undrilled", "filled"),
     (r"mouse ?bites?|bitten|nibbled|notch(?:es)?|nicks?|bites?|narrowed", "bite"),
     (
-        r"opens?|open (?:circuits?|traces?|tracks?)"
+        rf"opens?{_NOUN}|open (?:circuits?|traces?|tracks?)"
         r"|(?:broken|interrupted|cut|severed|disconnected) (?:copper|tracks?|traces?|conductors?)"
         r"|(?:trace|track|conductor) (?:gap|break)|break in the (?:line|track|trace|conductor)",
         "open",
@@ -310,5 +311,5 @@ _WORDS: Final = (
     (r"pin ?holes?", "pinhole"),
     (r"spurious|islands?|(?:excess|extra|residual|unetched|leftover|stray|isolated) copper|copper residue", "island"),
     (r"spurs?|protrusions?|spikes?|thorns?|outgrowths?|whiskers?", "spur"),
-    (r"shorts?|short circuits?|shorted|bridg\w+|unwanted connection|touching", "short"),
+    (rf"shorts?{_NOUN}|short circuits?|shorted|bridg\w+|unwanted connection|touching", "short"),
 )

@@ -122,3 +122,6 @@ def test_words_that_name_a_fault_of_etched_copper() -> None:
     assert named_etching('one deposit ("solder_bridge") on the assembled pcb') is None
     assert named_etching('one cut ("broken pin") on the assembled pcb') is None
     assert named_etching("a short scratch on the cardboard") is None
+    assert named_etching("a short cut across the copper pipe") is None
+    assert named_etching('two elements ("short") on the pcb') == named_etching("a short on the pcb") == "short"
+    assert named_etching('one gap ("open") on the pcb') == "open"
