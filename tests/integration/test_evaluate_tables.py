@@ -231,6 +231,20 @@ def test_all_tables_stand_beside_the_papers_rows(real: Path, ours: Path, vgg: Pa
     assert (tmp_path / "all/README.md").read_text("utf-8") == page
 
 
+def test_an_oracle_that_lacks_a_type_of_the_last_item_is_refused_before_the_first(
+    real: Path, ours: Path, tmp_path: Path
+) -> None:
+    sets, mine = tmp_path / "real", tmp_path / "mine"
+    for name in ("aaa", "zzz"):
+        shutil.copytree(ours, mine / name)
+    shutil.copytree(real, sets / "aaa")
+    make_mvtec(sets / "zzz", {"line": 2, "spot": 3}, size=48)
+    command = ["all", "--real", sets, "--synthetic", f"ours={mine}", "--parts", "classify", "--out", tmp_path / "all"]
+    with pytest.raises(ImageError, match=r"these have fewer: zzz \(line\)\. Leave it out with --no-oracle"):
+        call(*command)
+    assert not (tmp_path / "all").exists()
+
+
 def test_a_contender_without_an_item_is_named(real: Path, ours: Path, tmp_path: Path) -> None:
     sets = tmp_path / "real"
     for name in ("widget", "disc"):

@@ -18,11 +18,13 @@ from typing import NamedTuple
 
 from anomalyagent.errors import ConfigError, ImageError
 from anomalyagent.graph.files import write_atomically
+from anomalyagent.training.datasets.files import GOOD
 from anomalyagent.training.datasets.layouts import find_categories
 from anomalyagent.training.evaluation.classify import ClassifyPreset
 from anomalyagent.training.evaluation.compare import Comparison, compare
 from anomalyagent.training.evaluation.contenders import ORACLE
 from anomalyagent.training.evaluation.costs import Cost
+from anomalyagent.training.evaluation.datasets import read_real
 from anomalyagent.training.evaluation.generation import evaluate_generation, mean_of
 from anomalyagent.training.evaluation.judged import GoodRate
 from anomalyagent.training.evaluation.localize import Preset
@@ -124,11 +126,14 @@ def evaluate_everything(wanted: Everything, say: Callable[[str], None]) -> Path:
 
     Raises:
         ConfigError: a part is unknown.
+        ImageError: the oracle may see too little of an item.
         ImageError, RunError: see the modules of the parts.
     """
     if unknown := [part for part in wanted.parts if part not in PARTS]:
         raise ConfigError(f"unknown part {', '.join(unknown)}; known: {', '.join(PARTS)}.")
     matched = match_items(wanted.real, wanted.synthetic)
+    if wanted.oracle:
+        _require_examples([real for real, _ in matched.values()], wanted.parts)
     work = wanted.work or wanted.out / ".work"
     figures: dict[str, _Figures] = {}
     left_out: list[str] = []
@@ -143,6 +148,28 @@ def evaluate_everything(wanted: Everything, say: Callable[[str], None]) -> Path:
             _localize(wanted, one, figures, say)
         _write(wanted, list(matched)[:number], len(matched), figures, left_out)
     return wanted.out / "README.md"
+
+
+def _require_examples(items: Sequence[Path], parts: Sequence[str]) -> None:
+    """Refuse an oracle that would end the run in the middle, at an item of which it may see too little.
+
+    Raises:
+        ImageError: of a type that it must learn there is no image in the first third.
+    """
+    lacking: list[str] = []
+    for item in items:
+        split = read_real(item)
+        shown = {file.anomaly_type for file in split.few_shot}
+        types = {file.anomaly_type for file in split.test} - {GOOD}
+        if "localize" in parts and not shown:
+            lacking.append(item.resolve().name)
+        elif "classify" in parts and len(types) > 1:
+            lacking += [f"{item.resolve().name} ({kind})" for kind in sorted(types - shown)]
+    if lacking:
+        raise ImageError(
+            f"the oracle needs at least three real images of each type, and these have fewer: {', '.join(lacking)}. Leave it "
+            "out with --no-oracle, or take those types out of the data set."
+        )
 
 
 def _one_of(folder: Path, item: str) -> Path | None:
