@@ -8,6 +8,7 @@
 3. Holes are filled unless they look like the background, in full light or in the object's shadow (a nut's hole stays a hole,
    the dark mouth of a bottle on a light table does not). Shadows that the object casts beside itself are background too.
 4. The outline is drawn again at the photo's own resolution.
+5. Where all that finds nothing, an object may lie before a regular pattern (`patterned.py`).
 """
 
 from functools import lru_cache
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.measures import pixels_within
+from anomalyagent.mcp_tools.imaging.patterned import over_pattern, repeats_beside, without_detail
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["find_foreground"]
@@ -69,13 +71,35 @@ def find_foreground(rgb: RGB) -> Mask:
         if standing_out is not None:
             break
     else:
-        return np.ones((height, width), np.bool_)
+        found = _before_pattern(fine, lab)
+        return np.ones((height, width), np.bool_) if found is None else _at_size(found, height, width)
     whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, _MIN_FAINT_SEPARATION)
     found = _refine(fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0]) else standing_out))
-    if found.shape != (height, width):
-        soft = cv2.resize(found.astype(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
-        found = np.asarray(soft >= 128, np.bool_)
-    return found
+    return _at_size(found, height, width)
+
+
+def _at_size(found: Mask, height: int, width: int) -> Mask:
+    if found.shape == (height, width):
+        return found
+    soft = cv2.resize(found.astype(np.uint8) * np.uint8(255), (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft >= 128, np.bool_)
+
+
+def _before_pattern(fine: RGB, lab: Lab) -> Mask | None:
+    """The object before a backdrop with a regular pattern, of the size of `fine`; None when there is no such thing."""
+    height, width = lab.shape[:2]
+    small = without_detail(cv2.resize(lab, (width // 2, height // 2), interpolation=cv2.INTER_AREA).astype(np.float32))
+    if float(np.percentile(_length(small - _median_color(small.reshape(-1, 3))), 97.0)) < _MIN_SEPARATION:
+        return None  # even without its detail: a surface, and that is told fast
+    even = without_detail(lab)
+    body = _checked(_find_object(even, *_background_of(even, _ATTEMPTS[0][1]), faint=False), even, _MIN_SEPARATION)
+    if body is None or not repeats_beside(lab, body[0]):
+        return None
+    found = _refine(fine, *body)
+    scale = 2 if min(fine.shape[:2]) >= 2 * _SIDE else 1  # a lead is a few pixels wide there
+    near = reduced(fine, scale * _SIDE, 8)
+    solid = cv2.resize(found.astype(np.uint8), near.shape[1::-1], interpolation=cv2.INTER_AREA) > 0
+    return _at_size(over_pattern(lab_from_rgb(near), np.asarray(solid, np.bool_)), *found.shape)
 
 
 def _checked(mask: _SmallMask | None, lab: Lab, least: float) -> tuple[_SmallMask, "_Sides"] | None:
