@@ -20,7 +20,7 @@ from anomalyagent.graph.runfile import RunFile, TypeSummary
 from anomalyagent.graph.tasks import Slot
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.mcp_tools.contracts import Finding
-from anomalyagent.mcp_tools.imaging.photo import read_mask, read_photo
+from anomalyagent.mcp_tools.imaging.photo import read_mask, read_own_photo
 
 __all__ = ["REPORT_FILE", "choose_shown", "write_report"]
 
@@ -80,7 +80,7 @@ def write_report(run_dir: Path, run: RunFile, accepted: Sequence[Sequence[Slot]]
     """
     assert run.summary is not None
     first = next((slots[0] for slots in accepted if slots), None)
-    pixels = 1 if first is None else read_photo(run_dir / read(first).task.normal_image).rgb[..., 0].size
+    pixels = 1 if first is None else read_own_photo(run_dir / read(first).task.normal_image).rgb[..., 0].size
     most = max(FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_PIXELS // pixels))
     sources = {normal.ref: normal.source for normal in run.inputs.normals}
     sections: list[_Section] = []
@@ -113,8 +113,8 @@ def choose_shown(counts: Sequence[int], most: int) -> list[list[int]]:
 
 
 def _sample(run_dir: Path, run: RunFile, number: int, trajectory: Trajectory, sources: dict[str, str]) -> _Sample:
-    normal = read_photo(run_dir / trajectory.task.normal_image)
-    anomaly = read_photo(run_dir / str(trajectory.final_image)).shown_with(normal.scale)
+    normal = read_own_photo(run_dir / trajectory.task.normal_image)
+    anomaly = read_own_photo(run_dir / str(trajectory.final_image)).shown_with(normal.scale)
     mask = read_mask(run_dir / str(trajectory.mask))
     progress = read_progress(trajectory.turns)
     final: Round = next(one for one in progress.rounds if one.result.image == trajectory.final_image)

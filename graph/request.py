@@ -91,7 +91,8 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
     if not request.item.strip():
         raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
     if request.anomaly_types == "auto":
-        traits = measure_set(photos)
+        limits = settings.limits
+        traits = measure_set(photos, max_pixels=limits.max_image_pixels, min_side_px=limits.min_image_side_px)
         kinds = plan_kinds(load_cards(settings.knowledge.folders), request.item, traits)
         types, counts = [kind.anomaly_type for kind in kinds], allocate(kinds, request.count)
         reasons = [kind.reason for kind in kinds]

@@ -22,7 +22,7 @@ from anomalyagent.mcp_tools.backends.looks import BuiltInEmbedder, ImageEmbedder
 from anomalyagent.mcp_tools.contracts import ReferenceHit
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.change import mask_of_change
-from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_photo
+from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_own_photo
 from anomalyagent.mcp_tools.procedural.references import Pair, find_pairs, measure_donor
 
 if TYPE_CHECKING:
@@ -97,14 +97,14 @@ class ReferenceSearch:
         photos: list[Photo] = []
         for one in nearest:
             pair = index.pairs[one.number]
-            photos.append(read_photo(pair.image))
+            photos.append(read_own_photo(pair.image))
             hits.append(_described(pair, one.similarity))
         note = "" if of_type else f"No reference is of type {anomaly_type!r}; those of all types were compared."
         return References(hits, photos, note)
 
     def _index(self, name: str, pairs: list[Pair]) -> _Index:
         if name not in self._indexes:
-            vectors = np.stack([self._vector(read_photo(pair.image), read_mask(pair.mask), pair) for pair in pairs])
+            vectors = np.stack([self._vector(read_own_photo(pair.image), read_mask(pair.mask), pair) for pair in pairs])
             self._indexes[name] = _Index(pairs, ImageIndex(vectors, self._embedder.name, self._settings.url))
         return self._indexes[name]
 

@@ -155,11 +155,11 @@ class ChatPolicy:
     def _picture(self, view: View, entry: ImageEntry) -> bytes:
         kept = self._pictures.get(entry.sha256)
         if kept is None:
-            from anomalyagent.mcp_tools.imaging.photo import read_photo
+            from anomalyagent.mcp_tools.imaging.photo import read_own_photo
             from anomalyagent.mcp_tools.remote.pictures import png_of
 
             try:
-                photo = read_photo(view.workspace / entry.ref, min_side_px=1)
+                photo = read_own_photo(view.workspace / entry.ref)
             except AnomalyAgentError as error:
                 raise PolicyError(f"image {entry.number} cannot be shown to the model: {error}") from error
             kept = png_of(photo.rgb, self.options.image_px)

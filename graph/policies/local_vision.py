@@ -9,7 +9,7 @@ from anomalyagent.errors import ImageError, PolicyError
 from anomalyagent.graph.policies.local_transformers import draw_tokens
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.wire import converse, render
-from anomalyagent.mcp_tools.imaging.photo import read_photo
+from anomalyagent.mcp_tools.imaging.photo import read_own_photo
 
 __all__ = ["SeeingEngine", "is_seeing", "show_images"]
 
@@ -70,7 +70,7 @@ class SeeingEngine:
         """
         del text  # it has no places for the images
         try:
-            shown = [np.rint(255.0 * read_photo(view.workspace / one.ref, min_side_px=1).rgb) for one in view.images]
+            shown = [np.rint(255.0 * read_own_photo(view.workspace / one.ref).rgb) for one in view.images]
         except ImageError as error:
             raise PolicyError(f"an image of the conversation cannot be shown to the model: {error}") from error
         pictures = [picture.astype(np.uint8) for picture in shown]

@@ -60,7 +60,8 @@ def read_image_file(path: Path, max_bytes: int) -> bytes:
             )
         if size > max_bytes:
             raise ImageError(
-                f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}. Re-save it smaller or raise the limit."
+                f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}. "
+                "Re-save it smaller or raise limits.max_image_bytes."
             )
         data = path.read_bytes()
     except OSError as error:
@@ -80,7 +81,8 @@ def decode_image(data: bytes, name: str, *, max_pixels: int, min_side_px: int) -
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError(
-            f"{name} has {width} x {height} pixels, more than the limit of {max_pixels:,}. Scale it down or raise the limit."
+            f"{name} has {width} x {height} pixels, more than the limit of {max_pixels:,}. "
+            "Scale it down or raise limits.max_image_pixels."
         )
     if min(width, height) < min_side_px:
         raise ImageError(

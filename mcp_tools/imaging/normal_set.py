@@ -18,7 +18,7 @@ from anomalyagent.knowledge.planning import Traits
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
-from anomalyagent.mcp_tools.imaging.photo import read_photo
+from anomalyagent.mcp_tools.imaging.photo import MAX_PIXELS, MIN_SIDE_PX, read_photo
 from anomalyagent.mcp_tools.imaging.repetition import autocorrelation
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
@@ -46,9 +46,9 @@ class _SetModel(NamedTuple):
     names: list[str]
 
 
-def measure_set(paths: Sequence[Path]) -> Traits | None:
+def measure_set(paths: Sequence[Path], *, max_pixels: int = MAX_PIXELS, min_side_px: int = MIN_SIDE_PX) -> Traits | None:
     """Traits of the photos at `paths`; files that cannot be read are left out. None when none can be read."""
-    looked = _looked_at(paths)
+    looked = _looked_at(paths, max_pixels, min_side_px)
     return None if looked is None else _traits(_model(looked), looked)
 
 
@@ -69,13 +69,13 @@ class _Detail(NamedTuple):
     gloss: float
 
 
-def _looked_at(paths: Sequence[Path]) -> _Looked | None:
+def _looked_at(paths: Sequence[Path], max_pixels: int, min_side_px: int) -> _Looked | None:
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _MOST_PHOTOS)).round().astype(int))]
     names, labs, insides, surfaces, details, greys = list[str](), list[Lab](), list[Mask](), list[bool](), list[_Detail](), []
     pieces = list[int]()
     for path in chosen:
         try:
-            photo = read_photo(path)
+            photo = read_photo(path, max_pixels=max_pixels, min_side_px=min_side_px)
         except ImageError:
             continue  # the import of the run tells about it
         rgb = np.ascontiguousarray(reduced(photo.rgb, 256, 8))

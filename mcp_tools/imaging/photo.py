@@ -32,6 +32,7 @@ __all__ = [
     "encode_png",
     "photo_from_array",
     "read_mask",
+    "read_own_photo",
     "read_photo",
     "write_atomically",
     "write_mask",
@@ -41,6 +42,7 @@ __all__ = [
 MAX_PIXELS = 4096 * 4096
 MAX_BYTES = 256 * 2**20
 MIN_SIDE_PX = 32
+_NO_LIMIT = 2**62
 
 _GREY_WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in every grey conversion of sRGB-encoded values
 _PNG_COLOR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}  # channels -> grey, grey + alpha, RGB, RGBA
@@ -171,6 +173,15 @@ def read_photo(
     return photo_from_array(decoded.native, decoded.mode, decoded.notes)
 
 
+def read_own_photo(path: Path) -> Photo:
+    """`read_photo` of a file that a run made, or that its settings name: of whatever size the user's limits allow.
+
+    Raises:
+        ImageError: it is missing, not an image, or damaged.
+    """
+    return read_photo(path, max_pixels=_NO_LIMIT, max_bytes=_NO_LIMIT, min_side_px=1)
+
+
 def write_photo(photo: Photo, path: Path) -> None:
     """Write `photo.native` as PNG, atomically (temporary name, then rename).
 
@@ -185,13 +196,13 @@ def write_mask(mask: Mask, path: Path) -> None:
     write_atomically(encode_png(mask.astype(np.uint8) * np.uint8(255)), path)
 
 
-def read_mask(path: Path, *, max_pixels: int = MAX_PIXELS) -> Mask:
+def read_mask(path: Path) -> Mask:
     """(H, W) bool: pixels of a mask file that are at least half bright; where none is (0 and 1, a palette), all but black ones.
 
     Raises:
-        ImageError: as `read_photo`.
+        ImageError: as `read_own_photo`.
     """
-    bright = read_photo(path, max_pixels=max_pixels, min_side_px=1).rgb.max(axis=2)
+    bright = read_own_photo(path).rgb.max(axis=2)
     return bright >= 0.5 if (bright >= 0.5).any() else bright > 0.0
 
 

@@ -24,7 +24,7 @@ from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_diff
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.measures import depth_below_outline
-from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_photo
+from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_own_photo
 from anomalyagent.mcp_tools.procedural.lie import Lie, lie_at
 
 __all__ = [
@@ -223,7 +223,7 @@ def measure_donor(pair: Pair) -> Donor | None:
 
 
 def _read_pair(pair: Pair) -> tuple[Photo, Mask]:
-    photo, mask = read_photo(pair.image), read_mask(pair.mask)
+    photo, mask = read_own_photo(pair.image), read_mask(pair.mask)
     if mask.shape != photo.shape:
         raise ImageError(f"{pair.mask} is {mask.shape[1]} x {mask.shape[0]}, its image {photo.shape[1]} x {photo.shape[0]}.")
     return photo, mask

@@ -433,3 +433,12 @@ def test_the_number_of_rounds_can_be_given_with_the_request(normals: Path, tmp_p
     summary = synthesize(replace(wanted, max_rounds=1), run_settings())
     assert summary.rounds_mean == 1.0
     assert HERE in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_photos_smaller_than_usual_are_reported_and_varied_too(tmp_path: Path) -> None:
+    normals = make_photos(tmp_path / "photos", count=1, size=24)
+    settings = run_settings(share=1.0)
+    limits = settings.limits.model_copy(update={"min_image_side_px": 16})
+    summary = synthesize(request(normals, tmp_path / "run", count=1), settings.model_copy(update={"limits": limits}))
+    assert (summary.status, summary.report) == ("complete", "report.html")
+    assert add_harmless(tmp_path / "run", 1, 0, lambda _text: None) == 1

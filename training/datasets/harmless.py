@@ -15,7 +15,7 @@ import numpy as np
 from anomalyagent.errors import ImageError
 from anomalyagent.graph.dataset import harmless_name, photo_behind
 from anomalyagent.graph.tasks import choose_normal, derive_seed
-from anomalyagent.mcp_tools.imaging.photo import read_photo, write_photo
+from anomalyagent.mcp_tools.imaging.photo import read_own_photo, write_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.harmless import vary_harmlessly
 from anomalyagent.training.datasets.files import GOOD
@@ -54,7 +54,7 @@ def add_harmless(folder: Path, count: int | None, seed: int, say: Callable[[str]
             if target.exists():
                 continue
             rng = np.random.default_rng(derive_seed(seed, category.name, "harmless", index))
-            write_photo(vary_harmlessly(Scene(read_photo(photo)), rng), target)
+            write_photo(vary_harmlessly(Scene(read_own_photo(photo)), rng), target)
             written += 1
             if written % 50 == 0:
                 say(f"{index + 1} of {wanted} in {good}")
