@@ -12,6 +12,7 @@ from anomalyagent.mcp_tools.procedural.bodies import cut_outline, edge_cover, re
 from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.palette import Matter
 from anomalyagent.mcp_tools.procedural.shapes import (
+    blob_at,
     blob_distance,
     fractal_noise,
     pixel_grid,
@@ -34,13 +35,10 @@ def adhesive(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Genera
     """Glue that ran and set: a rounded border, a flat wavy top with sharp highlights, threads; the surface shows through."""
     size = float(np.sqrt(site.area_px))
     shape = site.window.shape
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
+    distance = blob_at(
+        site,
         rng,
         elongation=min(spec.elongation * float(rng.uniform(1.0, 1.6)), 8.0),
-        angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.2, 0.45)),
         roughness=float(rng.uniform(0.02, 0.06)),
     )
@@ -151,16 +149,7 @@ def smear(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator
     """What was wiped over the surface: dense where the wipe began, breaking up into streaks where it ended."""
     size = float(np.sqrt(site.area_px))
     slender = float(np.clip(spec.elongation * 1.15, 1.6, 14.0))
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        1.15 * site.area_px,
-        rng,
-        elongation=slender,
-        angle_rad=site.angle_rad,
-        lobes=float(rng.uniform(0.1, 0.3)),
-        roughness=0.1,
-    )
+    distance = blob_at(site, rng, share=1.15, elongation=slender, lobes=float(rng.uniform(0.1, 0.3)), roughness=0.1)
     narrow = max(float(distance.max()), 1.0)
     streaks = grain_noise(
         site.window.shape, 1.2 * size * np.sqrt(slender), max(0.16 * narrow, 1.3), site.angle_rad, rng, octaves=3

@@ -13,7 +13,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 
 __all__ = ["Pebbled", "names_pebbles"]
 
@@ -36,15 +36,8 @@ class Pebbled:
         """One region. None when the window is too small to hold any."""
         if min(site.window.shape) < 8:
             return None
-        distance = blob_distance(
-            site.window,
-            site.center_xy,
-            1.25 * site.area_px,
-            rng,
-            elongation=min(spec.elongation, 8.0),
-            angle_rad=site.angle_rad,
-            lobes=float(rng.uniform(0.15, 0.35)),
-            roughness=0.1,
+        distance = blob_at(
+            site, rng, share=1.25, elongation=min(spec.elongation, 8.0), lobes=float(rng.uniform(0.15, 0.35)), roughness=0.1
         )
         fade = float(rng.uniform(0.25, 0.6)) * max(float(distance.max()), 1.0)
         width = float(np.clip(_SHARE * np.sqrt(site.scene.object_area_px), *_WIDTH_PX)) * float(rng.uniform(0.8, 1.5))

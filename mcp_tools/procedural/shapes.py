@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
-from anomalyagent.mcp_tools.procedural.edit import Window
+from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
 __all__ = [
     "Branch",
     "Facets",
     "Path",
     "Stroke",
+    "blob_at",
     "blob_distance",
     "borders_of",
     "branching_paths",
@@ -30,6 +31,7 @@ __all__ = [
     "offset_path",
     "path_profile",
     "pixel_grid",
+    "rectangle_at",
     "smooth_step",
     "spline_path",
     "trace_stroke",
@@ -338,6 +340,40 @@ def _without_islands(field: Field) -> Field:
         return field
     main = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     return np.where((labels == 0) | (labels == main), field, -1.0).astype(np.float32)
+
+
+def blob_at(
+    site: Site,
+    rng: np.random.Generator,
+    *,
+    share: float = 1.0,
+    elongation: float = 1.0,
+    lobes: float = 0.25,
+    roughness: float = 0.15,
+    warp: float = 0.0,
+) -> Field:
+    """`blob_distance` over a site's window: at its place, along its axis, of `share` times its area."""
+    return blob_distance(
+        site.window,
+        site.center_xy,
+        share * site.area_px,
+        rng,
+        elongation=elongation,
+        angle_rad=site.angle_rad,
+        lobes=lobes,
+        roughness=roughness,
+        warp=warp,
+    )
+
+
+def rectangle_at(site: Site, elongation: float) -> NDArray[np.floating]:
+    """Signed distance (pixels, positive inside; short beyond corners) to the rectangle of a site's area, along its axis."""
+    long = float(np.sqrt(site.area_px * elongation))
+    wide = site.area_px / long
+    x, y = pixel_grid(site.window)
+    dx, dy = x - site.center_xy[0], y - site.center_xy[1]
+    cos, sin = np.cos(site.angle_rad), np.sin(site.angle_rad)
+    return np.minimum(long / 2 - np.abs(dx * cos + dy * sin), wide / 2 - np.abs(-dx * sin + dy * cos))
 
 
 def facet_planes(

@@ -13,7 +13,7 @@ from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.loose_matter import torn_outline
 from anomalyagent.mcp_tools.procedural.palette import Matter
 from anomalyagent.mcp_tools.procedural.shapes import (
-    blob_distance,
+    blob_at,
     facet_planes,
     fractal_noise,
     pixel_grid,
@@ -45,13 +45,10 @@ def chip(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator)
 
 def glob(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Rounded drop; the middle is thicker and more opaque than the rim."""
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
+    distance = blob_at(
+        site,
         rng,
         elongation=min(spec.elongation, 6.0),
-        angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.1, 0.3)),
         roughness=float(rng.uniform(0.0, 0.05)),
     )
@@ -68,13 +65,11 @@ def glob(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator)
 def debris(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """A rough lump, often with a few thin bent arms."""
     size = float(np.sqrt(site.area_px))
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px * 0.9,
+    distance = blob_at(
+        site,
         rng,
+        share=0.9,
         elongation=min(spec.elongation, 12.0),
-        angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.15, 0.4)),
         roughness=float(rng.uniform(0.15, 0.4)),
     )

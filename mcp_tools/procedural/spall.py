@@ -15,7 +15,7 @@ from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.material import contrast_for, recolor, shading_of, subdued
 from anomalyagent.mcp_tools.procedural.named_body import Body
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, rgb_of
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 
 __all__ = ["SHADED_HOLLOW", "paint_spall", "spall_outline"]
@@ -32,13 +32,11 @@ _GROUND = 29  # of the random numbers for what lies below a coating
 def spall_outline(site: Site, elongation: float, rng: np.random.Generator) -> Field:
     """(h, w) signed distance to the outline (pixels, positive inside): bays and teeth of every size, some straight runs."""
     radius = float(np.sqrt(site.area_px / np.pi))
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        1.08 * site.area_px,
+    distance = blob_at(
+        site,
         rng,
+        share=1.08,
         elongation=elongation,
-        angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.15, 0.35)),
         roughness=float(rng.uniform(0.05, 0.12)),
     )

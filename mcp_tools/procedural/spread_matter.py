@@ -12,7 +12,7 @@ from anomalyagent.mcp_tools.procedural.bodies import cut_outline, dome, relief_t
 from anomalyagent.mcp_tools.procedural.cavity import Cavity
 from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.palette import Matter
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.solid_matter import cloth
 from anomalyagent.mcp_tools.procedural.warp import feather
 
@@ -74,13 +74,10 @@ def film(
     if rng.random() < cut:
         distance = cut_outline(site, min(spec.elongation, 8.0), rng, corners=int(rng.integers(3, 8)), spread=0.35, convex=False)
     else:
-        distance = blob_distance(
-            site.window,
-            site.center_xy,
-            site.area_px,
+        distance = blob_at(
+            site,
             rng,
             elongation=min(spec.elongation, 12.0),
-            angle_rad=site.angle_rad,
             lobes=float(rng.uniform(0.1, 0.4)),
             roughness=float(rng.uniform(0.0, 0.2)),
         )
@@ -107,15 +104,7 @@ def puddle(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generato
 
 def drop(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """Bead of liquid, bubble or disc: nearly round, a clear rim, light gathered in rings or in a spot."""
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
-        rng,
-        elongation=min(spec.elongation, 1.4),
-        angle_rad=site.angle_rad,
-        lobes=float(rng.uniform(0.0, 0.08)),
-    )
+    distance = blob_at(site, rng, elongation=min(spec.elongation, 1.4), lobes=float(rng.uniform(0.0, 0.08)))
     radius = max(float(distance.max()), 1.0)
     inner = np.clip(distance / radius, 0.0, 1.0)  # 0 at the rim, 1 in the middle
     rim = np.exp(-((inner / float(rng.uniform(0.06, 0.25))) ** 2)) * float(rng.uniform(-12.0, 16.0))
@@ -131,15 +120,7 @@ def drop(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator)
 def haze(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
     """A cloud that fades out on all sides: fine dust, fogging, something far out of focus."""
     size = float(np.sqrt(site.area_px))
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        1.3 * site.area_px,
-        rng,
-        elongation=min(spec.elongation, 6.0),
-        angle_rad=site.angle_rad,
-        lobes=float(rng.uniform(0.1, 0.35)),
-    )
+    distance = blob_at(site, rng, share=1.3, elongation=min(spec.elongation, 6.0), lobes=float(rng.uniform(0.1, 0.35)))
     depth = max(float(distance.max()), 1.0)
     cloud = fractal_noise(site.window.shape, max(0.45 * size, 3.0), rng, octaves=3)
     body = smooth_step((distance / depth / float(rng.uniform(0.5, 1.0))).astype(np.float32))

@@ -11,7 +11,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import bare_tone
 from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
 
 __all__ = ["render"]
@@ -23,16 +23,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return None
     shape = site.window.shape
     size = float(np.sqrt(site.area_px))
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
-        rng,
-        elongation=max(spec.elongation, 1.2),
-        angle_rad=site.angle_rad,
-        lobes=0.35,
-        roughness=0.2,
-    )
+    distance = blob_at(site, rng, elongation=max(spec.elongation, 1.2), lobes=0.35, roughness=0.2)
     half_width = size / np.sqrt(np.pi * max(spec.elongation, 1.2))
     fade = max(float(rng.uniform(0.5, 1.0)) * half_width, 2.0)
     density = smooth_step((distance + 0.35 * fade) / fade)

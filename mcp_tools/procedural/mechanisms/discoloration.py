@@ -22,7 +22,7 @@ from anomalyagent.mcp_tools.imaging.measures import local_orientation
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
 
 __all__ = ["Shifted", "names_heat", "render"]
@@ -173,15 +173,8 @@ def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, worked: float
     stretch = min(max(spec.elongation, 1.0), 20.0)
     if kind == "patch":
         return _patch(site, stretch, worked, rng)
-    inner = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px * 1.4,
-        rng,
-        elongation=stretch,
-        angle_rad=site.angle_rad,
-        lobes=float(rng.uniform(0.08, 0.2)),
-        roughness=float(rng.uniform(0.02, 0.1)),
+    inner = blob_at(
+        site, rng, share=1.4, elongation=stretch, lobes=float(rng.uniform(0.08, 0.2)), roughness=float(rng.uniform(0.02, 0.1))
     )
     depth = max(float(inner.max()), 1.0)
     if kind == "heat":
@@ -202,13 +195,10 @@ def _patch(site: Site, stretch: float, worked: float, rng: np.random.Generator) 
     shape = site.window.shape
     radius = float(np.sqrt(site.area_px / np.pi))
     clear = rng.random() < worked  # a wheel or a die leaves off at a line, scale and oxide grow out slowly
-    inner = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
+    inner = blob_at(
+        site,
         rng,
         elongation=stretch,
-        angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.05, 0.3)),
         roughness=float(rng.choice([0.01, 0.04, 0.12] if clear else [0.06, 0.15, 0.3])),
         warp=float(rng.uniform(0.0, 0.2) if clear else rng.uniform(0.05, 0.35)),

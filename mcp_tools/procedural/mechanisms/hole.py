@@ -15,7 +15,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone, median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 
 __all__ = ["render"]
 
@@ -28,15 +28,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if min(site.window.shape) < 4:
         return None
     lobes, rough = ((0.05, 0.02), (0.16, 0.05), (0.26, 0.1))[int(rng.choice(3, p=[0.35, 0.35, 0.3]))]
-    distance = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
-        rng,
-        elongation=min(spec.elongation * float(rng.uniform(0.85, 1.2)), 12.0),
-        angle_rad=site.angle_rad,
-        lobes=lobes,
-        roughness=rough,
+    distance = blob_at(
+        site, rng, elongation=min(spec.elongation * float(rng.uniform(0.85, 1.2)), 12.0), lobes=lobes, roughness=rough
     )
     radius = max(float(distance.max()), 0.8)  # half the width of the hole
     cover = np.clip(distance + 0.5, 0.0, 1.0)

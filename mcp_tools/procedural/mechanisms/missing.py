@@ -18,7 +18,7 @@ from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_sta
 from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
 __all__ = ["render", "targets"]
@@ -160,13 +160,10 @@ def _toned(rgb: RGB, tone: float) -> RGB:
 def _bare(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     """A layer of the surface is gone: an even, shallow bed of its own tone and grain, with a sharp step around it."""
     size = float(np.sqrt(site.area_px))
-    outline = blob_distance(
-        site.window,
-        site.center_xy,
-        site.area_px,
+    outline = blob_at(
+        site,
         rng,
         elongation=min(spec.elongation, 12.0),
-        angle_rad=site.angle_rad,
         lobes=float(rng.uniform(0.1, 0.3)),
         roughness=float(rng.uniform(0.04, 0.2)),
     )

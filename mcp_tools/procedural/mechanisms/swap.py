@@ -22,7 +22,7 @@ from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, pixel_grid, rectangle_at, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 
@@ -269,22 +269,8 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
 def _piece_cover(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Field:
     """A rectangle (most assembly errors are cut pieces) or an irregular patch of the site's area."""
     if rng.random() < 0.6:
-        long = float(np.sqrt(site.area_px * min(spec.elongation, 6.0)))
-        wide = site.area_px / long
-        x, y = pixel_grid(site.window)
-        dx, dy = x - site.center_xy[0], y - site.center_xy[1]
-        cos, sin = np.cos(site.angle_rad), np.sin(site.angle_rad)
-        inside = np.minimum(long / 2 - np.abs(dx * cos + dy * sin), wide / 2 - np.abs(-dx * sin + dy * cos))
+        inside = rectangle_at(site, min(spec.elongation, 6.0))
     else:
-        inside = blob_distance(
-            site.window,
-            site.center_xy,
-            site.area_px,
-            rng,
-            elongation=min(spec.elongation, 6.0),
-            angle_rad=site.angle_rad,
-            lobes=0.15,
-            roughness=0.05,
-        )
+        inside = blob_at(site, rng, elongation=min(spec.elongation, 6.0), lobes=0.15, roughness=0.05)
     cover = smooth_step((inside + 0.5 * _soft(site)) / _soft(site))
     return cover * site.scene.foreground[site.window.slices]

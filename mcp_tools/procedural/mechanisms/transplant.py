@@ -16,7 +16,14 @@ from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.procedural.cutout import edit_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import (
+    blob_at,
+    blob_distance,
+    fractal_noise,
+    pixel_grid,
+    rectangle_at,
+    smooth_step,
+)
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
 from anomalyagent.mcp_tools.procedural.warp import sample
 
@@ -77,22 +84,10 @@ def _patch_cover(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Fiel
     soft = 1.0 + 1.2 * site.scene.blur_sigma_px
     stretch = min(spec.elongation, 8.0)
     if rng.random() < 0.4:
-        long = float(np.sqrt(site.area_px * stretch))
-        x, y = pixel_grid(site.window)
-        dx, dy = x - site.center_xy[0], y - site.center_xy[1]
-        cos, sin = np.cos(site.angle_rad), np.sin(site.angle_rad)
-        across = 0.5 * site.area_px / long - np.abs(-dx * sin + dy * cos)
-        inside = np.minimum(0.5 * long - np.abs(dx * cos + dy * sin), across)
+        inside = rectangle_at(site, stretch)
     else:
-        inside = blob_distance(
-            site.window,
-            site.center_xy,
-            site.area_px,
-            rng,
-            elongation=stretch,
-            angle_rad=site.angle_rad,
-            lobes=float(rng.uniform(0.1, 0.35)),
-            roughness=float(rng.uniform(0.0, 0.2)),
+        inside = blob_at(
+            site, rng, elongation=stretch, lobes=float(rng.uniform(0.1, 0.35)), roughness=float(rng.uniform(0.0, 0.2))
         )
     return smooth_step(((inside + 0.5 * soft) / soft).astype(np.float32))
 
