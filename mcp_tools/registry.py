@@ -6,8 +6,8 @@ Adding a backend is one file in `backends/` and one line here. Other packages jo
 A backend class offers what `backends/base.py` asks for. Its constructor takes the options and, where it has parameters
 of these names, `knowledge` (KnowledgeSettings), `prices` (of hosted models) and `make` (makes another backend of the same
 tool: name, options). A classmethod `missing()` may say, cheaply, which one line would make the backend usable; None when
-nothing is missing. A method `check_files()` may read the files that the options name, and raise what is wrong with them:
-before a run, not in each of its calls.
+nothing is missing. A method `check_files()` may read the files that the options name, and raise what is wrong with them
+and return what else should be known: before a run, not in each of its calls.
 """
 
 import functools

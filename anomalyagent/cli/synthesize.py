@@ -81,7 +81,8 @@ def command(
         if getattr(settings.tools, tool).server is None:
             backend = create_backend(tool, settings)  # a missing one is told before anything is made
             if (check_files := getattr(backend, "check_files", None)) is not None:
-                check_files()
+                for note in check_files():
+                    typer.echo(f"warning: {note}", err=True)
     if settings.knowledge.references is not None:
         from anomalyagent.mcp_tools.reference_search import ReferenceSearch
 

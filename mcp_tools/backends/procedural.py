@@ -67,16 +67,15 @@ class ProceduralImageGen:
             )
         self._anywhere = placement == "anywhere"
 
-    def check_files(self) -> None:
-        """Read the files that the options name.
+    def check_files(self) -> list[str]:
+        """Read the files that the options name; what a user should know of them, in words.
 
         Raises:
             ImageError: the zone mask or the references cannot be read, or hold nothing.
         """
         if self._zone is not None and not self._zone.any():
             raise ImageError(f"the zone mask {self._zone_file} is black all over. Paint white where defects may be.")
-        if self._reference is not None:
-            check_references(self._reference)
+        return [] if self._reference is None else check_references(self._reference)
 
     @cached_property
     def _zone(self) -> Mask | None:

@@ -6,7 +6,6 @@
 A donor is the defect and the surface around it; `donation.py` transplants it.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +95,8 @@ def load_references(folder: Path) -> list[Donor]:
     return donors
 
 
-def check_references(folder: Path) -> None:
-    """Read all defects of a folder without measuring them.
+def check_references(folder: Path) -> list[str]:
+    """Read all defects of a folder without measuring them; what is left out, in words.
 
     Raises:
         ImageError: as `load_references`.
@@ -105,6 +104,13 @@ def check_references(folder: Path) -> None:
     masks = [_marks_a_defect(_read_pair(pair)[1]) for pair in find_pairs(folder)]  # all are read: a later one may be damaged
     if not any(masks):
         raise ImageError(_NO_DEFECT.format(folder))
+    alone = [pair for pair in _candidates(folder) if not pair.mask.is_file() and pair.anomaly_type != "good"]
+    if not alone:
+        return []
+    first = alone[0]
+    return [
+        f"{len(alone)} of the images in {folder} have no mask and are left out: {first.image.name} lacks {first.mask.name}."
+    ]
 
 
 def of_type(donors: Sequence[Donor], anomaly_type: str) -> list[Donor]:
@@ -159,18 +165,26 @@ def find_pairs(folder: Path) -> list[Pair]:
     """
     if not folder.is_dir():
         raise ImageError(f"{folder} is no folder. Name one with images of real defects and their masks.")
-    found: list[Pair] = []
+    return [pair for pair in _candidates(folder) if pair.mask.is_file()][:_MOST]
+
+
+def _candidates(folder: Path) -> list[Pair]:
+    """Images, by name, with the masks that they should have."""
     if (folder / "test").is_dir():
-        for image in sorted((folder / "test").glob("*/*")):
-            mask = folder / "ground_truth" / image.parent.name / f"{image.stem}_mask.png"
-            if image.suffix.lower() in _SUFFIXES and mask.is_file():
-                found.append(Pair(image, mask, image.parent.name))
-        return found[:_MOST]
+        images = [image for image in sorted((folder / "test").glob("*/*")) if _is_image(image)]
+        truth = folder / "ground_truth"
+        return [Pair(one, truth / one.parent.name / f"{one.stem}_mask.png", one.parent.name) for one in images]
+    found: list[Pair] = []
     for image in sorted([*folder.glob("*"), *folder.glob("*/*")]):
-        mask = image.with_name(f"{image.stem}_mask.png")
-        if image.suffix.lower() in _SUFFIXES and not re.search(r"_mask$", image.stem) and mask.is_file():
+        if _is_image(image) and not image.stem.endswith("_mask"):
+            mask = image.with_name(f"{image.stem}_mask.png")
             found.append(Pair(image, mask, "" if image.parent == folder else image.parent.name))
-    return found[:_MOST]
+    return found
+
+
+def _is_image(path: Path) -> bool:
+    """Hidden files (`._x.png` of other systems) are none."""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
 def measure_donor(pair: Pair) -> Donor | None:

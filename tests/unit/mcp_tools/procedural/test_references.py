@@ -164,7 +164,11 @@ def test_on_an_object_a_transplant_lies_to_the_outline_as_the_defect_lay(tmp_pat
 
 
 def test_files_of_the_options_can_be_checked_before_a_run(references: Path, tmp_path: Path) -> None:
-    ProceduralImageGen({"reference": str(references)}).check_files()
+    assert ProceduralImageGen({"reference": str(references)}).check_files() == []
+    (references / "stain" / "002_mask.png").unlink()
+    (told,) = ProceduralImageGen({"reference": str(references)}).check_files()
+    assert told.startswith("1 of the images")
+    assert "002.png lacks 002_mask.png" in told
     (references / "stain" / "001_mask.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match="001_mask"):
         ProceduralImageGen({"reference": str(references)}).check_files()
@@ -178,3 +182,10 @@ def test_references_whose_masks_are_all_empty_are_no_references(tmp_path: Path) 
     cv2.imwrite(str(tmp_path / "stain" / "a_mask.png"), np.zeros((128, 128), np.uint8))
     with pytest.raises(ImageError, match="holds no defect with a mask"):
         ProceduralImageGen({"reference": str(tmp_path)}).check_files()
+
+
+def test_hidden_files_beside_references_are_none(references: Path) -> None:
+    for name in ("._000.png", "._000_mask.png"):
+        (references / "stain" / name).write_bytes(b"\x00\x05\x16\x07")
+    assert len(load_references(references)) == 3
+    assert ProceduralImageGen({"reference": str(references)}).check_files() == []
