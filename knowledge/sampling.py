@@ -65,7 +65,7 @@ def _sample_variant(variant: Variant, rng: np.random.Generator, seed: int | None
 
 
 def sample_typical(mechanism: Mechanism, seed: int) -> DefectSpec:
-    """Draw a spec of a mechanism for which there is no card, around its middle values (`words_terms.TYPICAL`)."""
+    """Draw a spec of a mechanism for which there is no card, around its middle values (`words.terms.TYPICAL`)."""
     typical = TYPICAL[mechanism]
     priors = Priors.model_validate(
         {

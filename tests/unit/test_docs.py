@@ -54,9 +54,10 @@ def test_every_command_and_option_that_a_page_names_exists(page: Path) -> None:
         assert given <= known, f"{page.name}: anomalyagent {line}"
 
 
-def test_the_readme_counts_the_cards_and_the_questions_that_there_are(tmp_path: Path) -> None:
+def test_the_pages_count_the_cards_and_the_questions_that_there_are(tmp_path: Path) -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     cards = load_cards(with_user_folder=False, cache_dir=tmp_path)
     questions = yaml.safe_load((ROOT / "tests/integration/knowledge_questions.yaml").read_text("utf-8"))
     assert f"{len(cards)} of them ship" in readme
-    assert f"of {len(questions)} paraphrased questions" in readme
+    for page in (readme, (ROOT / "docs/knowledge.md").read_text("utf-8")):
+        assert f"{len(questions)} paraphrased questions" in page

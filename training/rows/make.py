@@ -5,7 +5,7 @@
     preference   prompt + chosen + rejected + tools + images: one turn or one whole ending against another
 
 In every row: id, run, item, anomaly_type, kind, outcome, score, reward, and `trace_version`, `tools_sha256`, `config_sha256`,
-which say what it was made for (see `read.py`). Image blocks are `{"type": "image", "image": name}`, in the order of the row's
+which say what it was made for (see `table.py`). Image blocks are `{"type": "image", "image": name}`, in the order of the row's
 `images`. All wording comes from `graph.wire`.
 """
 
