@@ -1,9 +1,10 @@
 """A spall: a shallow piece has come off a face and left a hollow; or a flake of a coating, which bares what it covered.
 
 Physics: the face ends in a ragged line, where a wall drops to a floor that nobody has made: the bulk of the material, broken in
-steps and lumps of every size down to its grain. By the light of the photo the wall on the light's side and whatever stands up
-on the floor throw shadow, the wall opposite is lit, and deep places see little of the sky. A coating is thin: its border is a
-line of shadow and a line of light, the ground below is even, of its own colour, with rests of the coating on it.
+steps and lumps of every size down to its grain, or round the stones of concrete and asphalt (`rubble.py`). By the light of the
+photo the wall on the light's side and whatever stands up on the floor throw shadow, the wall opposite is lit, and deep places
+see little of the sky. A coating is thin: its border is a line of shadow and a line of light, the ground below is even, of its
+own colour, with rests of the coating on it.
 """
 
 import cv2
@@ -15,6 +16,7 @@ from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.material import contrast_for, recolor, shading_of, subdued
 from anomalyagent.mcp_tools.procedural.named_body import Body
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.rubble import lay_rubble
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 
@@ -90,16 +92,22 @@ def paint_spall(
             tone, washed, contrast = max(tone, -SHADED_HOLLOW), max(washed, 0.9), _SOFT * contrast
         lab[..., 0] += tone
         lab[..., 1:] *= washed
-        relief = _lit(_floor(site, distance, radius, rng), site.scene.light, radius)
-        lab[..., 0] += contrast * (0.08 * stains + 0.07 * grains + 1.3 * relief)
+        if body.coarse and not body.pale and (distance > 0).any():
+            rubble = lay_rubble(distance > 0, radius, rng)
+            floor = _floor(site, distance, radius, rng, rubble.height)
+            lab[..., 0] += contrast * (0.08 * stains + 0.36 * rubble.tone)
+        else:
+            floor = _floor(site, distance, radius, rng)
+            lab[..., 0] += contrast * (0.08 * stains + 0.07 * grains)
+        lab[..., 0] += contrast * 1.3 * _lit(floor, site.scene.light, radius)
     lab[..., 0] = np.clip(lab[..., 0], 0.3 * float(near.lab[0]), 98.0)  # light scattered in the hollow fills every shadow
     if near.grey:
         lab[..., 1:] = 0.0
     return rgb_of(subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)), shown.astype(np.float32)
 
 
-def _floor(site: Site, distance: Field, radius: float, rng: np.random.Generator) -> Field:
-    """(h, w) height of broken bulk material below the face, pixels, 0 outside."""
+def _floor(site: Site, distance: Field, radius: float, rng: np.random.Generator, rubble: Field | None = None) -> Field:
+    """(h, w) height of broken bulk material below the face, pixels, 0 outside; `rubble` lies on it in place of crumbs."""
     shape = site.window.shape
     deep = radius * float(rng.uniform(0.14, 0.26))
     slow = fractal_noise(shape, max(0.8 * radius, 4.0), rng, octaves=2)
@@ -115,8 +123,12 @@ def _floor(site: Site, distance: Field, radius: float, rng: np.random.Generator)
         at = float(rng.normal(0.0, 0.35))
         faces = np.maximum(faces, lean * ((u + bend - at) * np.cos(turn) + (v + bend - at) * np.sin(turn)))
     faces = np.clip(faces - 0.35, -0.6, 0.6)
-    lumps = fractal_noise(shape, max(0.4 * radius, 3.0), rng, octaves=5, gain=0.55)
     inside = np.clip(distance / wall, 0.0, 1.0)
+    if rubble is not None:
+        lumps = fractal_noise(shape, max(0.5 * radius, 3.0), rng, octaves=2, gain=0.5)
+        floor = -deep * np.maximum(bowl - inside * 0.4 * faces, 0.0) + inside * (0.1 * deep * lumps + rubble)
+        return np.asarray(floor, np.float32)
+    lumps = fractal_noise(shape, max(0.4 * radius, 3.0), rng, octaves=5, gain=0.55)
     crumbs = float(rng.uniform(0.1, 0.35)) * fractal_noise(
         shape, float(np.clip(0.1 * radius, 2.0, 5.0)), rng, octaves=3, gain=0.9
     )

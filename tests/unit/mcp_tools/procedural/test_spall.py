@@ -110,6 +110,22 @@ def test_the_frame_is_no_edge_of_a_wall() -> None:
     assert np.median(ratios) > 1.2, ratios
 
 
+def test_the_floor_in_concrete_is_granular_and_not_brushed() -> None:
+    """It was streaked across the light: what is 6 pixels apart in that direction was nearly alike."""
+    scene = slab(320)
+    azimuth = scene.light[0]
+    moved = np.array([[1, 0, -6.0 * np.sin(azimuth)], [0, 1, 6.0 * np.cos(azimuth)]], np.float32)
+    alike: list[float] = []
+    for seed in range(10):
+        made = spall(scene, seed, Body(coarse=True))
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        grey = np.asarray(cv2.GaussianBlur(made.photo.rgb[..., 1], (0, 0), 1.0), np.float32)
+        detail = grey - cv2.GaussianBlur(grey, (0, 0), 6.0)
+        beside = cv2.warpAffine(detail, moved, detail.shape[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        alike.append(float((detail * beside)[inside].mean() / np.square(detail)[inside].mean()))
+    assert np.median(alike) < 0.26, alike
+
+
 @pytest.mark.parametrize(
     ("prompt", "body"),
     [
@@ -117,6 +133,7 @@ def test_the_frame_is_no_edge_of_a_wall() -> None:
         ("a flake off the painted panel", Body(coated=True)),
         ('One chip ("peeling") on the door.', Body(coated=True)),
         ("brick walls with a spall", Body(coarse=True)),
+        ("a pothole in the road", Body(coarse=True)),
         ("a chip on the white tablet", Body(matt=True)),
         ("damaged_case of the transistor", Body(matt=True)),
         ("a chip on the steel plate", Body()),
