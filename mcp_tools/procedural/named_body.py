@@ -39,8 +39,8 @@ _PALE: Final = (
     "candle, soap, chalk, cheese"
 )
 _COATED: Final = (
-    "paint, painted, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, primer, "
-    "plated, plating, galvanized, galvanised, chrome, veneer, laminate, foil, peeling, peeled, delamination"
+    "paint, painted, painting, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, "
+    "primer, plated, plating, galvanized, galvanised, chrome, veneer, laminate, foil, peeling, peeled, delamination"
 )
 _MATT: Final = (
     "plastic, polymer, epoxy, resin, moulding, molding, case, casing, housing, package, transistor, chip package, rubber, "

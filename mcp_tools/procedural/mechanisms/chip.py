@@ -89,8 +89,9 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
         return None
     site = replace(site, area_px=max(site.area_px, _MIN_AREA_PX))
     seat = find_seat(site, spec, rng)
-    if seat.on_outline and site.scene.fills_frame and (body.coarse or body.coated):
-        seat = seat._replace(on_outline=False)  # the frame is no edge of a wall or a painted sheet
+    if seat.on_outline and (body.coated or (site.scene.fills_frame and body.coarse)):
+        # the frame is no edge of a wall; and where paint comes off at an edge, what it covered is whole
+        seat = seat._replace(on_outline=False)
     elongation = min(max(spec.elongation, 1.1), 8.0)
     if seat.on_outline:  # half of the outline below is cut off along its length: what is left is twice as long by its width,
         elongation = max(0.5 * elongation, 1.0)  # and no deeper than a half-moon: a blow at an edge runs along it

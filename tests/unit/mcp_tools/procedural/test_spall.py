@@ -178,3 +178,16 @@ def test_a_hollow_in_wax_is_wax_and_not_grey_rock() -> None:
         darker.append(float(np.median(found)))
     assert darker[0] < 14.0
     assert darker[1] > 20.0
+
+
+def test_paint_that_comes_off_at_an_edge_leaves_the_part_whole() -> None:
+    photo = np.full((160, 160, 3), 150.0)
+    photo[40:120, 20:140] = (40, 40, 44)
+    photo += np.random.default_rng(0).normal(0, 1.5, (160, 160, 1))
+    scene = Scene(photo_from_array(photo.clip(0, 255).astype(np.uint8)))
+    body = named_body("defective_painting of the bracket")
+    assert body.coated
+    for seed in range(8):
+        spec = DefectSpec(mechanism="chip", zone="edge", area_fraction=0.03, severity=14.0, seed=seed)
+        made = render_defect(scene, spec, Breaking(body))
+        assert not (made.mask & ~scene.foreground).any()
