@@ -49,7 +49,7 @@ CHECKPOINTS = "checkpoints.sqlite"
 
 log = logging.getLogger("anomalyagent.graph")
 
-_SHAPING = ("numpy", "scipy", "opencv-python-headless", "scikit-image", "pillow")
+_SHAPING = ("numpy", "opencv-python-headless", "pillow")
 
 
 class WorkerSetup(BaseModel):

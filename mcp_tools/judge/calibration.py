@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anomalyagent.errors import AnomalyAgentError, ToolInputError
+from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError, ToolInputError
 from anomalyagent.knowledge.cards import Card, load_cards
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.judge.cases import Case, generated_cases, ladder_cases, read_normals, real_cases
@@ -21,6 +21,7 @@ from anomalyagent.mcp_tools.judge.fitting import Record, Report, fit_calibration
 from anomalyagent.mcp_tools.judge.measuring import measure
 from anomalyagent.mcp_tools.judge.pair import Pair
 from anomalyagent.mcp_tools.judge.scoring import Calibration, read_calibration
+from anomalyagent.mcp_tools.modules import missing_modules
 
 __all__ = ["calibrate", "check", "main", "measure_cases", "write_calibration"]
 
@@ -135,6 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     try:
+        if options.out is not None and (missing := missing_modules(["scipy"], "eval")):
+            raise BackendUnavailableError(f"a refit needs scipy: {missing}")
         records = _collect(options, load_cards())
         if not records:
             raise ToolInputError("nothing to calibrate on. Give --normals or a positive --generated.")

@@ -165,7 +165,7 @@ def _least_costs(about: str) -> Floats:
 
 def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats, least: Floats) -> tuple[float, Floats]:
     """(base, costs >= least) of target = sigmoid(base - inputs @ costs) by weighted cross-entropy."""
-    from scipy.optimize import minimize  # slow to import, needed for fitting only
+    from scipy.optimize import minimize  # of the extra `eval`: needed for fitting only
 
     total = weights.sum()
 

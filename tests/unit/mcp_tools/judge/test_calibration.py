@@ -1,4 +1,5 @@
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -65,6 +66,14 @@ def test_the_command_refits_on_folders_and_prints_the_table(tmp_path: Path, caps
     assert "leather" in printed
     assert set(read_calibration(out).faults) == {fault.name for fault in FAULTS}
     assert set(json.loads(out.read_text())["report"]) == {"leather", "painted_surface"}
+
+
+def test_a_refit_without_scipy_names_the_extra(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert main(["--normals", str(tmp_path), "--out", str(tmp_path / "x.json"), "--generated", "0"]) == 2
+    assert "pip install 'anomalyagent[eval]'" in capsys.readouterr().err
 
 
 def test_without_out_the_shipped_fit_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
