@@ -1,7 +1,7 @@
 """Tracks of a bare circuit board: where there is copper and where laminate, and along which lines the tracks run.
 
 Both have an even tone of their own, under a solder mask too, so most edges of the photo lead from the one to the other: the
-colours are looked at along the main axis of such steps. Copper is the brighter of the two.
+colours are looked at along the main axis of such steps. Which of the two is copper `copper_side.py` tells.
 """
 
 from typing import NamedTuple
@@ -12,6 +12,15 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.copper_side import (
+    FEWEST,
+    Spot,
+    copper_of,
+    depth_of,
+    middle_lines,
+    round_spots,
+    typical_half,
+)
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Tracks", "find_tracks"]
@@ -19,13 +28,9 @@ __all__ = ["Tracks", "find_tracks"]
 _LOOKED_AT = 200_000  # pixels from which the two tones are learnt
 _APART = 0.75  # least share of the tones' variance that lies between the two classes
 _SHARE = (0.02, 0.95)  # of the photo that copper covers
-_THIN = 0.06  # of the shorter side: wider strips are no tracks
-_LEAST_HALF_PX = 1.0
-_FEWEST = 40  # pixels of middle lines
 _LIKE_TRACKS = 1.7  # times the median half width: wider places are pads and planes
 _CLEAR = 3.0  # median half widths: so far from wide places a track is counted as one
-_HOLE = 40.0  # squared half widths of tracks: the largest area of a drilled hole
-_ROUND = (0.55, 1.8)  # least share of its box that a hole covers, and the longest sides of the box
+_ROWS = 16  # of the photo that are looked at together
 
 
 class Tracks(NamedTuple):
@@ -60,49 +65,43 @@ class Tracks(NamedTuple):
 
 @once_per_scene
 def find_tracks(scene: Scene) -> Tracks | None:
-    """The tracks of the board that a photo shows; None when it shows no two clear tones, or no strips of the brighter one."""
-    copper = _brighter_tone(scene)
-    if copper is None or not _SHARE[0] < copper.mean() < _SHARE[1]:
+    """The tracks of the board that a photo shows; None when it shows no two clear tones, or no strips of copper."""
+    brighter = _brighter_tone(scene)
+    if brighter is None:
         return None
-    inside, outside = _depth(copper), _depth(~copper)
-    ridge = _ridge(inside)
-    if np.count_nonzero(ridge) < _FEWEST:
+    copper = copper_of(brighter)
+    inside, outside = depth_of(copper), depth_of(~copper)
+    typical = typical_half(inside)
+    if typical is None or not _SHARE[0] < copper.mean() < _SHARE[1]:
         return None
-    typical = float(np.median(inside[ridge]))
-    holes, hole_xy = _holes(~copper, typical)
-    solid = _depth(copper | (holes > 0))  # a pad with its hole is one wide place
+    holes, hole_xy = _numbered(round_spots(~copper, typical), copper.shape)
+    solid = depth_of(copper | (holes > 0))  # a pad with its hole is one wide place
     wide = solid > _LIKE_TRACKS * typical
-    beside = _depth(~wide) if wide.any() else np.full(copper.shape, np.inf, np.float32)
-    ys, xs = np.nonzero(_ridge(solid) & copper & ~wide & (beside > _CLEAR * typical))
-    if len(xs) < _FEWEST:
+    beside = depth_of(~wide) if wide.any() else np.full(copper.shape, np.inf, np.float32)
+    ys, xs = np.nonzero(middle_lines(solid) & copper & ~wide & (beside > _CLEAR * typical))
+    if len(xs) < FEWEST:
         return None
     middle = np.stack([xs, ys], axis=1).astype(np.float32)
     return Tracks(copper, inside, outside, middle, solid[ys, xs], typical, holes, hole_xy)
-
-
-def _depth(side: Mask) -> Field:
-    return np.asarray(cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5), np.float32)
-
-
-def _ridge(depth: Field) -> Mask:
-    """(H, W) bool, the middle lines of what is thin."""
-    highest = depth >= cv2.dilate(depth, np.ones((3, 3), np.uint8)) - 0.3
-    return highest & (depth >= _LEAST_HALF_PX) & (depth <= _THIN * min(depth.shape))
 
 
 def _brighter_tone(scene: Scene) -> Mask | None:
     """(H, W) bool; None when the photo has no two tones."""
     lab = cv2.GaussianBlur(scene.lab, (0, 0), 0.7)
     step = max(1, int(np.sqrt(lab.shape[0] * lab.shape[1] / _LOOKED_AT)))
-    steps = np.concatenate([np.diff(lab, axis=axis)[::step, ::step].reshape(-1, 3) for axis in (0, 1)])
+    pairs = ((lab[1:], lab[:-1]), (lab[:, 1:], lab[:, :-1]))
+    steps = np.concatenate([(b[::step, ::step] - a[::step, ::step]).reshape(-1, 3) for b, a in pairs])
     _, vectors = np.linalg.eigh(steps.T.astype(np.float64) @ steps)
     axis = vectors[:, -1].astype(np.float32)
-    tone = lab @ (axis * np.sign(axis[0] if axis[0] else 1.0))
-    seen = tone[::step, ::step].ravel()
+    axis *= np.sign(axis[0] if axis[0] else 1.0)
+    seen = np.ascontiguousarray(lab[::step, ::step]) @ axis
     low, high = (float(value) for value in np.percentile(seen, [0.5, 99.5]))
     if high - low < 1.0:
         return None
-    coded = np.clip((tone - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+    coded = np.empty(lab.shape[:2], np.uint8)
+    for top in range(0, len(lab), _ROWS):  # in the processor's cache
+        tone = lab[top : top + _ROWS] @ axis
+        coded[top : top + _ROWS] = np.clip((tone - low) * (255.0 / (high - low)), 0, 255)
     seen = coded[::step, ::step].ravel()
     between, _ = cv2.threshold(seen, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     upper = seen > between
@@ -114,14 +113,9 @@ def _brighter_tone(scene: Scene) -> Mask | None:
     return coded > between if apart >= _APART else None
 
 
-def _holes(laminate: Mask, typical_px: float) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Round places without copper that copper surrounds."""
-    count, labels, stats, middles = cv2.connectedComponentsWithStats(laminate.astype(np.uint8), connectivity=4)
-    x, y, width, height, area = (stats[:, column].astype(np.float64) for column in range(5))
-    whole = (x > 0) & (y > 0) & (x + width < laminate.shape[1]) & (y + height < laminate.shape[0])
-    even = np.maximum(width, height) <= _ROUND[1] * np.minimum(width, height)
-    fitting = whole & even & (area >= _ROUND[0] * width * height) & (area >= 6) & (area <= _HOLE * typical_px**2)
-    fitting[0] = False
-    renumbered = (np.cumsum(fitting) * fitting).astype(np.int32)
-    assert len(renumbered) == count
-    return renumbered[np.asarray(labels, np.int32)], middles[fitting].astype(np.float32)
+def _numbered(spots: list[Spot], shape: tuple[int, ...]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The drilled holes of `Tracks`."""
+    holes = np.zeros(shape, np.int32)
+    for index, spot in enumerate(spots, 1):
+        holes[spot.window.slices][spot.mask] = index
+    return holes, np.array([spot.xy for spot in spots], np.float32).reshape(-1, 2)

@@ -63,6 +63,43 @@ def test_other_photos_have_no_tracks() -> None:
         assert find_tracks(Scene(photo_from_array(native))) is None
 
 
+def _shown(copper: NDArray[np.uint8], *, lit_from_behind: bool) -> Scene:
+    cover = cv2.GaussianBlur(copper.astype(np.float32), (0, 0), 0.8)[..., None]
+    tones = (LAMINATE, COPPER)[:: -1 if lit_from_behind else 1]
+    shown = tones[0] + cover * (tones[1] - tones[0]) + np.random.default_rng(0).normal(0.0, 1.5, (*copper.shape, 3))
+    return Scene(photo_from_array(np.clip(shown, 0, 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize("lit_from_behind", [False, True])
+@pytest.mark.parametrize("drilled", [False, True])
+def test_shape_tells_copper_whichever_tone_is_brighter(drilled: bool, lit_from_behind: bool) -> None:
+    copper = _drawn().astype(np.uint8)
+    if not drilled:  # tracks that run through the photo
+        copper[:] = 0
+        for y in range(20, 240, 32):
+            copper[y : y + 8] = 1
+    tracks = find_tracks(_shown(copper, lit_from_behind=lit_from_behind))
+    assert tracks is not None
+    assert (tracks.copper == (copper > 0)).mean() > 0.98
+    assert len(tracks.hole_xy) == (12 if drilled else 0)
+
+
+def test_thin_gaps_around_tracks_in_a_plane_and_pads_without_holes_are_no_copper() -> None:
+    plane = np.ones((240, 240), np.uint8)
+    for y in range(40, 220, 36):
+        cv2.line(plane, (30, y), (210, y), 0, 14)
+        cv2.line(plane, (30, y), (210, y), 1, 6)
+    pads = np.zeros((240, 240), np.uint8)
+    for y in range(30, 220, 24):
+        pads[y : y + 5, 20:90] = 1
+        for x in range(110, 220, 24):
+            pads[y - 2 : y + 8, x : x + 10] = 1
+    for copper in (plane, pads):
+        tracks = find_tracks(_shown(copper, lit_from_behind=False))
+        assert tracks is not None
+        assert (tracks.copper == (copper > 0)).mean() > 0.95
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("mechanism", ["missing", "cut"])
 def test_an_open_circuit_parts_a_track(mechanism: str, seed: int) -> None:
