@@ -32,6 +32,9 @@ def _make_linear_table() -> NDArray[np.float32]:
 # a multiple of 255, so that 8-bit values are exact; OpenCV's own sRGB conversion is off by up to 0.6 Lab units
 _TABLE_STEPS = 255 * 64
 _BLOCK_PIXELS = 1 << 14
+_WHOLE_PIXELS = 1 << 21  # of photos whose noticeable difference is found at once,
+_STRIP_PIXELS = 1 << 17  # and of the strips of larger ones,
+_REACH = 16  # rows beyond which have no part in it
 _LINEAR = _make_linear_table()
 
 
@@ -146,6 +149,18 @@ def just_noticeable_difference(lightness: Field) -> Field:
     Returns:
         (H, W) float32, about 1.8 (smooth mid grey) .. 8 (strong texture).
     """
+    if lightness.size <= _WHOLE_PIXELS:
+        return _noticeable(lightness)
+    found = np.empty(lightness.shape, np.float32)
+    rows = max(_REACH, _STRIP_PIXELS // lightness.shape[1])
+    for top in range(0, len(found), rows):  # strips take a third of the memory, and of the time
+        above = min(top, _REACH)
+        strip = _noticeable(lightness[top - above : top + rows + _REACH])
+        found[top : top + rows] = strip[above : above + rows]
+    return found
+
+
+def _noticeable(lightness: Field) -> Field:
     around = cv2.GaussianBlur(lightness, (0, 0), 2.0, borderType=cv2.BORDER_REFLECT)
     # luminance adaptation: shadows hide most, highlights a little (Chou & Li, figure 2, in L units)
     base = 1.8 + 1.4 * np.clip((25.0 - around) / 25.0, 0.0, 1.0) ** 2 + 0.5 * np.clip((around - 80.0) / 20.0, 0.0, 1.0) ** 2
