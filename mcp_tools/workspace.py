@@ -42,6 +42,7 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".
 _MOST_CHARS = 1024
 _MOST_NAME_BYTES = 255
 _MOST_LISTED = 5000
+_PAIR_BYTES = 200 * 2**20  # two decoded photos of 6 megapixels
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _ADVICE = "Give the path of a file inside the workspace, relative to it, with forward slashes, e.g. images/part_012.png."
 
@@ -109,7 +110,7 @@ class Workspace:
     def _photos(self) -> "PhotoCache":
         from anomalyagent.mcp_tools.imaging.importing import PhotoCache
 
-        return PhotoCache()
+        return PhotoCache(pair_bytes=_PAIR_BYTES)
 
     def path_of(self, ref: str) -> Path:
         """The existing regular file that `ref` names, links resolved, inside `root`.

@@ -91,10 +91,13 @@ class PhotoCache:
 
     Args:
         max_bytes: memory for decoded photos; the least recently used leave first.
+        pair_bytes: memory that the two photos used last may take beyond that: a large photo and its edited copy, which one
+            tool after the other asks for.
     """
 
-    def __init__(self, max_bytes: int = 48 * 2**20) -> None:
+    def __init__(self, max_bytes: int = 48 * 2**20, pair_bytes: int = 0) -> None:
         self._max_bytes = max_bytes
+        self._pair_bytes = pair_bytes
         self._photos: OrderedDict[tuple[Path, int, int], Photo] = OrderedDict()
         self._used = 0
         self._lock = threading.Lock()
@@ -139,13 +142,13 @@ class PhotoCache:
 
     def _keep(self, key: tuple[Path, int, int], photo: Photo) -> None:
         size = photo.native.nbytes + photo.rgb.nbytes
-        if size > self._max_bytes:
+        if size > max(self._max_bytes, self._pair_bytes):
             return
         with self._lock:
             if key in self._photos:
                 return
             self._photos[key] = photo
             self._used += size
-            while self._used > self._max_bytes:
+            while self._used > self._max_bytes and (len(self._photos) > 2 or self._used > self._pair_bytes):
                 _, dropped = self._photos.popitem(last=False)
                 self._used -= dropped.native.nbytes + dropped.rgb.nbytes

@@ -353,6 +353,23 @@ def test_the_cache_is_bounded_and_notices_changed_files(tmp_path: Path) -> None:
     assert cache.read(paths[5]).shape == (80, 80)
 
 
+def test_a_large_photo_and_its_edited_copy_are_decoded_once(tmp_path: Path) -> None:
+    """Photos of 6 megapixels were decoded six times a sample."""
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, path in enumerate(paths):
+        write_photo(photo_from_array(np.full((64, 64), number, np.uint8)), path)
+    one = read_photo(paths[0])
+    size = one.native.nbytes + one.rgb.nbytes
+    cache = PhotoCache(max_bytes=size // 2, pair_bytes=2 * size)
+    photos = [cache.read(path) for path in paths]
+    assert [cache.read(path) is photo for path, photo in zip(paths[1:], photos[1:], strict=True)] == [True, True]
+    assert cache.used_bytes == 2 * size
+    small = PhotoCache(max_bytes=size // 2, pair_bytes=size)
+    assert small.read(paths[0]) is small.read(paths[0])
+    assert small.read(paths[1]) is small.read(paths[1])
+    assert len(small) == 1
+
+
 def test_what_is_larger_than_the_cache_is_read_but_not_kept(tmp_path: Path) -> None:
     write_photo(photo_from_array(COLOR), tmp_path / "a.png")
     cache = PhotoCache(max_bytes=10)
