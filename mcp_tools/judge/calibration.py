@@ -11,8 +11,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError, ToolInputError
 from anomalyagent.knowledge.cards import Card, load_cards
 from anomalyagent.mcp_tools.imaging.photo import Photo
@@ -61,13 +59,9 @@ def write_calibration(path: Path, calibration: Calibration, reports: dict[str, R
         "base": {"location": calibration.base_location, "quality": calibration.base_quality},
         "faults": {name: scale._asdict() for name, scale in calibration.faults.items()},
         "looks": {name: {"mean": look.mean, "spread": look.spread} for name, look in calibration.looks.items()},
-        "report": {group: _without_nan(report) for group, report in reports.items()},
+        "report": {group: report._asdict() for group, report in reports.items()},
     }
     path.write_text(_compact(json.dumps(stored, indent=1)) + "\n", encoding="utf-8")
-
-
-def _without_nan(report: Report) -> dict[str, object]:
-    return {key: None if isinstance(value, float) and np.isnan(value) else value for key, value in report._asdict().items()}
 
 
 def _compact(text: str) -> str:
@@ -106,8 +100,11 @@ def _print_reports(reports: dict[str, Report], judged_by: str) -> None:
             for report in reports.values()
         ]
         out.write(f"{fault:20s}" + "".join(f"{cell:>20s}" for cell in cells) + "\n")
-    out.write(f"{'good ones pass':20s}" + "".join(f"{100 * report.good_passed:18.0f} %" for report in reports.values()) + "\n")
-    out.write(f"{'real ones pass':20s}" + "".join(f"{100 * report.real_passed:18.0f} %" for report in reports.values()) + "\n")
+    for name, shares in (
+        ("good ones pass", [report.good_passed for report in reports.values()]),
+        ("real ones pass", [report.real_passed for report in reports.values()]),
+    ):
+        out.write(f"{name:20s}" + "".join(f"{'-' if one is None else f'{100 * one:.0f} %':>20s}" for one in shares) + "\n")
 
 
 def _collect(arguments: argparse.Namespace, cards: Sequence[Card]) -> list[Record]:

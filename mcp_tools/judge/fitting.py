@@ -78,13 +78,13 @@ class Report(NamedTuple):
     Attributes:
         auc: for each fault, the probability that a good example scores higher than a spoilt one.
         named: share of the strongly spoilt cases of each fault for which its own finding is reported.
-        good_passed, real_passed: share that passes; nan without cases.
+        good_passed, real_passed: share that passes; None without cases.
     """
 
     auc: dict[str, float]
     named: dict[str, float]
-    good_passed: float
-    real_passed: float
+    good_passed: float | None
+    real_passed: float | None
 
 
 def fit_calibration(records: Sequence[Record]) -> Calibration:
@@ -215,6 +215,6 @@ def verify(records: Sequence[Record], calibration: Calibration, threshold: float
     return Report(
         auc={label: round(area_under_curve(good, scores[label]), 3) for label in faults},
         named={label: round(float(np.mean(named[label])), 3) for label in faults},
-        good_passed=round(float(np.mean([value > threshold for value in good])), 3) if good else float("nan"),
-        real_passed=round(float(np.mean([value > threshold for value in real])), 3) if real else float("nan"),
+        good_passed=round(float(np.mean([value > threshold for value in good])), 3) if good else None,
+        real_passed=round(float(np.mean([value > threshold for value in real])), 3) if real else None,
     )

@@ -82,6 +82,7 @@ def test_without_out_the_shipped_fit_is_checked(tmp_path: Path, capsys: pytest.C
     assert main(["--normals", f"paint={folder}", "--generated", "0"]) == 0
     printed = capsys.readouterr().out
     assert "judged by the shipped fit" in printed
+    assert printed.rstrip().splitlines()[-3].split() == ["real", "ones", "pass", "-"]  # none were given
     assert "paint" in printed
     assert "100 %" in printed
     assert sorted(tmp_path.rglob("*")) == before
