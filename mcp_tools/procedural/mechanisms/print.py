@@ -163,8 +163,15 @@ def _ink_in_places(lab: Lab, inside: Mask, stroke: int) -> Mask:
                 continue
             ground = np.median(lab[here][~marks.marked], axis=0)
             if float(np.linalg.norm(np.median(lab[here][marks.ink], axis=0) - ground)) > _CLEAR:
-                found[here] |= marks.ink
+                found[here] |= _whole(marks.ink)
     return found
+
+
+def _whole(ink: Mask) -> Mask:
+    """What does not run out of the frame: the upper end of a pin that a place cuts off is no print."""
+    labels = np.asarray(cv2.connectedComponents(ink.astype(np.uint8))[1])
+    at_frame = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    return ink & ~np.isin(labels, at_frame)
 
 
 def _raggedness(marked: NDArray[np.bool_]) -> float:

@@ -1,15 +1,18 @@
 """Printing faults change existing marks and their close surroundings only; sheets without print get a stray mark."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 from helpers.sites import draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.mechanisms import print as print_fault
 
+NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 SPEC = DefectSpec(mechanism="print", severity=8.0)
 
 
@@ -69,3 +72,8 @@ def test_print_on_a_body_of_two_colours_is_found() -> None:
     assert np.mean([96 < y < 142 for _, y in found]) > 0.9
     assert any(x < 160 for x, _ in found)
     assert any(x > 170 for x, _ in found)
+
+
+def test_the_upper_ends_of_pins_are_no_print() -> None:
+    scene = Scene(read_photo(NORMALS / "connector" / "001.jpg"))
+    assert print_fault.targets(scene, DefectSpec(mechanism="print", area_fraction=0.02)) == []
