@@ -16,6 +16,7 @@ __all__ = ["over_pattern", "repeats_beside", "without_detail"]
 
 _DETAIL = 0.05  # of the longer side, to either side of a pixel
 _PITCH = (5.0, 0.35)  # of a pattern: pixels at least, share of the shorter side at most
+_BESIDE = 0.1  # of the picture: where less of the backdrop is seen, nothing can be told of it
 _LEAST = 0.35  # correlation at the shortest shift, at the shortest across it, and at both together
 _TRIES = 4  # shifts, the shortest first
 _ACROSS = 0.5  # sine of the angle between the two
@@ -41,7 +42,7 @@ def repeats_beside(lab: Lab, body: NDArray[np.uint8]) -> bool:
     lightness = np.ascontiguousarray(lab[..., 0])
     level, share = (cv2.GaussianBlur(one, (0, 0), 6.0) for one in (lightness * beside, beside))
     detail = np.asarray((lightness - level / np.maximum(share, 1e-3)) * beside, np.float32)
-    if not detail.any():
+    if beside.mean() < _BESIDE or not detail.any():
         return False
     seen = autocorrelation(beside)
     alike = autocorrelation(detail) / np.maximum(seen, _OVERLAP * seen.max())

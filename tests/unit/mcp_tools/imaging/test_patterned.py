@@ -6,7 +6,9 @@ import pytest
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
+from anomalyagent.mcp_tools.imaging.patterned import repeats_beside
 
 SIDE, LEADS = 288, (120, 144, 168)
 
@@ -57,3 +59,11 @@ def test_a_board_a_mesh_and_a_weave_alone_fill_the_frame(pitch: int) -> None:
     weave = (120 + 50 * np.sin(2 * np.pi * x / pitch) * np.sin(2 * np.pi * y / pitch))[..., None] * np.ones(3)
     for photo in (board(pitch), mesh, weave.astype(np.uint8)):
         assert find_foreground(seen(photo)).all()
+
+
+def test_a_backdrop_of_which_a_strip_is_seen_says_nothing() -> None:
+    body = np.ones((SIDE, SIDE), np.uint8)
+    body[:5] = 0
+    lab = lab_from_rgb(seen(board(26)))
+    with np.errstate(all="raise"):
+        assert not repeats_beside(lab, body)
