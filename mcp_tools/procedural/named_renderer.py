@@ -12,7 +12,8 @@ from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_o
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
 from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
 from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
-from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole
+from anomalyagent.mcp_tools.procedural.lost_elements import LostElements, names_teeth
+from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
@@ -66,7 +67,11 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             return Frayed(cut if spec.mechanism == "cut" else hole) if names_cloth(prompt) else None
         case "stain":
             return Spot() if names_spots(prompt) else None
+        case "missing" if names_teeth(prompt):
+            return LostElements(missing)
         case "chip":
+            if names_teeth(prompt) and not scene.fills_frame:
+                return LostElements(Breaking(named_body(prompt)))
             return Breaking(named_body(prompt))
         case "contamination":
             matter = named_matter(prompt)

@@ -1,31 +1,16 @@
 """Rows of teeth part or are squeezed together; what is no such structure is bent as before."""
 
-import cv2
 import numpy as np
 import pytest
+from helpers.rows import HALF, MIDDLE, PITCH, zip_fastener
 from helpers.sites import plain_sheet
-from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.procedural.distortion import named_distortion
 
-SIZE, MIDDLE, PITCH, HALF = 240, 120, 12, 26
-CLOTH, TOOTH = 45, 150
 SPEC = DefectSpec(mechanism="bend", zone="center", area_fraction=0.03, elongation=2.0, severity=12.0)
-
-
-def _zip() -> NDArray[np.uint8]:
-    """Two rows of pale teeth on dark cloth, one above the other's gaps."""
-    photo = np.full((SIZE, SIZE), CLOTH, np.uint8)
-    photo[:, :30] = photo[:, -30:] = 205  # the bench
-    for row in range(-1, SIZE // PITCH + 2):
-        for side in (-1, 1):
-            y = row * PITCH + (PITCH // 2 if side > 0 else 0)
-            cv2.ellipse(photo, (MIDDLE + side * 11, y), (15, 3), 0, 0, 360, (TOOTH,), -1, cv2.LINE_AA)
-    noise = np.random.default_rng(0).normal(0.0, 2.0, photo.shape)
-    return np.clip(cv2.GaussianBlur(photo, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)
 
 
 def test_words_of_a_structure_out_of_order() -> None:
@@ -38,7 +23,7 @@ def test_words_of_a_structure_out_of_order() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_between_rows_that_part_one_sees_the_cloth(seed: int) -> None:
-    photo = photo_from_array(_zip())
+    photo = photo_from_array(zip_fastener())
     edited = ProceduralImageGen().edit(photo, "split_teeth of the zipper", SPEC, seed)
     before, after = (255.0 * shown.rgb[..., 0] for shown in (photo, edited.photo))
     assert (edited.photo.native[~edited.changed] == photo.native[~edited.changed]).all()
@@ -55,7 +40,7 @@ def test_between_rows_that_part_one_sees_the_cloth(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_squeezed_teeth_stand_closer(seed: int) -> None:
-    photo = photo_from_array(_zip())
+    photo = photo_from_array(zip_fastener())
     edited = ProceduralImageGen().edit(photo, "squeezed_teeth of the zipper", SPEC, seed)
     before, after = (255.0 * shown.rgb[..., 0] for shown in (photo, edited.photo))
     changed = np.flatnonzero(edited.changed.any(axis=1))
@@ -72,7 +57,7 @@ def test_squeezed_teeth_stand_closer(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_are_pushed_aside(seed: int) -> None:
-    photo = photo_from_array(_zip())
+    photo = photo_from_array(zip_fastener())
     edited = ProceduralImageGen().edit(photo, "a misaligned row of teeth", SPEC, seed)
     before, after = (255.0 * shown.rgb[..., 0] for shown in (photo, edited.photo))
     assert edited.changed.sum() > 100
