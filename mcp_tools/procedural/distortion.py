@@ -23,7 +23,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms import bend
 from anomalyagent.mcp_tools.procedural.structure import LEAST, offsets, on_middle, positions, repeat_around, structure_at
 from anomalyagent.mcp_tools.procedural.warp import push_map, sample
 
-__all__ = ["Distorted", "named_distortion"]
+__all__ = ["Distorted", "named_distortion", "names_bristles"]
 
 Kind = Literal["squeezed", "parted", "pushed"]
 
@@ -35,6 +35,8 @@ _NAMES: dict[Kind, re.Pattern[str]] = {
 _REPEATED = re.compile(
     r"\b(?:teeth|tooth|chain|zip\w*|weav\w*|woven|yarns?|rovings?|stitch\w*|seams?|rows?|braid\w*|knit\w*|elements)\b"
 )
+_BRUSH = re.compile(r"\b(?:\w*brush(?:es)?|bristles?|tufts?)\b")  # what bends on it is mostly bristles
+_HELD = re.compile(r"\b(?:handles?|necks?|grips?|shafts?|ferrules?|outline|head)\b")
 _BEYOND = 1.2  # of half the structure's width: so far out rows that part push what is beside them
 _SLIM = 0.3  # of half its length: how wide a gap opens to each side at the most
 _TIGHT = (0.3, 0.55)  # how much closer things come where they are squeezed; above 1.3 the map would fold
@@ -49,11 +51,18 @@ def named_distortion(prompt: str) -> Kind | None:
     return next((kind for kind, names in _NAMES.items() if names.search(words)), None)
 
 
+def names_bristles(prompt: str) -> bool:
+    """True when the words speak of a brush and not of what it is held by."""
+    words = plain(prompt)
+    return bool(_BRUSH.search(words)) and not _HELD.search(words)
+
+
 @dataclass(frozen=True)
 class Distorted:
-    """A mechanism that puts a structure out of order."""
+    """A mechanism that puts a structure out of order; on a plain place `creases` draws one instead of looking for another."""
 
     kind: Kind
+    creases: bool = True
 
     def suitability(self, scene: Scene, spec: DefectSpec) -> Callable[[float, float], float]:
         """Where there is structure."""
@@ -61,10 +70,10 @@ class Distorted:
         return structure_at(scene)
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
-        """One place; on a plain one a crease."""
+        """One place. None on a plain one without creases."""
         scene = site.scene
         if self.suitability(scene, spec)(*site.center_xy) < LEAST:
-            return bend.render(site, spec, rng)
+            return bend.render(site, spec, rng) if self.creases else None
         long = float(rng.uniform(1.2, 2.0)) if self.kind != "squeezed" else float(rng.uniform(0.8, 1.4))
         across_px = max(float(np.sqrt(site.area_px / (_SEEN * np.pi * long))), 6.0)
         along_px = long * across_px

@@ -6,7 +6,7 @@ A spec holds numbers; what the matter is, how a body breaks, whether the surface
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.copper import etched_board
-from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion
+from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
@@ -58,6 +58,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             kind = named_distortion(prompt)
             if kind is not None:
                 return Distorted(kind)
+            if names_bristles(prompt):
+                return Distorted("pushed", creases=False)
             return Squashed() if names_squashing(prompt) else None
         case "abrasion" | "dent":
             return Pebbled() if names_pebbles(prompt) else None

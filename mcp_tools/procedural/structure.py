@@ -56,7 +56,9 @@ def _busy_map(scene: Scene) -> Field:
     luma = reduced(np.ascontiguousarray(scene.luma), _SEARCH_PX)
     inside = reduced(scene.foreground.astype(np.uint8) * 255, _SEARCH_PX) > 127
     deep = cv2.erode(inside.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1).astype(np.float32)  # no outline
-    fine = luma - cv2.GaussianBlur(luma, (0, 0), 4.0 * _BUSY_PX)
+    own = inside.astype(np.float32)  # what lies behind is no structure of the object
+    level, share = (cv2.GaussianBlur(one, (0, 0), 4.0 * _BUSY_PX) for one in (luma * own, own))
+    fine = luma - level / np.maximum(share, 1e-3)
     power = cv2.GaussianBlur((fine**2 * deep).astype(np.float32), (0, 0), 2.0 * _BUSY_PX)
     busy = np.sqrt(np.maximum(power, 0.0))
     typical = float(np.percentile(busy[inside], 99)) if inside.any() else 0.0
