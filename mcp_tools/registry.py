@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # these load the arrays and codecs
 __all__ = [
     "BACKENDS",
     "BackendStatus",
+    "check_files",
     "create_backend",
     "describe_backends",
     "is_embedded",
@@ -163,6 +164,16 @@ def describe_backends() -> list[BackendStatus]:
                 missing = str(error)
             found.append(BackendStatus(tool, name, not missing, missing))
     return found
+
+
+def check_files(backend: Any) -> list[str]:
+    """Have a backend read the files that its options name, where it can; what a user should know of them, in words.
+
+    Raises:
+        AnomalyAgentError: one of them cannot be used.
+    """
+    check = getattr(backend, "check_files", None)
+    return [] if check is None else check()
 
 
 def _find(tool: ToolName, name: str) -> BackendEntry:

@@ -38,7 +38,7 @@ def examine(settings: Any) -> dict[str, Any]:
     from anomalyagent.graph.policies import make_policy
     from anomalyagent.knowledge.cards import load_cards
     from anomalyagent.mcp_tools.contracts import TOOL_NAMES
-    from anomalyagent.mcp_tools.registry import create_backend, describe_backends
+    from anomalyagent.mcp_tools.registry import check_files, create_backend, describe_backends
     from anomalyagent.mcp_tools.remote.options import key_names
 
     packages = {"core": _packages(None)} | {extra: _packages(extra) for extra in _extras()}
@@ -57,9 +57,7 @@ def examine(settings: Any) -> dict[str, Any]:
     for tool in TOOL_NAMES:
         if chosen[tool].server is None:
             try:
-                backend = create_backend(tool, settings)  # also finds a missing model, checkpoint or GPU, and a wrong option
-                if (check_files := getattr(backend, "check_files", None)) is not None:
-                    check_files()
+                check_files(create_backend(tool, settings))  # finds a missing model or GPU, wrong options and damaged files
             except AnomalyAgentError as error:
                 problems.append(str(error))
     if settings.knowledge.references is not None:

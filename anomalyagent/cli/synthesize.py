@@ -70,7 +70,7 @@ def command(
     from anomalyagent.graph.policies import make_policy
     from anomalyagent.graph.run import Request, synthesize
     from anomalyagent.mcp_tools.contracts import TOOL_NAMES
-    from anomalyagent.mcp_tools.registry import create_backend
+    from anomalyagent.mcp_tools.registry import check_files, create_backend
 
     if "auto" in anomaly_type and len(anomaly_type) > 1:
         raise typer.BadParameter("'auto' chooses the types; do not name others beside it.", param_hint="--anomaly-type")
@@ -80,9 +80,8 @@ def command(
     for tool in TOOL_NAMES:
         if getattr(settings.tools, tool).server is None:
             backend = create_backend(tool, settings)  # a missing one is told before anything is made
-            if (check_files := getattr(backend, "check_files", None)) is not None:
-                for note in check_files():
-                    typer.echo(f"warning: {note}", err=True)
+            for note in check_files(backend):
+                typer.echo(f"warning: {note}", err=True)
     if settings.knowledge.references is not None:
         from anomalyagent.mcp_tools.reference_search import ReferenceSearch
 

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab
 
-__all__ = ["JND_REACH_PX", "ciede2000", "just_noticeable_difference", "lab_from_rgb", "luminance"]
+__all__ = [
+    "JND_REACH_PX",
+    "axis_of_steps",
+    "ciede2000",
+    "just_noticeable_difference",
+    "lab_from_rgb",
+    "luminance",
+]
 
 JND_REACH_PX = 16
 """How far around a pixel its just-noticeable difference depends on, at most."""
@@ -34,7 +41,6 @@ _TABLE_STEPS = 255 * 64
 _BLOCK_PIXELS = 1 << 14
 _WHOLE_PIXELS = 1 << 21  # of photos whose noticeable difference is found at once,
 _STRIP_PIXELS = 1 << 17  # and of the strips of larger ones,
-_REACH = 16  # rows beyond which have no part in it
 _LINEAR = _make_linear_table()
 
 
@@ -51,6 +57,14 @@ def lab_from_rgb(rgb: RGB) -> Lab:
 def luminance(rgb: RGB) -> Field:
     """Luma of sRGB-encoded values, 0..1 (ITU-R BT.601)."""
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(rgb, np.float32), cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def axis_of_steps(values: NDArray[np.float32], stride: int = 1) -> NDArray[np.float32]:
+    """(n,) unit vector along which (H, W, n) values change from pixel to pixel most; of every `stride`-th step."""
+    pairs = ((values[1:], values[:-1]), (values[:, 1:], values[:, :-1]))
+    steps = np.concatenate([(b[::stride, ::stride] - a[::stride, ::stride]).reshape(-1, values.shape[2]) for b, a in pairs])
+    _, vectors = np.linalg.eigh(steps.T.astype(np.float64) @ steps)
+    return np.asarray(vectors[:, -1], np.float32)
 
 
 def ciede2000(lab1: NDArray[np.float32], lab2: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -152,10 +166,10 @@ def just_noticeable_difference(lightness: Field) -> Field:
     if lightness.size <= _WHOLE_PIXELS:
         return _noticeable(lightness)
     found = np.empty(lightness.shape, np.float32)
-    rows = max(_REACH, _STRIP_PIXELS // lightness.shape[1])
+    rows = max(JND_REACH_PX, _STRIP_PIXELS // lightness.shape[1])
     for top in range(0, len(found), rows):  # strips take a third of the memory, and of the time
-        above = min(top, _REACH)
-        strip = _noticeable(lightness[top - above : top + rows + _REACH])
+        above = min(top, JND_REACH_PX)
+        strip = _noticeable(lightness[top - above : top + rows + JND_REACH_PX])
         found[top : top + rows] = strip[above : above + rows]
     return found
 

@@ -96,10 +96,10 @@ def named_etching(prompt: str) -> str | None:
     The anomaly type, which stands in quotes, is read first.
     """
     quoted = re.search(r"\(\s*[\"“]([^\"”]+)[\"”]\s*\)", prompt)
-    said = plain(prompt.replace("_", " ")).lower()
+    said = plain(prompt)
     if not _BOARD.search(said):
         return None
-    words = plain(quoted.group(1).replace("_", " ")).lower() if quoted else said
+    words = plain(quoted.group(1)) if quoted else said
     if "solder" in words:  # it lies on the copper
         return None
     return next((kind for pattern, kind in _WORDS if re.search(rf"\b(?:{pattern})\b", words)), None)

@@ -85,7 +85,7 @@ class Fastener(NamedTuple):
 
 def named_place(prompt: str) -> Place | None:
     """The place of a fastener that the words name; None when they name none, or several, or no fastener."""
-    words = plain(prompt).lower()
+    words = plain(prompt)
     if not _FASTENER.search(words):
         return None
     below = _BELOW_HEAD.search(words)

@@ -7,10 +7,11 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, edit_of_drawn, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.fastener import Fastener
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.warp import bend_map, feather, sample, sample_cover
 
 __all__ = ["BentEnd", "CutOff"]
@@ -36,8 +37,7 @@ class BentEnd:
         if stage is None:
             return None
         height, width = scene.foreground.shape
-        ys, xs = np.mgrid[:height, :width].astype(np.float32)
-        along, _ = self.fastener.coordinates(xs, ys)
+        along, _ = _coordinates(self.fastener, scene)
         length = self.fastener.length_px
         bent = float(np.clip(length - _start(along, site), _BENT[0] * length, _BENT[1] * length))
         root = length - bent
@@ -67,8 +67,7 @@ class CutOff:
         if stage is None:
             return None
         height, width = scene.foreground.shape
-        ys, xs = np.mgrid[:height, :width].astype(np.float32)
-        along, across = self.fastener.coordinates(xs, ys)
+        along, across = _coordinates(self.fastener, scene)
         cut = max(_start(along, site), (1.0 - _MOST) * self.fastener.length_px)
         half = max(float(np.abs(across[scene.foreground & (np.abs(along - cut) < 2.0)]).max(initial=1.0)), 1.0)
         ragged = _RAGGED * half * fractal_noise((height, width), max(half, 3.0), rng, octaves=3)
@@ -79,6 +78,12 @@ class CutOff:
         rgb = scene.photo.rgb * (1.0 - shade)[..., None]
         left = rgb + (stage.ground - rgb) * (gone * stage.seat)[..., None]
         return edit_of_drawn(site, Window(0, 0, height, width), left.astype(np.float32))
+
+
+def _coordinates(fastener: Fastener, scene: Scene) -> tuple[Field, Field]:
+    """(H, W) each: where each pixel of the photo lies, as `Fastener.coordinates`."""
+    x, y = pixel_grid(Window(0, 0, *scene.foreground.shape))
+    return fastener.coordinates(x, y)
 
 
 def _start(along: Field, site: Site) -> float:

@@ -53,7 +53,7 @@ class Frayed:
 
 def names_cloth(prompt: str) -> bool:
     """True when the words speak of cloth."""
-    return bool(_CLOTH.search(plain(prompt).lower()))
+    return bool(_CLOTH.search(plain(prompt)))
 
 
 def _ends(edit: Edit, hole: np.ndarray, rng: np.random.Generator) -> Field | None:

@@ -48,14 +48,14 @@ class LostElements:
         scene = site.scene
         side = float(np.sqrt(site.area_px))
         repeat = repeat_around(scene, site.center_xy, max(4.0 * side, 24.0))
-        site, half_px = on_middle(site, repeat.axis)
-        if repeat.pitch_px == 0.0 or half_px < 2.0 or structure_at(scene)(*site.center_xy) < LEAST:
+        middle, half_px = on_middle(site, repeat.axis)
+        if repeat.pitch_px == 0.0 or half_px < 2.0 or structure_at(scene)(*middle.center_xy) < LEAST:
             return self.otherwise.render(site, spec, rng)
         one_row, turn = rng.random() < _ONE_ROW, np.float32(rng.choice([-1.0, 1.0]))
         lost = max(1, round(site.area_px / (half_px if one_row else 2.0 * half_px) / repeat.pitch_px))
-        x, y = (int(value) for value in site.center_xy)
+        x, y = (int(value) for value in middle.center_xy)
         window = around(Window(y, x, y + 1, x + 1), max(lost * repeat.pitch_px, 2.5 * half_px) + 4.0, scene.photo.shape)
-        along, across = offsets(site, window, repeat.axis)
+        along, across = offsets(middle, window, repeat.axis)
         across = turn * across
         stray = np.float32(_STRAY * repeat.pitch_px) * fractal_noise(window.shape, max(repeat.pitch_px, 3.0), rng, octaves=2)
         aside = np.minimum(across, half_px + 1.0 - across) if one_row else half_px + 1.0 - np.abs(across)
@@ -65,7 +65,7 @@ class LostElements:
         gone = np.clip((np.minimum(ends, aside) + stray) / (1.0 + scene.blur_sigma_px) + 0.5, 0.0, 1.0)[..., None]
         # what carries the row is seen beside it, and mirrored in from there
         outside = np.where(across < 0.0, -turn, turn) * (2.0 * _BESIDE * half_px - np.abs(across))
-        maps = positions(site, repeat.axis, along, outside.astype(np.float32))
+        maps = positions(middle, repeat.axis, along, outside.astype(np.float32))
         if float(sample_cover(scene.foreground.astype(np.float32), *maps)[gone[..., 0] > 0.5].mean()) < _CARRIED:
             return self.otherwise.render(site, spec, rng)
         below = sample(scene.photo.rgb, *maps)
@@ -88,5 +88,5 @@ def _between(luma: Field, along: Field, row: Mask, long_px: float, pitch_px: flo
 
 def names_teeth(prompt: str) -> bool:
     """True when the words speak of teeth or elements that stand in rows."""
-    words = plain(prompt.replace("_", " "))
+    words = plain(prompt)
     return bool(_ROW.search(words) and _TEETH.search(words))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.color import axis_of_steps
 from anomalyagent.mcp_tools.imaging.repetition import autocorrelation, find_shifts
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
@@ -86,9 +87,7 @@ def find_mesh(scene: Scene) -> Mesh | None:
 def _tint(scene: Scene) -> Field:
     """(H, W) 0..1, colour without lightness along the direction in which it changes from pixel to pixel most."""
     colour = cv2.GaussianBlur(scene.lab[..., 1:], (0, 0), 1.0)
-    steps = np.concatenate([np.diff(colour, axis=axis).reshape(-1, 2) for axis in (0, 1)])
-    _, vectors = np.linalg.eigh(steps.T.astype(np.float64) @ steps)
-    tint = colour @ vectors[:, -1].astype(np.float32)
+    tint = colour @ axis_of_steps(np.asarray(colour, np.float32))
     return ((tint - tint.min()) / max(float(np.ptp(tint)), _LEAST_TINT)).astype(np.float32)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.color import axis_of_steps
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.copper_side import (
     FEWEST,
@@ -89,10 +90,7 @@ def _brighter_tone(scene: Scene) -> Mask | None:
     """(H, W) bool; None when the photo has no two tones."""
     lab = cv2.GaussianBlur(scene.lab, (0, 0), 0.7)
     step = max(1, int(np.sqrt(lab.shape[0] * lab.shape[1] / _LOOKED_AT)))
-    pairs = ((lab[1:], lab[:-1]), (lab[:, 1:], lab[:, :-1]))
-    steps = np.concatenate([(b[::step, ::step] - a[::step, ::step]).reshape(-1, 3) for b, a in pairs])
-    _, vectors = np.linalg.eigh(steps.T.astype(np.float64) @ steps)
-    axis = vectors[:, -1].astype(np.float32)
+    axis = axis_of_steps(np.asarray(lab, np.float32), step)
     axis *= np.sign(axis[0] if axis[0] else 1.0)
     seen = np.ascontiguousarray(lab[::step, ::step]) @ axis
     low, high = (float(value) for value in np.percentile(seen, [0.5, 99.5]))
