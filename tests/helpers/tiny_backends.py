@@ -1,5 +1,6 @@
 """The smallest backends that keep the contracts, for tests of servers and clients; named `helpers.tiny_backends:Class`."""
 
+import asyncio
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -80,15 +81,31 @@ class RefusingMask(_Tiny):
         raise ToolInputError("the photos show different parts. Pass two photos of one part.")
 
 
-class WaitingMask(_Tiny):
-    """Does not answer before `go` is set."""
+class Gate:
+    """What holds the masks of one test: `entered` counts the calls that came, `go` lets them pass."""
 
-    entered = threading.Semaphore(0)
-    go = threading.Event()
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self.go = threading.Event()
+
+    async def wait_for(self, calls: int = 1) -> None:
+        """Return when so many further calls have come."""
+        for _ in range(calls):
+            assert await asyncio.to_thread(self.entered.acquire, timeout=60), "a call did not come"
+
+
+class WaitingMask(_Tiny):
+    """Does not answer before its gate is opened: the one that stood here when it was made, of the fixture `gate`."""
+
+    gate = Gate()
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        super().__init__(options)
+        self._gate = self.gate
 
     def segment(self, normal: Photo, anomaly: Photo) -> Segmented:
-        self.entered.release()
-        self.go.wait(30)
+        self._gate.entered.release()
+        self._gate.go.wait(30)
         return Segmented(np.zeros(normal.shape, bool), 0.5)
 
 

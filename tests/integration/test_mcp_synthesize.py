@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.raw_mcp import StdioByHand
-from helpers.tiny_backends import WaitingMask, tiny_settings
+from helpers.tiny_backends import Gate, tiny_settings
 from helpers.workspaces import make_workspace
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -95,23 +95,21 @@ async def test_a_trajectory_that_leads_outside_is_not_read(tmp_path: Path) -> No
             await client.read_resource(f"trajectory://{made.trajectory}")
 
 
-async def test_more_syntheses_than_may_wait_are_told_to_come_back(tmp_path: Path) -> None:
-    WaitingMask.go.clear()
+async def test_more_syntheses_than_may_wait_are_told_to_come_back(tmp_path: Path, gate: Gate) -> None:
     settings = tiny_settings("WaitingMask").model_copy(update={"server": ServerSettings(waiting_calls=1)})
     async with serve(tmp_path, settings) as client:
         at_once = max(2, os.cpu_count() or 1)
         running = [asyncio.create_task(client.call_tool("synthesize", {**ARGUMENTS, "seed": n})) for n in range(at_once)]
-        for _ in range(at_once):
-            await asyncio.to_thread(WaitingMask.entered.acquire)
+        await gate.wait_for(at_once)
         more = [asyncio.create_task(client.call_tool("synthesize", {**ARGUMENTS, "seed": 90 + n})) for n in range(2)]
         done, (waiting,) = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
         refused = done.pop().result()
         assert refused.is_error
         assert isinstance(refused.content[0], TextContent)
         assert "busy" in refused.content[0].text
-        WaitingMask.go.set()
+        gate.go.set()
         assert [(await each).is_error for each in [*running, waiting]] == [False] * (at_once + 1)
-        assert WaitingMask.entered.acquire(timeout=5)
+        await gate.wait_for()
 
 
 async def test_a_photo_that_is_not_there_is_refused_before_anything_is_done(tmp_path: Path) -> None:
@@ -133,17 +131,16 @@ async def test_tools_that_fail_are_an_error_that_says_why(tmp_path: Path) -> Non
     assert answer.content[0].text.startswith("failed after 1 round(s)")
 
 
-async def test_a_cancelled_synthesis_ends_and_the_server_answers_on(tmp_path: Path) -> None:
-    WaitingMask.go.clear()
+async def test_a_cancelled_synthesis_ends_and_the_server_answers_on(tmp_path: Path, gate: Gate) -> None:
     async with serve(tmp_path, tiny_settings("WaitingMask")) as client:
         waiting = asyncio.create_task(client.call_tool("synthesize", ARGUMENTS))
-        await asyncio.to_thread(WaitingMask.entered.acquire)
+        await gate.wait_for()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         answer = await client.call_tool("prompt_gen", ARGUMENTS)
         assert not answer.is_error
-        WaitingMask.go.set()
+        gate.go.set()
 
 
 async def test_the_six_listings_together_stay_under_6000_characters(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from helpers.tiny_backends import WaitingMask, tiny_settings
+from helpers.tiny_backends import Gate, tiny_settings
 from helpers.workspaces import make_workspace
 
 from anomalyagent.configs.schema import Settings, ToolSettings
@@ -40,14 +40,13 @@ async def test_a_refusal_carries_the_tools_own_text(tmp_path: Path) -> None:
     assert caught.value.kind == "refused"
 
 
-async def test_a_call_that_takes_too_long_is_a_timeout_and_the_next_one_is_answered(tmp_path: Path) -> None:
+async def test_a_call_that_takes_too_long_is_a_timeout_and_the_next_one_is_answered(tmp_path: Path, gate: Gate) -> None:
     make_workspace(tmp_path)
-    WaitingMask.go.clear()
     async with ToolClient(tiny_settings("WaitingMask"), tmp_path) as tools:
         with pytest.raises(ToolCallError, match=r"mask_gen did not answer within 0\.05 s") as caught:
             await tools.call("mask_gen", PAIR, 0.05)
         assert caught.value.kind == "timeout"
-        WaitingMask.go.set()
+        gate.go.set()
         assert (await tools.call("mask_gen", PAIR)).confidence == 0.5
 
 
@@ -62,15 +61,13 @@ async def test_calls_may_come_from_any_task_and_the_client_may_be_closed_by_anot
         await tools.call("mask_gen", PAIR)
 
 
-async def test_a_cancelled_call_does_not_disturb_the_others(tmp_path: Path) -> None:
+async def test_a_cancelled_call_does_not_disturb_the_others(tmp_path: Path, gate: Gate) -> None:
     make_workspace(tmp_path)
-    WaitingMask.go.clear()
     async with ToolClient(tiny_settings("WaitingMask"), tmp_path) as tools:
         first, second = (asyncio.create_task(tools.call("mask_gen", PAIR)) for _ in range(2))
-        for _ in range(2):
-            await asyncio.to_thread(WaitingMask.entered.acquire)
+        await gate.wait_for(2)
         first.cancel()
-        WaitingMask.go.set()
+        gate.go.set()
         assert (await second).confidence == 0.5
         with pytest.raises(asyncio.CancelledError):
             await first

@@ -12,7 +12,7 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 import pytest
-from helpers.tiny_backends import WaitingMask, tiny_settings
+from helpers.tiny_backends import Gate, tiny_settings
 from helpers.workspaces import make_workspace
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -222,57 +222,54 @@ async def test_an_unusable_backend_is_an_answer_and_the_server_lives_on(served: 
         assert not (await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])).is_error
 
 
-async def test_a_long_call_does_not_hold_up_another(served: Opener) -> None:
-    WaitingMask.go.clear()
+async def test_a_long_call_does_not_hold_up_another(served: Opener, gate: Gate) -> None:
     async with served(mask="WaitingMask") as client:
         waiting = asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"]))
-        await asyncio.to_thread(WaitingMask.entered.acquire)
+        await gate.wait_for()
         assert not (await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])).is_error
         assert not waiting.done()
-        WaitingMask.go.set()
+        gate.go.set()
         assert not (await waiting).is_error
 
 
-async def test_more_calls_than_may_wait_are_told_to_come_back(tmp_path: Path) -> None:
-    WaitingMask.go.clear()
+async def test_more_calls_than_may_wait_are_told_to_come_back(tmp_path: Path, gate: Gate) -> None:
     workspace = make_workspace(tmp_path)
     async with Client(build_server(TOOL_NAMES, tiny_settings("WaitingMask"), workspace, most_waiting=1)) as client:
         at_once = max(2, os.cpu_count() or 1)
         running = [asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"])) for _ in range(at_once)]
-        for _ in range(at_once):
-            await asyncio.to_thread(WaitingMask.entered.acquire)
+        await gate.wait_for(at_once)
         more = [asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"])) for _ in range(2)]
         done, (waiting,) = await asyncio.wait(more, return_when=asyncio.FIRST_COMPLETED)
         refused = done.pop().result()
         assert refused.is_error
         assert "busy" in said(refused)
-        WaitingMask.go.set()
+        gate.go.set()
         assert [(await each).is_error for each in [*running, waiting]] == [False] * (at_once + 1)
-        assert WaitingMask.entered.acquire(timeout=5)
+        await gate.wait_for()
 
 
-async def test_a_call_that_hangs_is_given_up_and_says_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_that_hangs_is_given_up_and_says_what_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gate: Gate
+) -> None:
     monkeypatch.setattr("anomalyagent.mcp_tools.toolbox.GRACE_S", 0.0)
-    WaitingMask.go.clear()
     settings = tiny_settings("WaitingMask").model_copy(update={"limits": LimitSettings(tool_timeout_s=0.05)})
     async with Client(build_server(TOOL_NAMES, settings, make_workspace(tmp_path))) as client:
         answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
         assert answer.is_error
         assert "limits.tool_timeout_s" in said(answer)
-        await asyncio.to_thread(WaitingMask.entered.acquire)
-        WaitingMask.go.set()
+        await gate.wait_for()
+        gate.go.set()
 
 
-async def test_a_cancelled_call_leaves_the_server_able_to_answer(served: Opener) -> None:
-    WaitingMask.go.clear()
+async def test_a_cancelled_call_leaves_the_server_able_to_answer(served: Opener, gate: Gate) -> None:
     async with served(mask="WaitingMask") as client:
         waiting = asyncio.create_task(client.call_tool("mask_gen", ARGUMENTS["mask_gen"]))
-        await asyncio.to_thread(WaitingMask.entered.acquire)
+        await gate.wait_for()
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert not (await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])).is_error
-        WaitingMask.go.set()
+        gate.go.set()
 
 
 @pytest.mark.parametrize(
