@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -13,7 +14,8 @@ TEMPORARY_SUFFIX = ".part"
 
 
 def _temporary(path: Path) -> Path:
-    return path.with_name(f".{os.getpid()}{TEMPORARY_SUFFIX}")
+    """A name beside `path` that no other thread or process has."""
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -42,7 +44,6 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
     temporary = _temporary(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
         if link:
             try:
                 temporary.hardlink_to(source)
