@@ -1,6 +1,5 @@
 """What `anomalyagent knowledge ...` does, as functions that return data: list, show, search, add, check, rebuild, open."""
 
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -158,15 +157,13 @@ def check_knowledge(settings: KnowledgeSettings) -> CheckReport:
 
 
 def rebuild_index(settings: KnowledgeSettings) -> CheckReport:
-    """Throws the built index away and builds it from the cards.
+    """Builds the index anew from the cards; runs and servers that have the old one open go on.
 
     Raises:
         KnowledgeError: a card is invalid, or the cache folder cannot be written.
     """
     cards = load_cards(settings.folders, cache_dir=settings.cache_dir)
-    folder = inspect_index(cards, settings.cache_dir).folder
-    shutil.rmtree(folder, ignore_errors=True)
-    store = open_store(cards, cache_dir=settings.cache_dir)
+    store = open_store(cards, cache_dir=settings.cache_dir, anew=True)
     notices = store.notices
     store.close()
     if notices:

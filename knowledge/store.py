@@ -14,6 +14,7 @@ import logging
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from hashlib import sha256
@@ -27,7 +28,7 @@ from filelock import FileLock, Timeout
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge.cache import cache_folder
 from anomalyagent.knowledge.card_models import Card
-from anomalyagent.knowledge.embedding import Embedder, HashTfidf
+from anomalyagent.knowledge.embedding import Embedder, HashTfidf, Vector
 from anomalyagent.knowledge.search import card_text
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ COLLECTION = "cards"
 LAYOUT = 2
 LOCK_TIMEOUT_S = 60.0
 PROBES = 8
+SWAPS = 5
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +53,7 @@ class IndexState(NamedTuple):
 
 
 class VectorStore:
-    """Vectors of a fixed set of cards, for reading.
+    """Vectors of a fixed set of cards, for reading. Safe to share between threads.
 
     Attributes:
         where: "disk", "memory" or the URL of a server.
@@ -64,6 +66,12 @@ class VectorStore:
         self.notices: list[str] = []
         self._collection = collection
         self._embedder = embedder
+        self._spare: Sequence[Card] = ()
+        self._lock = threading.Lock()
+
+    def outlive_folder(self, cards: Sequence[Card]) -> None:
+        """From now on an index whose folder was deleted or rebuilt under it is built again, in memory, from its cards."""
+        self._spare = cards
 
     def nearest(self, text: str, count: int) -> list[tuple[str, float]]:
         """(card id, cosine similarity) of the nearest cards, best first.
@@ -72,22 +80,39 @@ class VectorStore:
             KnowledgeError: Chroma cannot answer.
         """
         vector = self._embedder.embed(text)
+        asked = self._collection
         try:
-            found = self._collection.query(query_embeddings=vector[np.newaxis], n_results=count, include=["distances"])
+            return _nearest(asked, vector, count)
         except Exception as error:  # Chroma raises errors of many unrelated types
-            raise KnowledgeError(f"the knowledge index ({self.where}) cannot be queried: {error}") from error
-        distances: Any = found["distances"]
-        pairs = zip(found["ids"][0], distances[0], strict=True)
-        # Equal distances come in no fixed order.
-        return sorted(((card_id, 1.0 - float(distance)) for card_id, distance in pairs), key=lambda pair: (-pair[1], pair[0]))
+            with self._lock:
+                if self._collection is asked:  # else another thread has done it meanwhile
+                    if not self._spare:
+                        raise KnowledgeError(f"the knowledge index ({self.where}) cannot be queried: {error}") from error
+                    log.warning("the knowledge index went away (%s); from here on it is kept in memory", error)
+                    kept = _build_memory(self._spare, self._embedder)
+                    self.client, self._collection, self.where, self._spare = kept.client, kept._collection, "memory", ()
+        return self.nearest(text, count)
 
     def close(self) -> None:
         """Lets go of the folder."""
         _close(self.client)
 
 
+def _nearest(collection: "Collection", vector: Vector, count: int) -> list[tuple[str, float]]:
+    found = collection.query(query_embeddings=vector[np.newaxis], n_results=count, include=["distances"])
+    distances: Any = found["distances"]
+    pairs = zip(found["ids"][0], distances[0], strict=True)
+    # Equal distances come in no fixed order.
+    return sorted(((card_id, 1.0 - float(distance)) for card_id, distance in pairs), key=lambda pair: (-pair[1], pair[0]))
+
+
 def open_store(
-    cards: Sequence[Card], *, cache_dir: Path | None = None, url: str | None = None, embedder: Embedder | None = None
+    cards: Sequence[Card],
+    *,
+    cache_dir: Path | None = None,
+    url: str | None = None,
+    embedder: Embedder | None = None,
+    anew: bool = False,
 ) -> VectorStore:
     """Vectors of these cards: from the cache if it is sound, else built; in memory when nothing can be written.
 
@@ -96,6 +121,7 @@ def open_store(
         cache_dir: folder of the built indexes; None: the user's cache folder.
         url: http(s) URL of a Chroma server to use instead of a folder.
         embedder: of texts; None: the built-in one, fitted to the cards.
+        anew: build it in the cache even if it is sound; whoever has it open keeps the old one.
     Raises:
         KnowledgeError: the server cannot be reached, or chromadb fails.
     """
@@ -105,16 +131,21 @@ def open_store(
     root = cache_folder(cache_dir)
     folder = root / f"index-{_key(cards, embedder)}"
     try:
-        if not _problems_outside(folder):
+        if not anew and not _problems_outside(folder):
             with suppress(KnowledgeError):
-                return _open_folder(folder, cards, embedder)
-        return _build_folder(folder, cards, embedder)
+                return _lasting(_open_folder(folder, cards, embedder), cards)
+        return _lasting(_build_folder(folder, cards, embedder, anew), cards)
     except (OSError, Timeout, KnowledgeError) as error:
         notice = f"the knowledge index is kept in memory, because {root} cannot be used: {error}"
         log.warning(notice)
         store = _build_memory(cards, embedder)
         store.notices.append(notice)
         return store
+
+
+def _lasting(store: VectorStore, cards: Sequence[Card]) -> VectorStore:
+    store.outlive_folder(cards)
+    return store
 
 
 def inspect_index(cards: Sequence[Card], cache_dir: Path | None = None) -> IndexState:
@@ -191,11 +222,11 @@ def _probe(store: VectorStore, cards: Sequence[Card], probes: int) -> None:
             raise KnowledgeError(f"card {card.id} does not find itself: vectors are lost")
 
 
-def _build_folder(folder: Path, cards: Sequence[Card], embedder: Embedder) -> VectorStore:
+def _build_folder(folder: Path, cards: Sequence[Card], embedder: Embedder, anew: bool = False) -> VectorStore:
     """Builds beside the folder, checks, then renames: other processes see a whole index or none."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / "build.lock", timeout=LOCK_TIMEOUT_S):
-        if not _problems_outside(folder):  # another process was faster
+        if not anew and not _problems_outside(folder):  # another process was faster
             with suppress(KnowledgeError):
                 return _open_folder(folder, cards, embedder)
         building = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
@@ -203,17 +234,28 @@ def _build_folder(folder: Path, cards: Sequence[Card], embedder: Embedder) -> Ve
             client = _client(building / "chroma")
             _fill(client, cards, embedder).close()
             _write_manifest(building, embedder)
-            if folder.exists():
-                # Renamed first, so that no reader meets a half deleted folder.
-                doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
-                folder.rename(doomed / "old")
-                shutil.rmtree(doomed, ignore_errors=True)
-            building.rename(folder)
+            _put_in_place(building, folder)
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
         _remove_others(folder)
-    return _open_folder(folder, cards, embedder)
+        return _open_folder(folder, cards, embedder)
+
+
+def _put_in_place(building: Path, folder: Path) -> None:
+    """Renames; what stands there is moved away first, so that no reader meets a half deleted folder."""
+    for left in range(SWAPS, 0, -1):
+        if folder.exists():
+            doomed = Path(tempfile.mkdtemp(dir=folder.parent, prefix="building-"))
+            folder.rename(doomed / "old")
+            shutil.rmtree(doomed, ignore_errors=True)
+        try:
+            building.rename(folder)
+        except OSError:  # a reader whose Chroma opened the place just now has made an empty index there
+            if left == 1:
+                raise
+        else:
+            return
 
 
 def _write_manifest(building: Path, embedder: Embedder) -> None:

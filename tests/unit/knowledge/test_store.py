@@ -158,6 +158,45 @@ def test_the_embedding_is_stored_by_name_so_that_chroma_never_attaches_its_own(c
     store.close()
 
 
+def test_an_index_that_goes_away_while_it_is_open_answers_on_as_before(cards: list[Card], cache: Path) -> None:
+    store = open_store(cards, cache_dir=cache)
+    before = store.nearest("a deep scratch", 5)
+    assert store.where == "disk"
+    store.client.delete_collection("cards")  # what a new connection finds once the files are gone
+    shutil.rmtree(next(cache.glob("index-*")))
+    assert [one for one, _ in store.nearest("a deep scratch", 5)] == [one for one, _ in before]
+    assert store.where == "memory"
+    store.close()
+
+
+def test_an_index_is_built_anew_beside_one_that_is_open(cards: list[Card], cache: Path) -> None:
+    reader = open_store(cards, cache_dir=cache)
+    before = index_file(cache, "header.bin").stat().st_ino
+    open_store(cards, cache_dir=cache, anew=True).close()
+    assert index_file(cache, "header.bin").stat().st_ino != before
+    assert reader.nearest(card_text(cards[3]), 1)[0][1] > 0.999
+    reader.close()
+    assert inspect_index(cards, cache).problems == []
+
+
+def test_an_index_is_put_in_place_although_a_reader_has_made_an_empty_one_there(
+    cards: list[Card], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, made = Path.rename, list[Path]()
+
+    def rename_after_a_reader(path: Path, target: Path) -> Path:
+        if target.name.startswith("index-") and not made:
+            made.append(target)
+            (target / "chroma").mkdir(parents=True)
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_after_a_reader)
+    store = open_store(cards, cache_dir=cache, anew=True)
+    assert made
+    assert store.where == "disk"
+    store.close()
+
+
 def test_neighbours_are_exact(cards: list[Card], cache: Path) -> None:
     store = open_store(cards, cache_dir=cache)
     texts = [card_text(card) for card in cards]
