@@ -1,19 +1,23 @@
 """What the five tools share when they are served: settings, workspace, backends, and how a call runs and fails.
 
 A call runs in a worker thread, so that one long call does not hold up the others. When its client gives up, the
-thread finishes on its own and its answer is dropped: files are named by content, so nothing half-made is left.
+thread finishes on its own and its answer is dropped: files are named by content, so nothing half-made is left. Such threads
+are counted too, so that clients that keep giving up cannot fill the machine.
 """
 
+import asyncio
 import functools
 import inspect
 import logging
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
+from contextvars import copy_context
 from typing import Any, NamedTuple
 
-import anyio.to_thread
+import anyio
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
@@ -38,6 +42,9 @@ log = logging.getLogger("anomalyagent.mcp_tools")
 GRACE_S = 10.0
 """A server gives a call up this much later than our own client, which then knows that it was its own timeout."""
 
+THREADS_PER_CALL = 4
+"""Threads for each call that may run at once; more than one, so that calls nobody waits for any more do not stop the server."""
+
 
 class Toolbox:
     """Settings, workspace and the backends, each made on its first call.
@@ -52,6 +59,8 @@ class Toolbox:
         self._most_waiting = most_waiting
         self._backends: dict[ToolName, Any] = {}
         self._locks = {tool: threading.Lock() for tool in TOOL_NAMES}
+        self._at_once = max(2, os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(THREADS_PER_CALL * self._at_once, "tool-call")
         self._limiter: anyio.CapacityLimiter | None = None
         self._inside = 0
         """Calls that run or wait."""
@@ -74,15 +83,17 @@ class Toolbox:
             ToolError: too many calls wait already, or this one takes too long.
         """
         if self._limiter is None:
-            self._limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
-        waiting = self._inside - int(self._limiter.total_tokens)
+            self._limiter = anyio.CapacityLimiter(self._at_once)
+        waiting = self._inside - self._at_once
         if self._most_waiting is not None and waiting >= self._most_waiting:
             raise ToolError(f"The server is busy: {waiting} calls wait already. Make the same call again in a few seconds.")
         limit_s = self.settings.limits.tool_timeout_s + GRACE_S
         self._inside += 1
         try:
             with anyio.move_on_after(limit_s):
-                return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
+                async with self._limiter:
+                    # Cancelled, it does not wait for the thread, and a call that has not begun never does.
+                    return await asyncio.get_running_loop().run_in_executor(self._threads, copy_context().run, work)
         finally:
             self._inside -= 1
         raise ToolError(

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import logging
 import os
+import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -15,12 +16,14 @@ import pytest
 from helpers.tiny_backends import Gate, tiny_settings
 from helpers.workspaces import make_workspace
 from mcp import Client
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
 
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.server import build_server
+from anomalyagent.mcp_tools.toolbox import THREADS_PER_CALL, Toolbox
 
 ARGUMENTS: dict[ToolName, dict[str, Any]] = {
     "prompt_gen": {"image": "part.png", "item_name": "nut", "anomaly_type": "scratch"},
@@ -259,6 +262,28 @@ async def test_a_call_that_hangs_is_given_up_and_says_what_helps(
         assert "limits.tool_timeout_s" in said(answer)
         await gate.wait_for()
         gate.go.set()
+
+
+async def test_calls_that_nobody_waits_for_any_more_cannot_fill_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anomalyagent.mcp_tools.toolbox.GRACE_S", 0.0)
+    settings = tiny_settings().model_copy(update={"limits": LimitSettings(tool_timeout_s=0.02)})
+    toolbox, begun, go = Toolbox(settings, make_workspace(tmp_path)), list[int](), threading.Event()
+
+    def work() -> CallToolResult:
+        begun.append(1)
+        go.wait(60)
+        return CallToolResult(content=[])
+
+    most = THREADS_PER_CALL * max(2, os.cpu_count() or 1)
+    try:
+        for _ in range(2 * most):
+            with pytest.raises(ToolError, match="given up"):
+                await toolbox.run(work)
+        assert len(begun) <= most
+    finally:
+        go.set()
 
 
 async def test_a_cancelled_call_leaves_the_server_able_to_answer(served: Opener, gate: Gate) -> None:
