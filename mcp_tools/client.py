@@ -67,7 +67,11 @@ class ToolClient:
             server = build_server(inside, self._settings, self._workspace)
             connections.append(Connection(InProcess(server), {tool: {} for tool in inside}))
         self._connections = {tool: each for each in connections for tool in each.tools}
-        outcomes = await asyncio.gather(*(each.open() for each in connections), return_exceptions=True)
+        try:
+            outcomes = await asyncio.gather(*(each.open() for each in connections), return_exceptions=True)
+        except asyncio.CancelledError:  # some are open by now
+            await self._close()
+            raise
         if failed := [each for each in outcomes if isinstance(each, BaseException)]:
             await self._close()
             raise failed[0]

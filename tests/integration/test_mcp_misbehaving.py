@@ -13,14 +13,23 @@ from helpers.workspaces import make_workspace
 from anomalyagent.configs.schema import Settings, ToolSettings
 from anomalyagent.errors import ToolCallError
 from anomalyagent.mcp_tools.client import ToolClient
+from anomalyagent.mcp_tools.connection import Connection, OverStdio
 
 PAIR = {"normal_image": "part.png", "anomaly_image": "part.png"}
 
 
+def _outside(*way: str) -> ToolSettings:
+    return ToolSettings(backend="change", server=[sys.executable, misbehaving_server.__file__, *way])
+
+
 def _settings(*way: str) -> Settings:
     settings = tiny_settings()
-    mask = ToolSettings(backend="change", server=[sys.executable, misbehaving_server.__file__, *way])
-    return settings.model_copy(update={"tools": settings.tools.model_copy(update={"mask_gen": mask})})
+    return settings.model_copy(update={"tools": settings.tools.model_copy(update={"mask_gen": _outside(*way)})})
+
+
+def _servers() -> list[psutil.Process]:
+    """The misbehaving servers that run now; other children of this process are none of these tests' business."""
+    return [one for one in psutil.Process().children() if misbehaving_server.__file__ in one.cmdline()]
 
 
 async def test_a_crash_in_mid_call_is_an_error_that_quotes_the_server_and_other_tools_live_on(tmp_path: Path) -> None:
@@ -111,10 +120,32 @@ async def test_a_server_that_never_speaks_is_given_up(tmp_path: Path, monkeypatc
 async def test_a_close_that_is_cancelled_still_ends_the_server(tmp_path: Path) -> None:
     make_workspace(tmp_path)
     tools = await ToolClient(_settings("slow"), tmp_path).__aenter__()
-    assert psutil.Process().children()
+    assert _servers()
     closing = asyncio.create_task(tools.__aexit__(None, None, None))
     await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    assert not psutil.Process().children()
+    assert not _servers()
+
+
+async def test_an_entering_that_is_cancelled_ends_the_servers_that_are_open_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path)
+    opened, whole_open = asyncio.Event(), Connection.open
+
+    async def open_and_tell(connection: Connection) -> None:
+        await whole_open(connection)
+        if isinstance(connection.place, OverStdio):
+            opened.set()
+
+    monkeypatch.setattr(Connection, "open", open_and_tell)
+    settings = _settings("slow")
+    both = settings.tools.model_copy(update={"prompt_gen": _outside("silent")})
+    entering = asyncio.create_task(ToolClient(settings.model_copy(update={"tools": both}), tmp_path).__aenter__())
+    await opened.wait()
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    assert not _servers()
