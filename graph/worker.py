@@ -210,8 +210,10 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the run, which then closes stdin
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", newline="\n")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # a stray print must not become an answer
-    setup = WorkerSetup.model_validate(json.loads(sys.stdin.buffer.readline()))
-    asyncio.run(_serve(setup, answers))
+    told = sys.stdin.buffer.readline()
+    if not told.endswith(b"\n"):  # its run was killed while it started
+        return
+    asyncio.run(_serve(WorkerSetup.model_validate(json.loads(told)), answers))
 
 
 async def _serve(setup: WorkerSetup, answers: IO[str]) -> None:

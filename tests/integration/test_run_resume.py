@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -84,6 +86,12 @@ def test_a_worker_that_dies_is_replaced_and_its_task_tried_once_more(normals: Pa
     assert "died" in next(iter(summary.types[0].reasons))
     notes = [event.text for event in events if isinstance(event, Note)]
     assert ["tried again" in text for text in notes] == [True, False]
+
+
+def test_a_worker_whose_run_is_gone_before_it_heard_of_it_leaves_without_a_word() -> None:
+    command = [sys.executable, "-P", "-m", "anomalyagent.graph.worker"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
 def test_a_worker_that_cannot_start_ends_the_run(normals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
