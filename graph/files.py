@@ -4,16 +4,41 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Generator
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from anomalyagent.errors import RunError
 
-__all__ = ["TEMPORARY_SUFFIX", "link_or_copy", "remove_temporaries", "write_atomically"]
+__all__ = ["alone_in", "link_or_copy", "remove_temporaries", "temporary_beside", "write_atomically"]
 
 TEMPORARY_SUFFIX = ".part"
+LOCK_FILE = ".lock"
 
 
-def _temporary(path: Path) -> Path:
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Generator[None]:
+    """Make `folder` and keep others who ask in this way out of it. A hidden file stays there.
+
+    Raises:
+        RunError: another process (or thread) works there, or it cannot be written.
+    """
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"another process writes into {folder}. Wait for it to end, or choose another folder.") from None
+    except OSError as error:
+        raise RunError(_cannot_write(folder, error)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def temporary_beside(path: Path) -> Path:
     """A name beside `path` that no other thread or process has."""
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
@@ -24,7 +49,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         RunError: the disk is full or the folder cannot be written; the old file, if any, is untouched.
     """
-    temporary = _temporary(path)
+    temporary = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
@@ -41,7 +66,7 @@ def link_or_copy(source: Path, target: Path, *, link: bool) -> None:
     Raises:
         RunError: `source` is gone, the disk is full, or the folder cannot be written.
     """
-    temporary = _temporary(target)
+    temporary = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if link:

@@ -15,7 +15,7 @@ from pathlib import Path
 from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import RunError, TraceError, WorkspaceError
 from anomalyagent.graph.dataset import manifest_line, sample_stem
-from anomalyagent.graph.files import link_or_copy, write_atomically
+from anomalyagent.graph.files import alone_in, link_or_copy, write_atomically
 from anomalyagent.graph.locate import Damaged, find_run, iterate_trajectories, progress_of
 from anomalyagent.graph.names import choose_folders, safe_name
 from anomalyagent.graph.review import Review, read_reviews
@@ -46,7 +46,7 @@ def rebuild_dataset(run_dir: Path, out: Path | None = None, *, with_unreviewed: 
         with_unreviewed: also take accepted trajectories that nobody has judged; forks only ever by verdict.
         link: hard links where the file system allows them.
     Raises:
-        RunError: nothing is kept, `out` holds something else, or it cannot be written.
+        RunError: nothing is kept, `out` holds something else, another process writes into it, or it cannot be written.
         TraceError: there is no such run.
     """
     run_dir = find_run(run_dir)
@@ -75,10 +75,11 @@ def rebuild_dataset(run_dir: Path, out: Path | None = None, *, with_unreviewed: 
         raise RunError(f"{folder} exists and is no data set of ours. Choose another folder.")
     fresh = target / f".{item}.part"
     try:
-        shutil.rmtree(fresh, ignore_errors=True)
-        samples = _write(run_dir, fresh, item, list(zip(names, chosen, strict=True)), left_out, link=link)
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh.rename(folder)
+        with alone_in(target):
+            shutil.rmtree(fresh, ignore_errors=True)
+            samples = _write(run_dir, fresh, item, list(zip(names, chosen, strict=True)), left_out, link=link)
+            shutil.rmtree(folder, ignore_errors=True)
+            fresh.rename(folder)
     except OSError as error:
         raise RunError(f"cannot write {folder}: {error.strerror or error}. Make room or fix the permissions.") from error
     return Rebuilt(folder, samples, tuple(left_out))

@@ -21,6 +21,7 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import BackendUnavailableError, ForkError, RunError, TraceError
 from anomalyagent.graph.approval import Pause, Ruling
 from anomalyagent.graph.compare import find_parting
+from anomalyagent.graph.files import alone_in
 from anomalyagent.graph.fork import Forker
 from anomalyagent.graph.fork_records import read_forks
 from anomalyagent.graph.fork_start import settings_of
@@ -306,6 +307,13 @@ def test_the_data_set_of_what_was_kept_never_takes_the_place_of_the_run_s_own(ru
     with pytest.raises(RunError, match="the run's own data set"):
         rebuild_dataset(run_dir, run_dir / "dataset")
     assert hashes(run_dir / "dataset") == before
+
+
+def test_two_processes_do_not_rebuild_one_data_set_at_once(run_dir: Path) -> None:
+    record_verdict(run_dir, "dent-00000", "keep")
+    with alone_in(run_dir / "reviewed"), pytest.raises(RunError, match="another process"):
+        rebuild_dataset(run_dir)
+    assert rebuild_dataset(run_dir).samples == {"dent": 1}
 
 
 def test_a_run_asks_before_each_call_of_a_chosen_tool_and_goes_on_after_an_interruption(

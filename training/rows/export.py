@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from anomalyagent.errors import BackendUnavailableError, RunError, TraceError
-from anomalyagent.graph.files import link_or_copy, write_atomically
+from anomalyagent.graph.files import alone_in, link_or_copy, write_atomically
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.training.rows.atif import to_atif
 from anomalyagent.training.rows.card import HEADING, write_card
@@ -51,7 +51,7 @@ def export_traces(
     Raises:
         TraceError: a run cannot be read, nothing is left to export, or an image is gone.
         ConfigError: a filter cannot be used.
-        RunError: the folder holds something else, or cannot be written.
+        RunError: the folder holds something else, another export writes into it, or it cannot be written.
         BackendUnavailableError: `datasets` is not installed.
     """
     if out.exists() and not _may_be_written(out):
@@ -62,15 +62,16 @@ def export_traces(
     def redactor_of(one: Chosen) -> Redactor:
         return redactors.setdefault(one.run_dir, Redactor(one.run_dir))
 
-    if form == "atif":
-        rows = _write_atif(picked, out, redactor_of)
-    elif form == "otel":
-        rows = _write_spans(picked, out, redactor_of)
-    else:
-        rows = _write_tables(picked, form, out, redactor_of, system=system, images=images)
-    redacted = sum(one.replaced for one in redactors.values())
-    sources = sorted({one.trajectory.run_id for one in picked.chosen})
-    write_atomically(out / CARD, write_card(picked, form, rows, redacted, sources).encode("utf-8"))
+    with alone_in(out):  # of two exports with other filters one would put into `train` what the other has in `test`
+        if form == "atif":
+            rows = _write_atif(picked, out, redactor_of)
+        elif form == "otel":
+            rows = _write_spans(picked, out, redactor_of)
+        else:
+            rows = _write_tables(picked, form, out, redactor_of, system=system, images=images)
+        redacted = sum(one.replaced for one in redactors.values())
+        sources = sorted({one.trajectory.run_id for one in picked.chosen})
+        write_atomically(out / CARD, write_card(picked, form, rows, redacted, sources).encode("utf-8"))
     return Exported(out, rows, dict(picked.left_out), redacted)
 
 

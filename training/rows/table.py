@@ -12,7 +12,7 @@ from datasets import Dataset, Features, Image, Json, List, Value, disable_progre
 from datasets.utils import are_progress_bars_disabled
 
 from anomalyagent.errors import RunError, TraceError
-from anomalyagent.graph.files import TEMPORARY_SUFFIX
+from anomalyagent.graph.files import temporary_beside
 from anomalyagent.graph.trace import SCHEMA_VERSION, ImageEntry
 from anomalyagent.graph.wire import tools_digest
 from anomalyagent.training.rows.make import Row, image_name
@@ -61,7 +61,7 @@ def write_table(path: Path, rows: Iterable[Row], folders: Mapping[str, Path]) ->
         return 0
     features = Features({name: _feature(name) for name in filled[0]})
     table = Dataset.from_list(filled, features=features)
-    part = path.with_name(f".{path.name}{TEMPORARY_SUFFIX}")
+    part = temporary_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _quiet():

@@ -10,6 +10,7 @@ from helpers.conversations import Conversation, answer, call_image
 from helpers.trace_runs import good_talk, second_chance, store_run
 
 from anomalyagent.errors import ConfigError, RunError, TraceError
+from anomalyagent.graph.files import alone_in
 from anomalyagent.graph.trace import Edit, read_trajectory, write_trajectory
 from anomalyagent.graph.wire import converse, render
 from anomalyagent.training.conversation import view_of
@@ -250,6 +251,12 @@ def test_what_moves_to_the_test_split_leaves_the_training_split(form: Any, tmp_p
     assert "train" not in folders
     export_traces([run], form, out, Filters())
     assert {path.relative_to(out) for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_two_exports_at_once_do_not_mix_in_one_folder(run_dir: Path, tmp_path: Path) -> None:
+    with alone_in(tmp_path / "data"), pytest.raises(RunError, match="another process"):
+        export_traces([run_dir], "sft", tmp_path / "data", Filters(), images=False)
+    assert export_traces([run_dir], "sft", tmp_path / "data", Filters(), images=False).rows["train"]
 
 
 def test_an_export_that_was_cut_off_before_its_card_can_be_made_again(run_dir: Path, tmp_path: Path) -> None:
