@@ -2,16 +2,34 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
+import platformdirs
 from pydantic import AfterValidator
 
-__all__ = ["HomePath", "expand_home", "is_text"]
+__all__ = ["HomePath", "expand_home", "is_text", "user_folder"]
+
+_NAME = "anomalyagent"
+_HOMELESS = Path(os.devnull, "set HOME", _NAME)
+"""Where nothing can be made; messages that name it say what to do."""
 
 
 def expand_home(path: Path | str) -> Path:
     """The path with `~` at its start as the user's folder; what only looks so (`~$plan.png`) stays, and is no error."""
     return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
+def user_folder(kind: Literal["cache", "data"]) -> Path:
+    """The program's folder for what it built (`cache`) or what the user gave it (`data`); it need not exist.
+
+    Of a user without a home (HOME unset and an id that the system does not know, as in some containers) it cannot be made: all
+    works without a cache and without cards of one's own.
+    """
+    try:
+        folder = platformdirs.user_cache_path(_NAME) if kind == "cache" else platformdirs.user_data_path(_NAME)
+    except RuntimeError:
+        folder = _HOMELESS
+    return folder if folder.is_absolute() else _HOMELESS  # older platformdirs: a folder called ~
 
 
 def is_text(name: str) -> bool:

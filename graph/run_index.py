@@ -18,9 +18,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-import platformdirs
-
-from anomalyagent.configs.paths import expand_home, is_text
+from anomalyagent.configs.paths import expand_home, is_text, user_folder
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.trace import SCHEMA_VERSION, ToolCall, Trajectory, read_trajectory
@@ -92,7 +90,7 @@ class RunIndex:
 
     def __init__(self, run_dir: Path, cache_dir: Path | None = None) -> None:
         self.run_dir = expand_home(run_dir).absolute()
-        folder = cache_dir or Path(platformdirs.user_cache_dir("anomalyagent")) / "traces"
+        folder = cache_dir or user_folder("cache") / "traces"
         digest = hashlib.sha256(os.fsencode(self.run_dir.resolve())).hexdigest()
         self._cache = folder / f"{digest[:32]}.json"
         self._lock = threading.Lock()

@@ -1,17 +1,17 @@
 """Where built things are kept between processes, and how a file gets there whole. All of it can be deleted at any time."""
 
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
-import platformdirs
+from anomalyagent.configs.paths import user_folder
 
 __all__ = ["cache_folder", "write_whole"]
 
 
 def cache_folder(cache_dir: Path | None = None) -> Path:
     """The given folder, else `knowledge` in the user's cache folder; it need not exist."""
-    return cache_dir if cache_dir is not None else Path(platformdirs.user_cache_dir("anomalyagent")) / "knowledge"
+    return cache_dir if cache_dir is not None else user_folder("cache") / "knowledge"
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -21,11 +21,9 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    temporary = Path(name)
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
+        temporary.write_bytes(data)  # not by tempfile, whose files nobody else may read
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -6,11 +6,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
-import platformdirs
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from anomalyagent.configs.faults import first_fault
+from anomalyagent.configs.paths import user_folder
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge import card_models
 from anomalyagent.knowledge.cache import cache_folder, write_whole
@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).parent / "cards"
 
 def user_card_folder() -> Path:
     """The folder whose cards are always loaded when it exists."""
-    return Path(platformdirs.user_data_dir("anomalyagent")) / "cards"
+    return user_folder("data") / "cards"
 
 
 def read_card_file(path: Path) -> list[Card]:
@@ -114,10 +114,17 @@ def _folder_cards(folder: Path, cache_dir: Path | None) -> dict[str, Card]:
     if not folder.is_dir():
         raise KnowledgeError(f"the card folder {folder} does not exist. Create it or remove it from knowledge.folders.")
     paths = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
-    key = tuple((path, status.st_mtime_ns, status.st_size) for path in paths for status in [path.stat()])
+    try:
+        key = tuple((path, status.st_mtime_ns, status.st_size) for path in paths for status in [path.stat()])
+    except OSError as error:  # a link that leads nowhere
+        raise _unreadable(error) from error
     if key not in _parsed:
         _parsed[key] = _read_folder(paths, cache_dir)
     return _parsed[key]
+
+
+def _unreadable(error: OSError) -> KnowledgeError:
+    return KnowledgeError(f"cannot read the card file {error.filename}: {error.strerror or error}. Mend or remove it.")
 
 
 def _read_folder(paths: Sequence[Path], cache_dir: Path | None) -> dict[str, Card]:
@@ -127,7 +134,7 @@ def _read_folder(paths: Sequence[Path], cache_dir: Path | None) -> dict[str, Car
         for path in paths:
             digest.update(path.read_bytes())
     except OSError as error:
-        raise KnowledgeError(f"cannot read the card file {error.filename}: {error.strerror or error}") from error
+        raise _unreadable(error) from error
     store = cache_folder(cache_dir) / f"cards-{digest.hexdigest()[:24]}.json"
     with suppress(OSError, ValueError):
         return {card.id: card for card in _CARDS.validate_json(store.read_bytes())}

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from anomalyagent.errors import KnowledgeError
+from anomalyagent.knowledge.chroma import chroma_settings, load_chroma
 
 __all__ = ["ImageIndex", "Known"]
 
@@ -34,10 +35,7 @@ class ImageIndex:
     """
 
     def __init__(self, vectors: npt.NDArray[np.float32], embedding: str, url: str | None = None) -> None:
-        import chromadb
-        from chromadb.config import Settings
-
-        settings = Settings(anonymized_telemetry=False)
+        chromadb, settings = load_chroma(), chroma_settings()
         name = "images-" + sha256(embedding.encode() + vectors.tobytes()).hexdigest()[:24]
         self._count = len(vectors)
         try:

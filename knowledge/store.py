@@ -1,4 +1,4 @@
-"""The vectors of the cards in ChromaDB: built once, checked, opened for reading. The only module that imports chromadb.
+"""The vectors of the cards in ChromaDB: built once, checked, opened for reading.
 
     <cache>/index-<key>/manifest.json     what it was built from, and a hash of each file of the vector index
     <cache>/index-<key>/chroma/           the Chroma folder; nothing but the builder writes it
@@ -28,6 +28,7 @@ from filelock import FileLock, Timeout
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge.cache import cache_folder
 from anomalyagent.knowledge.card_models import Card
+from anomalyagent.knowledge.chroma import chroma_settings, load_chroma
 from anomalyagent.knowledge.embedding import Embedder, HashTfidf, Vector
 from anomalyagent.knowledge.search import card_text
 
@@ -282,9 +283,9 @@ def _remove_others(folder: Path, keep: int = 4) -> None:
 
 
 def _build_memory(cards: Sequence[Card], embedder: Embedder) -> VectorStore:
-    import chromadb
+    chromadb = load_chroma()
 
-    client = chromadb.EphemeralClient(settings=_settings())
+    client = chromadb.EphemeralClient(settings=chroma_settings())
     return _fill(client, cards, embedder, name=f"{COLLECTION}-{_key(cards, embedder)}")
 
 
@@ -310,7 +311,7 @@ def _fill(
 
 
 def _open_server(cards: Sequence[Card], url: str, embedder: Embedder) -> VectorStore:
-    import chromadb
+    chromadb = load_chroma()
 
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or parts.hostname is None:
@@ -319,7 +320,7 @@ def _open_server(cards: Sequence[Card], url: str, embedder: Embedder) -> VectorS
     name = f"{COLLECTION}-{_key(cards, embedder)}"
     try:
         client = chromadb.HttpClient(
-            host=parts.hostname, port=parts.port or (443 if secure else 8000), ssl=secure, settings=_settings()
+            host=parts.hostname, port=parts.port or (443 if secure else 8000), ssl=secure, settings=chroma_settings()
         )
         with suppress(Exception):  # not there yet, or not sound: filled below
             collection = client.get_collection(name, embedding_function=_embedding_function(embedder))
@@ -334,10 +335,10 @@ def _open_server(cards: Sequence[Card], url: str, embedder: Embedder) -> VectorS
 
 
 def _client(path: Path) -> "ClientAPI":
-    import chromadb
+    chromadb = load_chroma()
 
     try:
-        return chromadb.PersistentClient(path=path, settings=_settings())
+        return chromadb.PersistentClient(path=path, settings=chroma_settings())
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt | SystemExit):
             raise
@@ -349,12 +350,6 @@ def _close(client: "ClientAPI") -> None:
     close: Any = getattr(client, "close", None)
     if close is not None:
         close()
-
-
-def _settings() -> Any:
-    from chromadb.config import Settings
-
-    return Settings(anonymized_telemetry=False)
 
 
 def _fit(cards: Sequence[Card]) -> HashTfidf:

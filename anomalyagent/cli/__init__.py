@@ -7,13 +7,13 @@ Exit codes: 0 done; 1 done in part, or a failure without a code of its own; 2 wr
 import io
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from anomalyagent.cli import config, dataset, doctor, evaluate_policy, knowledge, mcp, synthesize, trace, traces, train
+from anomalyagent.configs.paths import expand_home
 from anomalyagent.errors import AnomalyAgentError
 
 __all__ = ["app", "main"]
@@ -69,7 +69,7 @@ def _root(  # pyright: ignore[reportUnusedFunction]
 
 def _with_home(argument: str) -> str:
     """`--out=~/runs` with the user's folder: shells replace ~ at the start of a word only, and those of Windows nowhere."""
-    return re.sub(r"^(--[\w-]+=)?~(?=[/\\])", lambda found: (found[1] or "") + str(Path.home()), argument)
+    return re.sub(r"^(--[\w-]+=)?~(?=[/\\])", lambda found: (found[1] or "") + str(expand_home("~")), argument)
 
 
 def main() -> None:

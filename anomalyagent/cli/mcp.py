@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from anomalyagent.cli.options import ConfigOption, SetOption
+from anomalyagent.configs.paths import expand_home
 
 __all__ = ["app"]
 
@@ -64,7 +65,7 @@ def install(
     if client not in CLIENTS:
         raise ConfigError(f"unknown client {client!r}; known: {', '.join(CLIENTS)}. For others: anomalyagent mcp serve --help")
     here = Path.cwd()
-    if workspace is None and here in (Path.home(), Path(here.anchor)):
+    if workspace is None and here in (expand_home("~"), Path(here.anchor)):
         raise ConfigError(
             f"without --workspace the whole of {here} would be opened to {client}. Name the folder of the images."
         )

@@ -17,7 +17,7 @@ class Redactor:
 
     def __init__(self, run_dir: Path) -> None:
         here = expand_home(run_dir).absolute()
-        self._known = [(str(here), "<run>"), (str(here.resolve()), "<run>"), (str(Path.home()), "<home>")]
+        self._known = [(str(here), "<run>"), (str(here.resolve()), "<run>"), (str(expand_home("~")), "<home>")]
         self.replaced = 0
 
     def text(self, text: str) -> str:

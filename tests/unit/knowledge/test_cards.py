@@ -1,5 +1,6 @@
 """Knowledge cards: the shipped ones are complete and sensible, broken files say what is broken, users' cards join."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,11 @@ def test_a_file_in_another_encoding_or_with_a_slip_is_told_in_one_line(data: byt
     (tmp_path / "mine.yaml").write_bytes(data)
     with pytest.raises(KnowledgeError, match=told):
         card_files.read_card_file(tmp_path / "mine.yaml")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    (tmp_path / "lost.yaml").symlink_to(tmp_path / "nothing.yaml")
+    (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
+    with pytest.raises(KnowledgeError, match=r"cannot read the card file .*(lost\.yaml|loop\.yml)"):
+        load(tmp_path)

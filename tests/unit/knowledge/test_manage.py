@@ -1,5 +1,7 @@
 """What the `knowledge` commands do."""
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,15 @@ def test_rebuilding_where_nothing_can_be_written_is_an_error(settings: Knowledge
 def test_a_users_card_is_searched_too(settings: KnowledgeSettings, tmp_path: Path) -> None:
     manage.add_cards([write(tmp_path / "gizmo.yaml", "mine/gizmo/spongy")])
     assert manage.search_cards(settings, "spongy gizmo", 1)[0].card.id == "mine/gizmo/spongy"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_cards_in_a_folder_of_a_team_can_be_read_by_the_team(settings: KnowledgeSettings, tmp_path: Path) -> None:
+    file = write(tmp_path / "gizmo.yaml", "mine/gizmo/spongy")
+    before = os.umask(0o022)
+    try:
+        (report,) = manage.add_cards([file], tmp_path / "team")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(report.path.stat().st_mode) == 0o644
+    assert [path.name for path in (tmp_path / "team").iterdir()] == ["gizmo.yaml"]
