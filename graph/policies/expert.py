@@ -16,6 +16,7 @@ from anomalyagent.graph.policies.base import Decision, wrong_option
 from anomalyagent.graph.progress import Progress, Round, View
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Answer, ToolCall
+from anomalyagent.knowledge.cards import Variant
 from anomalyagent.knowledge.sampling import clamp_to_priors
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import parse_prompt, render_prompt, tell_changes
@@ -176,12 +177,19 @@ def _refine(progress: Progress) -> tuple[Round, DefectSpec, DefectSpec]:
     if best is not last or not set(fields) - {"seed"}:  # the same change was tried in vain, or none is known: another place
         spec = _elsewhere(spec, best)
         fields.append("center")
+    inside = clamp_to_priors(spec, _known_variants(progress, spec.mechanism))
+    kept = {name: getattr(spec, name) for name in fields if name != "center" or spec.zone == inside.zone}
+    spec = inside if "mechanism" in kept else inside.model_copy(update=kept)
+    return best, before, easier_spec(spec, progress)
+
+
+def _known_variants(progress: Progress, mechanism: str) -> list[Variant]:
+    """What the newest knowledge says of the wanted defect; a near card describes another type, so only what is drawn alike."""
     for found in progress.knowledge[-1:]:
         if found.cards and found.match != "general":
-            inside = clamp_to_priors(spec, found.cards[0].variants)
-            kept = {name: getattr(spec, name) for name in fields if name != "center" or spec.zone == inside.zone}
-            spec = inside if "mechanism" in kept else inside.model_copy(update=kept)
-    return best, before, easier_spec(spec, progress)
+            variants = found.cards[0].variants
+            return variants if found.match == "exact" else [one for one in variants if one.mechanism == mechanism]
+    return []
 
 
 def _refined_image(view: View, progress: Progress, evaluation: QualityResult) -> tuple[str, str, DefectSpec]:

@@ -15,6 +15,7 @@ from anomalyagent.graph.policies.scripted import ScriptedPolicy
 from anomalyagent.graph.rules import check
 from anomalyagent.graph.trace import Answer, ToolCall
 from anomalyagent.knowledge.cards import Priors, Variant
+from anomalyagent.knowledge.spec import Mechanism
 from anomalyagent.mcp_tools.contracts import Adjustment, CardHit, Finding
 
 
@@ -69,20 +70,22 @@ async def test_the_expert_asks_for_knowledge_once_when_the_score_is_far_off() ->
     assert (await next_call(talk.image().judge(1.0, [FAINT]))).name == "image_gen"
 
 
-async def test_knowledge_brings_the_spec_inside_its_ranges_but_keeps_what_a_finding_asked_for() -> None:
+def card_of(mechanism: Mechanism) -> CardHit:
     priors = Priors.model_validate({"area_fraction": (0.02, 0.05), "elongation": (20, 60), "severity": (3, 8)})
-    card = CardHit(
-        id="a",
-        item="nut",
-        anomaly_type="scratch",
-        text="t",
-        variants=[Variant(mechanism="scratch", priors=priors)],
-        relevance=1,
-        source="s",
-    )
-    talk = Conversation().prompt().image().judge(2.0, [FAINT]).knowledge([card])
+    variants = [Variant(mechanism=mechanism, priors=priors)]
+    return CardHit(id="a", item="nut", anomaly_type=mechanism, text="t", variants=variants, relevance=1, source="s")
+
+
+async def test_knowledge_brings_the_spec_inside_its_ranges_but_keeps_what_a_finding_asked_for() -> None:
+    talk = Conversation().prompt().image().judge(2.0, [FAINT]).knowledge([card_of("scratch")])
     spec = (await next_call(talk)).arguments["spec"]
     assert (spec["area_fraction"], spec["elongation"], spec["severity"]) == (0.02, 20, 12)
+
+
+async def test_a_card_of_another_type_of_the_item_does_not_turn_the_wanted_defect_into_that_type() -> None:
+    talk = Conversation().prompt().image().judge(2.0, [FAINT]).knowledge([card_of("missing")], match="near")
+    spec = (await next_call(talk)).arguments["spec"]
+    assert (spec["mechanism"], spec["area_fraction"], spec["severity"]) == ("scratch", SPEC.area_fraction, 12)
 
 
 async def test_the_expert_goes_back_to_the_best_image_and_keeps_it_when_the_rounds_are_spent() -> None:
