@@ -21,11 +21,11 @@ from typing import Any, Literal, NamedTuple, cast
 from anomalyagent.configs.paths import expand_home, is_text, user_folder
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
-from anomalyagent.graph.trace import SCHEMA_VERSION, ToolCall, Trajectory, read_trajectory
+from anomalyagent.graph.trace import SCHEMA_VERSION, Trajectory, final_verdict, read_trajectory
 
-__all__ = ["Entry", "RunIndex", "last_result", "summarize_trajectory"]
+__all__ = ["Entry", "RunIndex", "summarize_trajectory"]
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 MOST_BYTES = 512 * 2**20
 """Larger trajectory files are not read."""
 _SAVE_EVERY = 2000
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     Attributes:
         name: file name without `.json`; what addresses use. The id inside the file should be the same.
         reason: one sentence, of the trajectory, or why its file cannot be read.
-        findings: names of the findings about the last judged image, most serious first.
+        findings: names of the findings about the final image, else the last judged one, most serious first.
         normal, image, mask: references in the run folder; image and mask are the final ones, else the newest ones.
         started_at: UTC, ISO 8601, of the first turn.
         parent: trajectory that this one was forked from.
@@ -216,8 +216,7 @@ def summarize_trajectory(name: str, trajectory: Trajectory) -> Entry:
     turns, images = trajectory.turns, trajectory.images
     anomaly = [image.ref for image in images if image.role == "anomaly"]
     masks = [image.ref for image in images if image.role == "mask"]
-    judged = last_result(trajectory, "quality_eval")
-    scores = judged or {}
+    scores = final_verdict(trajectory)
     return Entry(
         name=name,
         outcome=trajectory.outcome,
@@ -241,14 +240,6 @@ def summarize_trajectory(name: str, trajectory: Trajectory) -> Entry:
         mask=trajectory.mask or (masks[-1] if masks else None),
         parent=trajectory.parent_id,
     )
-
-
-def last_result(trajectory: Trajectory, tool: str) -> Mapping[str, Any] | None:
-    """The structured result of the last call of `tool` that succeeded."""
-    for turn in reversed(trajectory.turns):
-        if isinstance(turn.action, ToolCall) and turn.action.name == tool and turn.observation and turn.observation.structured:
-            return turn.observation.structured
-    return None
 
 
 def _files(folder: Path) -> Iterator[tuple[str, _Stamp]]:

@@ -21,7 +21,7 @@ from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.inputs import Inputs
 from anomalyagent.graph.tasks import TypePlan
-from anomalyagent.graph.trace import Trajectory
+from anomalyagent.graph.trace import Trajectory, final_verdict
 from anomalyagent.knowledge.cards import Card
 from anomalyagent.knowledge.planning import Traits
 
@@ -387,12 +387,9 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _short_reason(trajectory: Trajectory) -> str:
-    """A reason that can be counted: the worst finding of the last judged image, or how the trajectory failed."""
+    """A reason that can be counted: the worst finding about the best image, or how the trajectory failed."""
     if trajectory.outcome == "rejected":
-        for turn in reversed(trajectory.turns):
-            structured = turn.observation.structured if turn.observation else None
-            if structured and structured.get("findings"):
-                return str(structured["findings"][0]["name"])
-        return "score too low"
+        findings = final_verdict(trajectory).get("findings")
+        return str(findings[0]["name"]) if findings else "score too low"
     errors = [turn.observation.error for turn in trajectory.turns if turn.observation and turn.observation.error]
     return f"failed: {(errors[-1] if errors else trajectory.reason).splitlines()[0][:100]}"

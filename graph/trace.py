@@ -6,6 +6,7 @@ Version 1. A reader refuses other versions (`TraceError`) instead of guessing.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,6 +29,7 @@ __all__ = [
     "ToolCall",
     "Trajectory",
     "Turn",
+    "final_verdict",
     "read_trajectory",
     "write_trajectory",
 ]
@@ -156,6 +158,17 @@ class Trajectory(_Record):
     parent_id: str | None = Field(default=None, description="Trajectory this one was forked from.")
     forked_at: int | None = Field(default=None, description="Number of turns that were taken over from it, unchanged.")
     edits: list[Edit] = Field(default_factory=list[Edit], description="What a person changed, turn by turn.")
+
+
+def final_verdict(trajectory: Trajectory) -> Mapping[str, Any]:
+    """What quality_eval said of the final image, where there is one; else of the last judged one. Empty: nothing was judged."""
+    final = [image.number for image in trajectory.images if trajectory.final_image in (None, image.ref)]
+    for turn in reversed(trajectory.turns):
+        if isinstance(turn.action, ToolCall) and turn.action.name == "quality_eval" and turn.observation:
+            judged = turn.action.arguments.get("anomaly_image") in final
+            if judged and turn.observation.structured:
+                return turn.observation.structured
+    return {}
 
 
 def write_trajectory(trajectory: Trajectory, path: Path) -> None:

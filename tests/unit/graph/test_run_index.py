@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.conversations import Conversation, trajectory_of
 from helpers.trajectories import make_trajectory, store
 
 from anomalyagent.errors import TraceError
 from anomalyagent.graph import run_index
-from anomalyagent.graph.run_index import RunIndex
+from anomalyagent.graph.run_index import RunIndex, summarize_trajectory
 from anomalyagent.graph.trace import Trajectory, read_trajectory
+from anomalyagent.mcp_tools.contracts import Finding
 
 
 @pytest.fixture
@@ -31,6 +33,14 @@ def test_an_entry_says_what_a_table_needs(tmp_path: Path) -> None:
     assert (entry.name, entry.outcome, entry.item, entry.anomaly_type) == ("scratch-00001", "rejected", "metal nut", "scratch")
     assert (entry.rounds, entry.turns, entry.score, entry.findings) == (3, 8, 1.5, ("too_faint",))
     assert (entry.normal, entry.image, entry.mask, entry.parent) == ("normal.png", "images/4.png", None, "scratch-00000")
+
+
+def test_the_findings_are_those_about_the_image_that_the_score_is_of() -> None:
+    fainter, worse = (Finding(name=name, weight=0.5, message="m", hint="h") for name in ("too_faint", "oversized"))
+    talk = Conversation().prompt().image().judge(4.5, [fainter]).image().judge(1.0, [worse])
+    best = trajectory_of(talk, outcome="rejected", score=4.5, final_image="images/2.png")
+    assert summarize_trajectory("a", best).findings == ("too_faint",)
+    assert summarize_trajectory("a", trajectory_of(talk, outcome="rejected", score=None)).findings == ("oversized",)
 
 
 def test_only_new_and_changed_files_are_read_again(tmp_path: Path, read: list[str]) -> None:
