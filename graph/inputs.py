@@ -6,6 +6,7 @@ What cannot be read is skipped with a warning and listed in run.json.
 """
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,8 +103,10 @@ def find_normals(paths: Sequence[Path], say: Callable[[str], None] = lambda _tex
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes; of an unreadable one the empty string."""
+    """SHA-256 of a file's bytes; of an unreadable one, or what is no file (a pipe would never end), the empty string."""
     try:
+        if not path.is_file():
+            return ""
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -192,8 +195,8 @@ def _empty(folder: Path) -> str:
 
 def _distinct(found: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """Each file once, each under a name of its own: files of the same name are told apart by their folder, then by a number."""
-    once = {path.resolve(): (name, path) for name, path in reversed(found)}
-    kept = [pair for pair in found if once.pop(pair[1].resolve(), None) is not None]
+    once = {os.path.realpath(path): (name, path) for name, path in reversed(found)}  # `resolve` raises at a loop of links
+    kept = [pair for pair in found if once.pop(os.path.realpath(pair[1]), None) is not None]
     names = Counter(name for name, _ in kept)
     named = [(name if names[name] == 1 else f"{path.parent.name}/{name}", path) for name, path in kept]
     used: Counter[str] = Counter()

@@ -5,6 +5,7 @@ trajectory://<id>           one trajectory: what the agent thought, called and s
 """
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def _trajectory(workspace: Path, id: str) -> Trajectory:
 
 def _confined(workspace: Path, name: str) -> bool:
     """Is it a file of the workspace, links followed, of a size that a person's program writes?"""
-    path = (workspace / name).resolve()
+    path = Path(os.path.realpath(workspace / name))  # `resolve` raises at a loop of links
     return path.is_relative_to(workspace) and path.is_file() and path.stat().st_size <= _MOST_BYTES
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from mcp.server.mcpserver import Context, Image
@@ -140,7 +141,7 @@ class _Loop:
         from anomalyagent.graph.worker import trajectory_path
 
         root = self._workspace.root
-        folder = (root / "trajectories").resolve()
+        folder = Path(os.path.realpath(root / "trajectories"))
         if (root / RUN_FILE).exists() or not folder.is_relative_to(root):
             return None
         write_trajectory(made, trajectory_path(root, made.id))

@@ -5,6 +5,7 @@ Size and dimensions are read from the header and checked before anything is deco
 """
 
 import io
+import stat
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -50,14 +51,17 @@ def read_image_file(path: Path, max_bytes: int) -> bytes:
     """All bytes of an image file.
 
     Raises:
-        ImageError: missing, a directory, unreadable, empty, or larger than `max_bytes`.
+        ImageError: missing, a directory, no file at all (a pipe, a device), unreadable, empty, or larger than `max_bytes`.
     """
     try:
-        size = path.stat().st_size
-        if path.is_dir():
+        found = path.stat()
+        size = found.st_size
+        if stat.S_ISDIR(found.st_mode):
             raise ImageError(
                 f"{path} is a directory, not an image file. Name the images in it, or pass it where a folder is asked for."
             )
+        if not stat.S_ISREG(found.st_mode):
+            raise ImageError(f"{path} is not a regular file. Copy the image into a file.")
         if size > max_bytes:
             raise ImageError(
                 f"{path} has {size:,} bytes, more than the limit of {max_bytes:,}. "

@@ -51,7 +51,13 @@ def write_unusable(folder: Path) -> set[str]:
     Image.new("1", (20000, 20000)).save(folder / "bomb.png")
     damaged = bytearray((folder / "photo.jpg").read_bytes())
     (folder / "damaged.jpg").write_bytes(damaged[:400])
-    return {"empty.png", "cut_off.png", "text.png", "dot.png", "bomb.png", "damaged.jpg"}
+    names = {"empty.png", "cut_off.png", "text.png", "dot.png", "bomb.png", "damaged.jpg"}
+    if os.name == "nt":
+        return names
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "lost.png").symlink_to("nothing.png")
+    os.mkfifo(folder / "pipe.png")
+    return names | {"loop.png", "lost.png", "pipe.png"}
 
 
 @pytest.fixture(scope="module")
