@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 done in part, or a failure without a code of its own; 2 wr
 import io
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -72,6 +73,14 @@ def _with_home(argument: str) -> str:
     return re.sub(r"^(--[\w-]+=)?~(?=[/\\])", lambda found: (found[1] or "") + str(expand_home("~")), argument)
 
 
+def _has_working_folder() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def main() -> None:
     """Entry point of the console script."""
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
@@ -85,6 +94,11 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except FileNotFoundError:
+        if _has_working_folder():
+            raise
+        typer.echo("error: the folder that you are in was deleted. Change into another one, then try again.", err=True)
+        sys.exit(2)
     except BrokenPipeError:  # `anomalyagent ... | head`
         sys.stderr.close()
         sys.exit(0)

@@ -361,6 +361,18 @@ def test_an_output_folder_that_cannot_be_written_gives_one_clear_line(normals: P
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.skipif(os.name == "nt", reason="a folder that is in use cannot be deleted there")
+def test_a_working_folder_that_was_deleted_is_said_in_one_line(normals: Path, tmp_path: Path) -> None:
+    program = "import os, runpy, sys\nos.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
+    program += "del sys.argv[1]; runpy.run_module('anomalyagent', run_name='__main__', alter_sys=True)"
+    request = ["--normals", str(normals), "--item", "nut", "--anomaly-type", "scratch", "--count", "1", "--out", "run"]
+    command = [sys.executable, "-c", program, str(tmp_path / "gone"), "synthesize", *request]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: the folder that you are in was deleted")
+    assert "Traceback" not in done.stderr
+
+
 def test_workers_leave_when_the_run_is_killed(normals: Path, tmp_path: Path) -> None:
     import psutil
 
@@ -374,7 +386,7 @@ def test_workers_leave_when_the_run_is_killed(normals: Path, tmp_path: Path) -> 
         workers = psutil.Process(process.pid).children(recursive=True)
         assert workers
         process.kill()
-    gone, alive = psutil.wait_procs(workers, timeout=10)
+    gone, alive = psutil.wait_procs(workers, timeout=60)
     assert not alive, gone
 
 

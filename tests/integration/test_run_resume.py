@@ -52,7 +52,7 @@ def test_a_run_killed_at_random_moments_leaves_no_process_and_ends_with_the_same
     arguments = command(run_settings(), normals, tmp_path / "killed", count=8, jobs=jobs)
     deaths = [run_killed(arguments, rng, most_events=14, most_delay_s=0.05) for _ in range(2)]
     assert any(death.alive for death in deaths)
-    _, left = psutil.wait_procs([child for death in deaths for child in death.children], timeout=5)
+    _, left = psutil.wait_procs([child for death in deaths for child in death.children], timeout=60)
     assert not left
     synthesize(request(normals, tmp_path / "killed", count=8), run_settings())
     assert hashes(tmp_path / "killed" / "dataset") == hashes(tmp_path / "calm" / "dataset")
