@@ -24,6 +24,8 @@ AFAR = 3
 """From so many times as far `ground_afar` is seen."""
 
 _ALIKE = 0.8  # share of the foreground that pieces of at least half of the largest one's size hold, where pieces are alike
+_GRAINED = 0.4  # coherence of a surface that runs one way
+_COLOURED, _BROWN = 12.0, (30.0, 95.0)  # CIELAB chroma, hue in degrees
 _CACHE_BYTES = 192 * 2**20
 _BYTES_PER_PIXEL = 64  # of a Scene with everything measured, photo included
 
@@ -116,6 +118,15 @@ class Scene:
     def grain(self) -> tuple[float, float]:
         """(angle, coherence) of the whole surface; coherence 0 for an object before a background."""
         return measures.surface_grain(self.luma) if self.fills_frame else (0.0, 0.0)
+
+    @cached_property
+    def fibrous(self) -> bool:
+        """True for a brown surface whose texture runs one way: wood, which parts along its fibres."""
+        if self.grain[1] < _GRAINED:
+            return False
+        step = max(1, int(np.sqrt(self.object_area_px) / 96))
+        _, a, b = np.median(self.lab[::step, ::step].reshape(-1, 3), axis=0)
+        return bool(np.hypot(a, b) > _COLOURED and _BROWN[0] < np.rad2deg(np.arctan2(b, a)) < _BROWN[1])
 
     def orientation_at(self, x: float, y: float) -> tuple[float, float]:
         """(angle in radians, coherence 0..1) of the structure: the direction along which texture runs at a place.

@@ -10,6 +10,7 @@ An `Edit` changes a surface; `Surface.draw` turns the change into pixels:
     roughness     takes light out of highlights, adds fine grain; negative: evens the grain out
     paint         replaces the material by `opacity`
     shadow        takes light away
+    dark field    a black surface scatters where it is changed (see `dark_field.py`)
 
 What is drawn is then blurred by the photo's point spread, and grain that the paint covered is put back.
 Source: Lambert 1760; J. Blinn, "Models of light reflection for computer synthesized pictures", 1977.
@@ -24,6 +25,7 @@ import numpy as np
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.dark_field import is_dark_field, scattered
 from anomalyagent.mcp_tools.procedural.edit import Edit, Window
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
 
@@ -95,6 +97,11 @@ class Surface:
         return float(np.clip(0.05 + 0.8 * excess, 0.03, 0.6))
 
     @cached_property
+    def dark_field(self) -> bool:
+        """True where sound surface is black and only what breaks it shows."""
+        return is_dark_field(self.scene)
+
+    @cached_property
     def grain(self) -> Field:
         """(h, w) noise of unit variance at the scale of the photo's finest texture."""
         rng = np.random.default_rng([self.seed, 11])
@@ -153,6 +160,8 @@ class Surface:
             laid = (laid * np.float32(gain) if gain <= 1.0 else 1.0 - (1.0 - laid) ** np.float32(gain))[..., None]
             light = light + laid * (linear_from_srgb(edit.paint) - light)
             cover = laid
+        if self.dark_field and not edit.photographed:
+            light = light + (1.0 - cover) * scattered(edit, self.around, self.grain, gain)
         if edit.shadow is not None:
             light = light * (1.0 - np.clip(edit.shadow * np.float32(gain), 0.0, 0.97))[..., None].astype(np.float32)
         # A pixel on the border of the support gets the full change: softness there comes from the mechanism and the lens.

@@ -42,6 +42,7 @@ _THINNEST_PX = 0.9
 _TRUNK = 0.9  # of the length that area and elongation give
 _LEAST_SLENDER = 12.0
 _TURNS = (0.0, 0.3, -0.3, 0.6, -0.6, 0.95, -0.95, 1.3, -1.3)  # radians
+_ASKEW = 0.9  # radians between the way inwards and a structure from which on it does not lead there
 _INWARDS = 0.8  # chance that a crack near an outline starts there
 
 
@@ -126,7 +127,8 @@ def _darkest(near: Surroundings, spec: DefectSpec) -> float:
 def _from_outline(site: Site, spec: DefectSpec, length_px: float, rng: np.random.Generator) -> Site:
     """The site moved and turned so that the crack starts at the outline nearby and runs inwards; unchanged elsewhere.
 
-    Where the structure of the surface leads inwards the crack follows it. The outline of a surface is the frame.
+    Where the structure of the surface leads inwards the crack follows it; fibres that run along the outline keep it away.
+    The outline of a surface is the frame.
     """
     depth = site.scene.depth_px
     x, y = site.center_xy
@@ -143,7 +145,9 @@ def _from_outline(site: Site, spec: DefectSpec, length_px: float, rng: np.random
     inwards = float(np.arctan2(inward_y, inward_x))
     along, coherence = site.scene.orientation_at(x, y)
     turn = (along - inwards + 0.5 * np.pi) % np.pi - 0.5 * np.pi  # of the structure's direction against the inward one
-    angle = inwards + (turn if abs(turn) < 0.9 and rng.random() < 0.3 + coherence else float(rng.normal(0.0, 0.3)))
+    if site.scene.fibrous and abs(turn) >= _ASKEW:  # wood does not part across its fibres
+        return site
+    angle = inwards + (turn if abs(turn) < _ASKEW and rng.random() < 0.3 + coherence else float(rng.normal(0.0, 0.3)))
     root = np.array([x, y]) - float(depth[row, column]) * np.array([np.cos(inwards), np.sin(inwards)])
     center = root + 0.5 * length_px * np.array([np.cos(angle), np.sin(angle)])
     height, width = depth.shape

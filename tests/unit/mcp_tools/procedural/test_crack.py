@@ -87,3 +87,20 @@ def test_a_crack_in_glass_is_smoother_than_in_concrete() -> None:
     asked = {"orientation_deg": 10.0, "center": (0.5, 0.5), "severity": 6.0}
     smooth, rough = ([wandering(crack(scene, seed, **asked)) for seed in range(8)] for scene in (glass, concrete))
     assert np.median(smooth) < 0.7 * np.median(rough)
+
+
+def planks(size: int = 240) -> Scene:
+    """Wood whose grain runs from top to bottom."""
+    rng = np.random.default_rng(4)
+    grain = cv2.GaussianBlur(rng.normal(0.0, 1.0, (size, size)).astype(np.float32), (0, 0), sigmaX=1.0, sigmaY=40.0)
+    shade = 1.0 + 0.06 * (grain / grain.std())[..., None]
+    return Scene(photo_from_array(np.clip(np.array([190.0, 145.0, 98.0]) * shade, 0, 255).astype(np.uint8)))
+
+
+def test_wood_splits_along_its_grain_beside_the_frame_too() -> None:
+    scene = planks()
+    tall = 0
+    for seed in range(10):
+        rows, columns = np.nonzero(crack(scene, seed, zone="edge", center=(0.04, 0.5)).mask)
+        tall += np.ptp(rows) > np.ptp(columns)
+    assert tall >= 8
