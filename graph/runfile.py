@@ -342,7 +342,7 @@ def refuse_changes(old: RunFile, new: RunFile, inputs: Mapping[str, str], run_di
     found += [
         f"{key}: {then.get(key)!r} then, {today.get(key)!r} now"
         for key in sorted(then | today)
-        if then.get(key) != today.get(key)
+        if then.get(key) != today.get(key) and not any(other.startswith(f"{key}.") for other in then | today)
     ]
     names_then, names_now = [plan.anomaly_type for plan in old.plans], [plan.anomaly_type for plan in new.plans]
     if names_then != names_now:

@@ -32,8 +32,9 @@ def read_training(kind: type[Kind], file: str | Path, shipped: Mapping[str, Path
     try:
         tree: Any = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
-            f"training configuration '{file}' cannot be read: {error}. Give a file, or a shipped one: {', '.join(shipped)}."
+            f"training configuration '{file}' cannot be read: {why}. Give a file, or a shipped one: {', '.join(shipped)}."
         ) from error
     if not isinstance(tree, dict):
         raise ConfigError(f"training configuration '{file}' must hold keys and values.")
@@ -43,6 +44,8 @@ def read_training(kind: type[Kind], file: str | Path, shipped: Mapping[str, Path
         return kind.model_validate(tree)
     except ValidationError as error:
         fault = first_fault(error, "the file")
+        if fault.kind == "extra_forbidden":
+            raise ConfigError(f"training configuration '{file}': unknown setting '{fault.where}'.") from error
         raise ConfigError(f"training configuration '{file}': {fault}; got {fault.received!r}.") from error
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from anomalyagent.cli.options import JsonOption
+from anomalyagent.cli.options import JsonOption, counted
 
 __all__ = ["app"]
 
@@ -97,4 +97,7 @@ def harmless(
     from anomalyagent.training.datasets.harmless import add_harmless
 
     written = add_harmless(folder, count, seed, typer.echo)
-    typer.echo(f"{written} good photos with harmless differences written below {folder}")
+    if written:
+        typer.echo(f"{counted(written, 'good photo')} with harmless differences written below {folder}")
+    else:
+        typer.echo(f"nothing to do: as many good photos with harmless differences as were asked for are in {folder} already")

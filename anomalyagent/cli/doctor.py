@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption
+from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption, counted
 
 __all__ = ["command", "examine"]
 
@@ -130,7 +130,7 @@ def _print(report: dict[str, Any]) -> None:
         missing = [name for name, version in packages.items() if version is None]
         state = "all installed" if not missing else f"missing {', '.join(missing)}"
         fix = f"  ->  pip install 'anomalyagent[{group}]'" if missing and group != "core" else ""
-        say(f"  {group}: {len(packages)} packages, {state}{fix}")
+        say(f"  {group}: {counted(len(packages), 'package')}, {state}{fix}")
     table = Table("tool", "backend", "installed", title="Backends", title_justify="left")
     for one in report["backends"]:
         name = f"{one['backend']} (chosen)" if one["chosen"] else one["backend"]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption
+from anomalyagent.cli.options import ConfigOption, JsonOption, SetOption, counted
 
 __all__ = ["app"]
 
@@ -81,7 +81,7 @@ def add(
         return
     for report in reports:
         replaced = f", {len(report.replaced)} of them replace known ones" if report.replaced else ""
-        typer.echo(f"{report.path}: {len(report.added) + len(report.replaced)} cards{replaced}")
+        typer.echo(f"{report.path}: {counted(len(report.added) + len(report.replaced), 'card')}{replaced}")
 
 
 @app.command()

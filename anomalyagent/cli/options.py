@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["ConfigOption", "JsonOption", "SetOption", "needing", "read_named"]
+__all__ = ["ConfigOption", "JsonOption", "SetOption", "counted", "needing", "read_named"]
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="YAML settings, or the name of a shipped file (`default`).")
@@ -17,6 +17,11 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="One setting, e.g. limits.rounds=5; may be repeated.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 round`, `2 rounds`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 @contextmanager

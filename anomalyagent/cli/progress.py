@@ -9,6 +9,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from anomalyagent.cli.options import counted
 from anomalyagent.graph.events import Event, Importing, Note, Planned, TaskFinished, TaskStarted
 
 __all__ = ["Bars", "Lines", "as_record"]
@@ -40,7 +41,7 @@ class Lines:
                 score = "-" if event.score is None else f"{event.score:.1f}"
                 why = "" if event.outcome == "accepted" else f": {event.reason}"
                 self._write(
-                    f"{event.task} {event.outcome}, score {score}, {event.rounds} rounds, {event.seconds:.2f} s "
+                    f"{event.task} {event.outcome}, score {score}, {counted(event.rounds, 'round')}, {event.seconds:.2f} s "
                     f"[{event.accepted}/{event.wanted}, {rate:.1f}/s]{why}"
                 )
             case Note():

@@ -22,6 +22,7 @@ def sft(config: _Config = "tiny", out: _Out = Path("runs/tiny"), sets: _Sets = N
     from anomalyagent.training.settings import load_train_settings
 
     settings = load_train_settings(config, tuple(sets or ()))
+    typer.echo("loading PyTorch and TRL")
     with needing("train"):
         from anomalyagent.training.tiny.train import run_sft
 
@@ -34,6 +35,7 @@ def grpo(config: _Config = "tiny", out: _Out = Path("runs/tiny"), sets: _Sets = 
     from anomalyagent.training.settings import load_train_settings
 
     settings = load_train_settings(config, tuple(sets or ()))
+    typer.echo("loading PyTorch and TRL")
     with needing("train"):
         from anomalyagent.training.tiny.grpo import run_grpo
         from anomalyagent.training.tiny.train import run_sft

@@ -70,6 +70,7 @@ def test_good_photos_with_harmless_differences_are_added_when_asked_for(normals:
     out = tmp_path / "out"
     first = synthesize(normals, out, "--count", "2")
     assert first.returncode == 0, first.stderr
+    assert " 1 rounds" not in first.stderr
     good = out / "dataset/steel_sheet/train/good"
     assert len(list(good.iterdir())) == 3
     again = synthesize(normals, out, "--count", "2", "--harmless")  # on a finished run too
@@ -80,6 +81,7 @@ def test_good_photos_with_harmless_differences_are_added_when_asked_for(normals:
     third = synthesize(normals, out, "--count", "3", "--harmless")  # a larger one brings its own
     assert third.returncode == 0, third.stderr
     assert len(list(good.glob("*_harmless_*.png"))) == 3
+    assert run("dataset", "harmless", str(out)).stdout.startswith("nothing to do: ")
     assert run("dataset", "validate", str(out)).returncode == 0
 
 
@@ -244,7 +246,7 @@ def test_the_home_folder_can_be_written_short_in_options_and_in_settings(tmp_pat
     assert shown.returncode == 0, shown.stderr
     assert f'folders: ["{tmp_path}/cards", "~nobody$/cards"]' in shown.stdout
     missing = run("dataset", "validate", "~/none", env={"HOME": str(tmp_path)})
-    assert f"error: {tmp_path}/none is no data set" in missing.stderr
+    assert f"error: {tmp_path}/none does not exist" in missing.stderr
     nobody = run(
         "synthesize", "--normals", "~nobody$/a.png", "--item", "nut", "--anomaly-type", "dent", "--out", str(tmp_path / "o")
     )

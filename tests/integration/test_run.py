@@ -119,6 +119,10 @@ def test_a_smaller_count_another_setting_or_another_photo_is_refused_by_name(nor
         synthesize(request(normals, out, types=["scratch"], count=1), run_settings())
     with pytest.raises(RunError, match=r"tools.quality_eval.options.share: 0.5 then, 0.9 now"):
         synthesize(request(normals, out, types=["scratch"], count=2), run_settings(share=0.9))
+    with pytest.raises(RunError) as told:
+        synthesize(request(normals, out, types=["scratch"], count=2), run_settings(image_options={"depth": 2}))
+    assert "tools.image_gen.options.depth: None then, 2 now" in str(told.value)
+    assert "tools.image_gen.options:" not in str(told.value)  # {} then
     with pytest.raises(RunError, match="anomaly types: scratch then, dent now"):
         synthesize(request(normals, out, types=["dent"], count=2), run_settings())
     (normals / "good_01.png").write_bytes((normals / "good_00.png").read_bytes())

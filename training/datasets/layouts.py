@@ -72,7 +72,10 @@ def find_categories(folder: Path) -> list[Path]:
         found = sorted(path for path in parent.glob("*") if path.is_dir() and tell_layout(path))
         if found:
             return found
-    inside = ", ".join(sorted(path.name for path in folder.glob("*"))[:8]) if folder.is_dir() else "nothing, it does not exist"
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise ImageError(f"{folder} {what}. Give the folder of a run or of a data set.")
+    inside = ", ".join(sorted(path.name for path in folder.glob("*"))[:8])
     raise ImageError(
         f"{folder} is no data set in a known layout: expected {folder}/test/<type>/*.png (MVTec layout), or the folders of "
         f"MVTec AD 2, MVTec LOCO, VisA, BTAD, MPDD or Real-IAD. It holds: {inside or 'nothing'}."

@@ -10,6 +10,7 @@ Same runs and filters: same rows in the same order.
 
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -28,7 +29,8 @@ __all__ = ["FORMATS", "Exported", "Format", "export_traces"]
 Format = Literal["sft", "grpo", "preference", "atif", "otel"]
 FORMATS: tuple[Format, ...] = ("sft", "grpo", "preference", "atif", "otel")
 CARD = "README.md"
-_PLACES = ("train.parquet", "test.parquet", "atif", "otel")
+_TABLES = ("train.parquet", "test.parquet")
+_PLACES = (*_TABLES, "atif", "otel")
 
 
 class Exported(NamedTuple):
@@ -69,6 +71,7 @@ def export_traces(
             rows = _write_spans(picked, out, redactor_of)
         else:
             rows = _write_tables(picked, form, out, redactor_of, system=system, images=images)
+        _forget_formats(out, form)
         redacted = sum(one.replaced for one in redactors.values())
         sources = sorted({one.trajectory.run_id for one in picked.chosen})
         write_atomically(out / CARD, write_card(picked, form, rows, redacted, sources).encode("utf-8"))
@@ -159,6 +162,17 @@ def _write_atif(picked: Picked, out: Path, redactor: Callable[[Chosen], Redactor
         counts[one.split] = counts.get(one.split, 0) + 1
     _forget(out / "atif", written)
     return counts
+
+
+def _forget_formats(out: Path, form: Format) -> None:
+    """Delete what an earlier export wrote in another format: its splits may be others, and the card no longer tells of it."""
+    kept = (form,) if form in ("atif", "otel") else _TABLES
+    for name in _PLACES:
+        place = out / name
+        if name not in kept and place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place)
+        elif name not in kept:
+            place.unlink(missing_ok=True)
 
 
 def _forget(folder: Path, written: set[tuple[str, str]]) -> None:

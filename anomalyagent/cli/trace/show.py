@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anomalyagent.cli.options import JsonOption
+from anomalyagent.cli.options import JsonOption, counted
 from anomalyagent.cli.trace.options import TrajectoryArgument
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def _print_head(read: "Trajectory", review: str | None) -> None:
     text = Text()
     text.append(read.outcome, f"bold {OUTCOME_STYLES[read.outcome]}").append(f"  {clean(read.reason)}\n")
     text.append(f"{clean(read.task.anomaly_type)} on {clean(read.task.item_name)}, seed {read.task.seed}\n")
-    text.append(f"{len(read.turns)} turns, {read.rounds} rounds, {read.seconds:.2f} s, ${read.cost_usd:.4f}, ")
+    text.append(
+        f"{counted(len(read.turns), 'turn')}, {counted(read.rounds, 'round')}, {read.seconds:.2f} s, ${read.cost_usd:.4f}, "
+    )
     text.append(f"policy {clean(read.policy, 80)}")
     if read.parent_id:
         text.append(f"\nfork of {clean(read.parent_id)} at turn {read.forked_at}")

@@ -15,6 +15,7 @@ from anomalyagent.training.vision.settings import load_vision_settings
         ("seed.x=1", "^--set seed.x: 'seed' is 0 and has no keys below it"),
         ("seed", "^--set needs key=value, got 'seed'. Example: --set "),
         ("seed=[", r"^--set seed: '\[' is not a valid YAML value"),
+        ("sed=1", r"unknown setting 'sed'\.$"),
         ("seed=-1", "seed: Input should be greater than or equal to 0; got -1"),
     ],
 )
@@ -35,7 +36,7 @@ def test_a_file_that_is_no_configuration_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("[1, 2]")
     with pytest.raises(ConfigError, match="must hold keys and values"):
         load_vision_settings(tmp_path / "list.yaml")
-    with pytest.raises(ConfigError, match=r"cannot be read: .* Give a file, or a shipped one: .*tiny"):
+    with pytest.raises(ConfigError, match=r"cannot be read: No such file or directory\. Give a file, or a shipped one: .*tiny"):
         load_train_settings(tmp_path / "none.yaml")
 
 

@@ -61,7 +61,7 @@ class HolesFilled:
         if not self.parts:
             return []
         return [
-            f"outlines have no holes: those of {self.parts} parts ({self.pixels} pixels) were filled; "
+            f"outlines have no holes: {self.pixels} pixels inside of parts ({self.parts}) were filled; "
             "coco, hf and mvtec keep them."
         ]
 

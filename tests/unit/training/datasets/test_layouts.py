@@ -113,7 +113,7 @@ def test_a_folder_of_no_layout_says_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     with pytest.raises(ImageError, match=r"no data set in a known layout.*It holds: photos"):
         find_categories(tmp_path)
-    with pytest.raises(ImageError, match="it does not exist"):
+    with pytest.raises(ImageError, match="gone does not exist"):
         find_categories(tmp_path / "gone")
 
 

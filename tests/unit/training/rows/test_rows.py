@@ -263,3 +263,10 @@ def test_an_export_that_was_cut_off_before_its_card_can_be_made_again(run_dir: P
     export_traces([run_dir], "grpo", tmp_path / "data", Filters(), images=False)
     (tmp_path / "data" / "README.md").unlink()
     assert export_traces([run_dir], "grpo", tmp_path / "data", Filters(), images=False).rows["train"]
+
+
+def test_an_export_in_another_format_replaces_the_earlier_one(run_dir: Path, tmp_path: Path) -> None:
+    out = tmp_path / "data"
+    for form, there in (("atif", "atif"), ("sft", "train.parquet"), ("otel", "otel")):
+        export_traces([run_dir], form, out, Filters(), images=False)
+        assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == ["README.md", there]
