@@ -54,7 +54,7 @@ _SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may diff
 _MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
 _MAX_PIECE_COMPLEXITY = 40.0  # outline^2 / area for each of many like pieces: 13 for a disc, 23 for a bar of 1 : 4
 
-_BOX3, _BOX5 = np.ones((3, 3), np.uint8), np.ones((5, 5), np.uint8)
+_BOX3, _BOX5, _BOX7 = (np.ones((side, side), np.uint8) for side in (3, 5, 7))
 _SmallMask = NDArray[np.uint8]
 
 
@@ -109,8 +109,14 @@ def _checked(mask: _SmallMask | None, lab: Lab, least: float) -> tuple[_SmallMas
 
 
 def _is_part(mask: _SmallMask, whole: _SmallMask) -> bool:
-    """True when what stands out is but a part of a larger object: the core of a roll of white paper on a white table."""
-    return int(whole.sum()) > _PART * int(mask.sum()) and float(whole[mask > 0].mean()) > 0.98
+    """True when what stands out is but a part of a larger object: the core of a roll of white paper on a white table.
+
+    What is added must not be a fringe alone: small things in their own soft shadows (capsules on a table) are no larger.
+    """
+    if int(whole.sum()) <= _PART * int(mask.sum()) or float(whole[mask > 0].mean()) <= 0.98:
+        return False
+    beyond = int(whole[cv2.dilate(mask, _BOX7) == 0].sum())
+    return 2 * beyond >= int(whole.sum()) - int(mask.sum())
 
 
 def _find_object(lab: Lab, expected: Lab, spread: float, *, faint: bool) -> _SmallMask | None:

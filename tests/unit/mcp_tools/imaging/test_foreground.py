@@ -132,3 +132,19 @@ def test_bent_parts_of_one_shape_are_object_though_they_fill_little_of_their_hul
     cloth = np.array([0.20, 0.29, 0.24]) + 0.012 * rng.normal(size=(300, 400, 1))
     found = find_foreground(_photo(np.where(parts[..., None] > 0, np.array([0.85, 0.7, 0.35]), cloth)))
     assert (found & (parts > 0)).sum() / (found | (parts > 0)).sum() > 0.85
+
+
+def test_the_soft_shadows_of_small_parts_are_no_part_of_them() -> None:
+    """Capsules on a light table: their shadows added up to half of what they are, and were taken for the rest of them."""
+    rng, side, cell = np.random.default_rng(5), 700, 175
+    parts = np.zeros((side, side), np.uint8)
+    for row, column in np.ndindex(4, 4):
+        angle = float(rng.uniform(0.0, np.pi))
+        reach = 26.0 * np.array([np.cos(angle), np.sin(angle)])
+        at = np.array([column + 0.5, row + 0.5]) * cell
+        first, last = (tuple(int(value) for value in end) for end in (at - reach, at + reach))
+        cv2.line(parts, first, last, 1, 42)
+    shadow = cv2.GaussianBlur(np.roll(parts, (6, 6), (0, 1)).astype(np.float32), (0, 0), 12.0)
+    table = np.array([0.80, 0.80, 0.78]) * (1.0 - 0.4 * shadow[..., None])
+    found = find_foreground(_photo(np.where(parts[..., None] > 0, np.array([0.1, 0.4, 0.2]), table)))
+    assert (found & (parts > 0)).sum() / (found | (parts > 0)).sum() > 0.93
