@@ -16,7 +16,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
-__all__ = ["Component", "around", "find_components", "find_protrusions", "find_repeated", "touches_twice"]
+__all__ = ["Component", "around", "beside_others", "find_components", "find_protrusions", "find_repeated", "touches_twice"]
 
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
@@ -68,6 +68,17 @@ def around(window: Window, margin_px: float, photo_shape: tuple[int, int]) -> Wi
     return Window(
         max(window.y0 - m, 0), max(window.x0 - m, 0), min(window.y1 + m, photo_shape[0]), min(window.x1 + m, photo_shape[1])
     )
+
+
+def beside_others(scene: Scene, at_xy: tuple[float, float], window: Window) -> Field:
+    """(h, w) 0..1 over a window: the pieces that a place does not lie on nor nearest to, with their blurred borders; 0 where
+    there are not several alike. What breaks or bends one candle of a tray leaves the others as they are."""
+    others = scene.other_pieces(*at_xy)
+    if others is None:
+        return np.zeros(window.shape, np.float32)
+    grow = 2 * round(3.0 + 3.0 * scene.blur_sigma_px) + 1
+    wide = cv2.dilate(others[window.slices].astype(np.uint8), np.ones((grow, grow), np.uint8)).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(wide, (0, 0), 1.0), np.float32)
 
 
 def find_components(site: Site) -> list[Component]:

@@ -12,6 +12,7 @@ from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly, fill_fr
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import local_statistics
 from anomalyagent.mcp_tools.procedural.axis import axis_of
+from anomalyagent.mcp_tools.procedural.belongings import REACH, belongings_of
 from anomalyagent.mcp_tools.procedural.components import Component, around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
@@ -52,7 +53,8 @@ class CutOut(NamedTuple):
         window: box in the photo that holds the part and the asked margin.
         rgb: (h, w, 3) the photo there.
         ground: (h, w, 3) the same without the part.
-        seat: (h, w) 0..1, the place that the part and its blurred border covered.
+        seat: (h, w) 0..1, the place that the part, its blurred border and its shadow covered.
+        cover: (h, w) 0..1, the same without the shadow.
         matte: (h, w) 0..1, the part itself without the ground that shows between its strokes.
         center_xy: its centroid relative to the window.
     """
@@ -61,6 +63,7 @@ class CutOut(NamedTuple):
     rgb: RGB
     ground: RGB
     seat: Field
+    cover: Field
     matte: Field
     center_xy: tuple[float, float]
 
@@ -72,12 +75,20 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
         stands_out: it is a protrusion over the background: its shadow is lifted with it.
     """
     window = around(part.window, margin_px, site.scene.foreground.shape)
+    wide = around(part.window, max(margin_px, REACH * float(np.sqrt(part.area_px))), site.scene.foreground.shape)
+    more = None if stands_out else belongings_of(np.ascontiguousarray(site.scene.photo.rgb[wide.slices]), _mask_in(wide, part))
+    window = window if more is None else wide
     rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
-    mask = np.zeros(window.shape, bool)
-    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
-    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
-    seat = feather(mask, 1.0 + 1.2 * site.scene.blur_sigma_px)
+    mask = _mask_in(window, part)
+    soft_px = 1.0 + 1.2 * site.scene.blur_sigma_px
+    if more is not None:
+        mask |= more.matter
+    seat = feather(mask, soft_px)
     own = seat
+    if more is not None:  # the shade is lifted too, but it does not go with the part
+        grow = 2 * round(soft_px) + 1
+        mask = cv2.dilate((mask | more.shade).astype(np.uint8), np.ones((grow, grow), np.uint8)).astype(bool)
+        seat = feather(mask, soft_px)
     if stands_out:
         ground, cleared = clear_protrusion(site, part, window, rng, whole=False)
         seat = np.maximum(seat, cleared)
@@ -91,7 +102,15 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     away = np.linalg.norm(lab_from_rgb(rgb) - lab_from_rgb(cv2.blur(ground, (5, 5)).astype(np.float32)), axis=2)
     typical = max(float(np.percentile(away[mask], 75)), 1.0) if mask.any() else 1.0
     matte = own * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
-    return CutOut(window, rgb, ground, seat, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
+    return CutOut(window, rgb, ground, seat, own, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
+
+
+def _mask_in(window: Window, part: Component) -> Mask:
+    """(h, w) bool: the part over a window that holds it."""
+    mask = np.zeros(window.shape, np.bool_)
+    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
+    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
+    return mask
 
 
 class Cleared(NamedTuple):

@@ -31,6 +31,11 @@ _MOST = 24
 _PAIR = 0.8  # least share of edge when there are no more than two
 _CORE = (0.3, 0.88)  # of the radius of the disc
 _ON_OBJECT = 0.97
+_ON_BODY = 0.99
+_BANDS = (0.7, 0.93, 1.08)  # of the radius: what is compared lies between the first two, and beyond the third
+_SECTORS = 12
+_STEP = 4.0  # CIELAB units by which a disc differs from what lies beside it,
+_ONE_WAY, _STANDING_OUT = 0.3, 0.65  # so much of which at least is seen in so many of the sectors
 _ENOUGH_CORES = 0.6  # of the discs
 _FITTING = 3.0  # wanted area over the disc's, or the inverse
 
@@ -79,11 +84,36 @@ def _search(scene: Scene) -> _Discs:
         return _Discs((), ())
     inner = [core for disc in group if (core := _core(circles, disc)) is not None]
     radius = float(np.median([circle.radius for circle in group]))
-    parts = tuple(_part(scene, circle, radius, scale) for circle in group)
+    parts = tuple(part for circle in group if _is_disc(scene, part := _part(scene, circle, radius, scale), radius / scale))
+    if not parts:
+        return _Discs((), ())
     if len(inner) < _ENOUGH_CORES * len(group):
         return _Discs(parts, ())
     within = float(np.median([circle.radius for circle in inner]))
     return _Discs(parts, tuple(_part(scene, circle, within, scale) for circle in inner))
+
+
+def _is_disc(scene: Scene, part: Component, radius_px: float) -> bool:
+    """False of a circle in a heap of small things, and of what sits in a body and reaches beyond it, as the rim of a hole in
+    the corner of a board."""
+    body = scene.foreground[part.window.slices]
+    rows, columns = np.ogrid[part.window.y0 : part.window.y1, part.window.x0 : part.window.x1]
+    y, x = rows - part.center_xy[1], columns - part.center_xy[0]
+    far = np.hypot(x, y) / radius_px
+    within, beside = (far > _BANDS[0]) & (far < _BANDS[1]), far > _BANDS[2]
+    if body[beside].mean() > 0.5 and body[part.mask].mean() < _ON_BODY:
+        return False
+    sector = ((np.arctan2(y, x) / (2.0 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    lab = scene.lab_in(part.window.slices)
+    sides = [(within & (sector == one), beside & (sector == one)) for one in range(_SECTORS)]
+    steps = np.array(
+        [lab[inner].mean(axis=0) - lab[outer].mean(axis=0) for inner, outer in sides if inner.any() and outer.any()]
+    )
+    if len(steps) < _SECTORS // 2:
+        return True
+    step = steps.mean(axis=0)
+    size = float(np.linalg.norm(step))
+    return size > _STEP and float((steps @ step > _ONE_WAY * size**2).mean()) >= _STANDING_OUT
 
 
 def _circles(copy: NDArray[np.float32], least_px: float, most_px: float) -> list[_Circle]:

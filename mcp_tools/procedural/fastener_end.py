@@ -47,7 +47,7 @@ class BentEnd:
         beyond = smooth_step((0.5 + 0.5 * (along - root)).astype(np.float32))
         own = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         matte, seat = ((cover * beyond).astype(np.float32) for cover in (feather(own, 1.0), stage.seat))
-        place = CutOut(Window(0, 0, height, width), scene.photo.rgb, stage.ground, seat, matte, root_xy)
+        place = CutOut(Window(0, 0, height, width), scene.photo.rgb, stage.ground, seat, seat, matte, root_xy)
         lean = float(np.clip(0.12 + 0.04 * spec.severity, 0.25, 0.8) * rng.uniform(0.8, 1.25)) * float(rng.choice([-1.0, 1.0]))
         maps = bend_map((height, width), root_xy, angle, bent, lean, float(rng.choice([0.0, 0.3])))
         return put_down(place, sample(scene.photo.rgb, *maps), sample_cover(place.matte, *maps))

@@ -15,7 +15,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec, Zone
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.components import Component, around, beside_others, find_components, find_protrusions
 from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
@@ -139,10 +139,12 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
     moved = np.hypot(maps[0] - gx_map, maps[1] - gy_map) > 0.05
     # what lies behind stays where it is: only where the object was or comes to lie, with its soft outline, anything changes
     wide = np.ones((_SOFT_OUTLINE_PX, _SOFT_OUTLINE_PX), np.uint8)
-    before = cv2.dilate(foreground.astype(np.uint8), wide).astype(np.float32)
+    others = beside_others(scene, site.center_xy, window)
+    before = cv2.dilate(foreground.astype(np.uint8), wide).astype(np.float32) * (1.0 - others)
     after = cv2.remap(before, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     reach = cv2.GaussianBlur(np.maximum(before, after), (0, 0), 0.2 * _SOFT_OUTLINE_PX)
-    return edit_of(window, paint, (moved * smooth_step(2.0 * np.asarray(reach, np.float32) - 0.5)).astype(np.float32))
+    cover = moved * smooth_step(2.0 * np.asarray(reach, np.float32) - 0.5) * (1.0 - others)
+    return edit_of(window, paint, cover.astype(np.float32))
 
 
 def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:

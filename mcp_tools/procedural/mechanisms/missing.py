@@ -13,7 +13,14 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component, around, find_components, find_protrusions, find_repeated
+from anomalyagent.mcp_tools.procedural.components import (
+    Component,
+    around,
+    beside_others,
+    find_components,
+    find_protrusions,
+    find_repeated,
+)
 from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
@@ -76,7 +83,7 @@ def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
     lifted = cut_out(site, part, 4.0, rng)
     paint = lifted.ground
     if rng.random() < 0.3 and _sits_in_a_body(site, part):  # an empty seat: dirt or shade where the part was
-        soft = cv2.GaussianBlur(lifted.seat, (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6)
+        soft = cv2.GaussianBlur(lifted.cover, (0, 0), 0.12 * float(np.sqrt(part.area_px)) + 0.6)
         seat = smooth_step((soft * 1.3 - 0.3).astype(np.float32))
         paint = paint * (1.0 - np.float32(rng.uniform(0.05, 0.2)) * seat)[..., None]
     return edit_of(lifted.window, paint.astype(np.float32), lifted.seat, size_fixed=True)
@@ -91,11 +98,11 @@ def _sits_in_a_body(site: Site, part: Component) -> bool:
 def _hollow(site: Site, core: Component, rng: np.random.Generator) -> Edit:
     """What fills a round part is gone, and one looks into the dark; the wall that faces the light is less so."""
     lifted = cut_out(site, core, 2.0, rng)
-    shade = cast_shadow(1.0 - lifted.seat, site.scene.light, 0.5 * core.length_px, float(rng.uniform(0.5, 0.7)))
+    shade = cast_shadow(1.0 - lifted.cover, site.scene.light, 0.5 * core.length_px, float(rng.uniform(0.5, 0.7)))
     deep = float(rng.uniform(0.12, 0.3)) * (1.0 - shade)
     even = lifted.ground.reshape(-1, 3).mean(axis=0)  # it is narrow, so its walls light each other
     paint = (0.5 * even + 0.5 * lifted.ground) * deep[..., None]
-    cover = cv2.GaussianBlur(lifted.seat, (0, 0), 0.5 + 0.5 * site.scene.blur_sigma_px)
+    cover = cv2.GaussianBlur(lifted.cover, (0, 0), 0.5 + 0.5 * site.scene.blur_sigma_px)
     return edit_of(lifted.window, paint.astype(np.float32), np.asarray(cover, np.float32), size_fixed=True)
 
 
@@ -142,7 +149,7 @@ def _bite(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None
     tone = float(rng.choice([-1.0, 1.0]) * rng.uniform(0.1, 0.35))
     paint = paint * gone[..., None] + (1.0 - gone)[..., None] * _toned(rgb, tone)
     near = cv2.dilate(foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
-    cover = np.clip(gone + wall * foreground, 0.0, 1.0) * near
+    cover = np.clip(gone + wall * foreground, 0.0, 1.0) * near * (1.0 - beside_others(scene, center, window))
     return edit_of(window, paint.astype(np.float32), cover.astype(np.float32))
 
 

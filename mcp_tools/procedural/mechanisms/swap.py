@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
@@ -34,6 +34,7 @@ _DIRECTED = 0.3  # coherence of a texture that shows which way it runs
 _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
 _Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
 
+_COLOURED = 15.0  # CIELAB chroma from which a part has a hue
 _VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-noticeable difference
 
 
@@ -82,7 +83,7 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
     matte = own_pixels(scene, stage)
     x0, y0, x1, y1 = scene.box_xyxy
     middle = 0.5 * (x0 + x1 - 1), 0.5 * (y0 + y1 - 1)
-    place = CutOut(Window(0, 0, height, width), rgb, stage.ground, stage.seat, matte.astype(np.float32), middle)
+    place = CutOut(Window(0, 0, height, width), rgb, stage.ground, stage.seat, stage.seat, matte.astype(np.float32), middle)
     for way in rng.permutation(3):
         mirror = bool(way == 0)
         angle = float(rng.uniform(0.15, np.pi) * rng.choice([-1.0, 1.0])) if way == 1 else float(rng.normal(0.0, 0.05))
@@ -164,7 +165,7 @@ def _another(site: Site, part: Component, parts: list[Component], rng: np.random
     map_x, map_y = turn_map(host.window.shape, host.center_xy, facing[0] - facing[1])
     shift = np.array(other.center_xy) - np.array(host.center_xy)
     guest = sample(site.scene.photo.rgb, (map_x + shift[0]).astype(np.float32), (map_y + shift[1]).astype(np.float32))
-    return put_down(host, guest, host.seat)
+    return put_down(host, guest, host.cover)
 
 
 def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
@@ -210,12 +211,35 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
         chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(12.0, 40.0), 50.0))
         shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
         shift[0] *= 1.0 if rng.random() < 0.4 else 0.2
-    # what the matte holds of the neighbours (another lightness, another hue) keeps its colour
-    away = np.hypot(np.linalg.norm(lab[..., 1:] - typical[1:], axis=2), 0.6 * (lab[..., 0] - typical[0]))
-    dyed = lifted.matte * np.clip(1.8 - away / 18.0, 0.0, 1.0)
+    dyed = lifted.matte * _of_one_dye(lab, typical)
+    if float(np.hypot(typical[1], typical[2])) > _COLOURED:  # light and shade of one dye differ in chroma too
+        lab[..., 1:] += dyed[..., None] * (_turned(lab[..., 1:], typical[1:], typical[1:] + shift[1:]) - lab[..., 1:])
+        shift[1:] = 0.0
     lab = lab + shift * dyed[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
     return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
+
+
+def _of_one_dye(lab: Lab, typical: Lab) -> Field:
+    """(h, w) 0..1: what has the colour of the part: what the matte holds of its neighbours keeps its own.
+
+    On a coloured part light and shade have the same hue, whatever their lightness.
+    """
+    chroma, far = float(np.hypot(typical[1], typical[2])), 18.0
+    if chroma > _COLOURED:
+        far = max(far, 0.45 * chroma)  # a lamp's reflection on it has lost a channel
+        along = np.clip(lab[..., 1:] @ typical[1:] / chroma**2, 0.25, 2.0)
+        away = np.linalg.norm(lab[..., 1:] - along[..., None] * typical[1:], axis=2)
+    else:
+        away = np.hypot(np.linalg.norm(lab[..., 1:] - typical[1:], axis=2), 0.6 * (lab[..., 0] - typical[0]))
+    return np.clip(1.8 - away / far, 0.0, 1.0).astype(np.float32)
+
+
+def _turned(ab: Lab, before: Lab, after: Lab) -> Lab:
+    """(h, w, 2) CIELAB a and b, turned and stretched so that `before` becomes `after`."""
+    turn = complex(*after) / complex(*before)
+    turned = turn.real * ab[..., 0] - turn.imag * ab[..., 1], turn.imag * ab[..., 0] + turn.real * ab[..., 1]
+    return np.stack(turned, axis=-1).astype(np.float32)
 
 
 def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:

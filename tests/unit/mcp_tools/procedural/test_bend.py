@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
@@ -140,3 +140,19 @@ def test_the_teeth_of_a_ring_are_bent_and_not_its_bore() -> None:
         made = render_defect(scene, DefectSpec(mechanism="bend", zone="edge", area_fraction=0.03, severity=10.0, seed=seed))
         reached.append(float(np.median(radius[made.mask])))
     assert min(reached) > 50.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("mechanism", ["bend", "missing"])
+def test_what_bends_or_breaks_one_of_several_pieces_leaves_the_others(mechanism: Mechanism, seed: int) -> None:
+    """The rim of the next candle on a tray was drawn along, or bitten."""
+    photo = np.full((240, 240, 3), 18, np.uint8)
+    owners = np.zeros((240, 240), np.uint8)
+    for index, middle in enumerate(((62, 62), (178, 62), (62, 178), (178, 178))):
+        cv2.circle(photo, middle, 53, (225, 220, 200), -1, cv2.LINE_AA)
+        cv2.circle(owners, middle, 57, index + 1, -1)
+    noise = np.random.default_rng(0).normal(0.0, 1.5, (240, 240, 1))
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)))
+    spec = DefectSpec(mechanism=mechanism, zone="edge", area_fraction=0.05, severity=14.0, seed=seed)
+    changed = np.bincount(owners[render_defect(scene, spec).mask], minlength=5)[1:]
+    assert np.sort(changed)[:3].sum() <= 0.02 * changed.max()

@@ -112,3 +112,15 @@ def test_where_a_loose_part_lay_the_bench_keeps_no_trace() -> None:
         assert edited.changed.any()
         inside = cv2.erode(edited.changed.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
         assert abs(float(np.median(255.0 * edited.photo.rgb[inside])) - 225.0) < 8.0
+
+
+def test_the_rims_of_holes_in_the_corners_of_a_board_are_no_parts() -> None:
+    """A mounting hole was lost or dyed together with the corner of the board and the bench beside it."""
+    photo = np.full((240, 320, 3), 205, np.uint8)
+    photo[20:220, 20:300] = (18, 70, 40)
+    for middle in ((38, 38), (282, 38), (38, 202), (282, 202)):
+        cv2.circle(photo, middle, 16, (200, 170, 90), -1, cv2.LINE_AA)
+    noise = np.random.default_rng(0).normal(0.0, 2.0, (240, 320, 1))
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)))
+    for part in discs_of(scene, np.pi * 16**2):
+        assert scene.foreground[part.window.slices][part.mask].mean() > 0.98

@@ -5,6 +5,7 @@ import pytest
 from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.procedural.components import find_components
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
@@ -68,3 +69,21 @@ def test_where_a_part_sat_in_a_body_the_body_goes_on_behind_it() -> None:
     assert filled[15:18, 28:33].mean() < 0.25
     assert filled[26:48, 28:33].mean() > 0.5
     assert np.array_equal(filled[~hole], rgb[~hole])
+
+
+def test_a_part_of_another_colour_keeps_nothing_of_its_own_hue_in_light_and_shade() -> None:
+    """Of a yellow pin that became blue the highlight and the shaded side stayed yellow."""
+    y, x = np.mgrid[:128, :128].astype(np.float32)
+    inside = np.hypot(x - 64, y - 64) < 24
+    light = np.clip(0.75 - 0.02 * (x - 64) - 0.008 * (y - 64), 0.25, 1.15)
+    photo = np.full((128, 128, 3), 0.62, np.float32)
+    photo[inside] = np.clip(np.array([0.95, 0.72, 0.1]) * light[..., None] + 0.35 * (light[..., None] > 1.05), 0, 1)[inside]
+    site = site_on(np.rint(255 * photo).astype(np.uint8), (64, 64), 1800)
+    part = find_components(site)[0]
+    edit = swap._recolor(site, part, [], np.random.default_rng(1))  # pyright: ignore[reportPrivateUsage]
+    assert edit is not None
+    after = lab_from_rgb(draw(site, edit))
+    kept = (np.hypot(x - 64, y - 64) < 20) & (np.hypot(after[..., 1], after[..., 2]) > 10.0)
+    turned = np.arctan2(after[..., 2], after[..., 1])[kept]
+    away = np.angle(np.exp(1j * (turned - np.median(turned))))
+    assert float(np.percentile(np.abs(away), 98)) < 0.6
