@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, overload
 from rapidfuzz import process
 
 from anomalyagent.configs.schema import Settings, ToolSettings
-from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError
+from anomalyagent.errors import AnomalyAgentError, BackendUnavailableError, ConfigError
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES, ToolName
 
 if TYPE_CHECKING:  # these load the arrays and codecs
@@ -111,6 +111,7 @@ def create_backend(tool: ToolName, settings: Settings) -> Any:
 
     Raises:
         BackendUnavailableError: it is unknown, or something that it needs is missing.
+        ConfigError: it refuses an option.
     """
     chosen = cast(ToolSettings, getattr(settings.tools, tool))
     return _make(tool, settings, chosen.backend, chosen.options)
@@ -121,7 +122,10 @@ def _make(tool: ToolName, settings: Settings, backend: str, options: Mapping[str
     accepted = inspect.signature(kind).parameters
     make = functools.partial(_make, tool, settings)
     given = {"knowledge": settings.knowledge, "prices": settings.prices, "make": make}
-    return kind(options, **{name: value for name, value in given.items() if name in accepted})
+    try:
+        return kind(options, **{name: value for name, value in given.items() if name in accepted})
+    except ValueError as error:  # how another package's backend refuses an option
+        raise ConfigError(f"{tool} backend {backend!r} refuses its options: {error}.") from error
 
 
 def known_backends(tool: ToolName) -> dict[str, BackendEntry]:

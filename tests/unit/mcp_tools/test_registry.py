@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.tiny_backends import TinyKnowledge, tiny_settings
 
 from anomalyagent.configs.schema import Settings, ToolSettings, ToolsSettings
-from anomalyagent.errors import BackendUnavailableError
+from anomalyagent.errors import BackendUnavailableError, ConfigError
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
 from anomalyagent.mcp_tools.registry import BACKENDS, create_backend, describe_backends, is_embedded, known_backends
 
@@ -55,6 +56,24 @@ def test_a_backend_that_asks_for_knowledge_settings_gets_them(tmp_path: Path) ->
 def test_what_a_backend_lacks_is_said(target: str, said: str) -> None:
     with pytest.raises(BackendUnavailableError, match=said):
         create_backend("mask_gen", _mask_settings(target))
+
+
+class NoOptions:
+    name = "mine"
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        if options:
+            raise ValueError(f"unknown option {next(iter(options))}")
+
+    @classmethod
+    def missing(cls) -> str | None:
+        return None
+
+
+def test_an_option_that_a_backend_of_ones_own_refuses_is_a_line_not_a_traceback() -> None:
+    mine = ToolSettings(backend=f"{__name__}:NoOptions", options={"foo": 1})
+    with pytest.raises(ConfigError, match=r"mask_gen backend '.*:NoOptions' refuses its options: unknown option foo\.$"):
+        create_backend("mask_gen", Settings(tools=ToolsSettings(mask_gen=mine)))
 
 
 def test_doctor_hears_of_every_backend_of_every_tool() -> None:

@@ -15,7 +15,7 @@ from anomalyagent.graph.trace import Edit, read_trajectory, write_trajectory
 from anomalyagent.graph.wire import converse, render
 from anomalyagent.training.conversation import view_of
 from anomalyagent.training.rows.atif import from_atif, to_atif
-from anomalyagent.training.rows.export import export_traces
+from anomalyagent.training.rows.export import Format, export_traces
 from anomalyagent.training.rows.make import grpo_rows, image_name, preference_rows, sft_rows
 from anomalyagent.training.rows.redact import Redactor
 from anomalyagent.training.rows.select import Chosen, Filters, pick
@@ -267,6 +267,7 @@ def test_an_export_that_was_cut_off_before_its_card_can_be_made_again(run_dir: P
 
 def test_an_export_in_another_format_replaces_the_earlier_one(run_dir: Path, tmp_path: Path) -> None:
     out = tmp_path / "data"
-    for form, there in (("atif", "atif"), ("sft", "train.parquet"), ("otel", "otel")):
+    formats: list[tuple[Format, str]] = [("atif", "atif"), ("sft", "train.parquet"), ("otel", "otel")]
+    for form, there in formats:
         export_traces([run_dir], form, out, Filters(), images=False)
         assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == ["README.md", there]
