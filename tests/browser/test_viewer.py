@@ -3,7 +3,6 @@
 import json
 import re
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -202,22 +201,33 @@ def test_reviewing_goes_by_keys_from_one_to_the_next_and_agreement_is_shown(page
 
 
 def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, viewer: str, run: Path) -> None:
-    """A key counts as soon as the page is seen, also where its script comes late, but not while an answer is under way."""
+    """A key counts as soon as the page is seen, also where a script comes late, but not while an answer is under way."""
+    first, second, third = [one.id for one in told(run) if one.outcome != "failed"][:3]
+    held: list[Route] = []
+    answers = re.compile(r"/t/[^/]+/review(\?|$)")
 
-    def late(route: Route) -> None:
-        time.sleep(0.5)
-        route.continue_()
+    def hold(route: Route) -> None:
+        held.append(route)
 
-    first, second = [one.id for one in told(run) if one.outcome != "failed"][:2]
-    page.route("**/static/*.js*", late)
-    page.route("**/t/*/review", late)
-    page.goto(f"{viewer}/review", wait_until="commit")
+    page.route("**/static/htmx*", hold)
+    with page.expect_request("**/static/htmx*"):
+        page.goto(f"{viewer}/review", wait_until="commit")
     expect(page.get_by_role("heading", level=1)).to_have_text(first)
-    page.keyboard.press("d")
+    page.keyboard.press("d")  # the page is not whole yet; this takes it away
     page.keyboard.press("k")
+    held.pop().continue_()
+    page.unroute("**/static/htmx*", hold)
     page.wait_for_url(f"**/t/{second}*")
-    assert {name: review.verdict for name, review in read_reviews(run).items()} == {first: "drop"}
-    page.goto(f"{viewer}/t/{second}")
+    page.wait_for_load_state()
+    page.route(answers, hold)
+    with page.expect_request(answers):
+        page.keyboard.press("f")
+    page.keyboard.press("k")  # the answer to the first key is on its way
+    held.pop().continue_()
+    page.unroute(answers, hold)
+    page.wait_for_url(f"**/t/{third}*")
+    assert {name: review.verdict for name, review in read_reviews(run).items()} == {first: "drop", second: "fix"}
+    page.goto(f"{viewer}/t/{third}")
     page.keyboard.press("f")  # here the page stays: its keys must go on working
     expect(page.get_by_role("button", name="fix")).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("k")
