@@ -4,6 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.tiny_backends import Gate, WaitingMask
+from hypothesis import HealthCheck, settings
+
+# Property tests try the same cases every time, and no clock decides: a busy machine is slow, not wrong. Others are tried with
+# --hypothesis-profile=default.
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 @pytest.fixture

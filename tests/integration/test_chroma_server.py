@@ -1,6 +1,5 @@
 """Chroma's server mode: a real server on this machine holds the cards for any number of clients."""
 
-import socket
 import subprocess
 import sys
 import threading
@@ -8,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers.ports import free_port
 from helpers.tiny_models import save_sentence_model
 
 from anomalyagent.configs.schema import KnowledgeSettings, Settings, ToolSettings, ToolsSettings
@@ -25,9 +25,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     script = "import sys; from chromadb.cli.cli import app; sys.argv[0] = 'chroma'; app()"
     folder = tmp_path_factory.mktemp("chroma")
     command = [sys.executable, "-c", script, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from helpers.photos import make_photos
+from helpers.ports import free_port
 from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
@@ -24,9 +24,7 @@ pytest.importorskip("langgraph_api", reason="the dev extra brings langgraph-cli[
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     program = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload", "--port", str(port)]
     kept = ROOT / ".langgraph_api"
     was_there = kept.exists()

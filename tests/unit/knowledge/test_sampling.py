@@ -125,7 +125,7 @@ ANY_SPEC = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ANY_SPEC)
 def test_a_clamped_spec_is_allowed_by_a_variant_and_clamping_again_changes_nothing(spec: DefectSpec) -> None:
     clamped = clamp_to_priors(spec, CARD.variants)

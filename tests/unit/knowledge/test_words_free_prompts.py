@@ -327,7 +327,7 @@ def test_a_text_without_a_defect_word_says_what_was_assumed() -> None:
     assert any("no known defect word" in note for note in read_prompt("Loch in der Mitte").notes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=12), max_size=30).map(" ".join), st.none() | st.just(DEFAULT))
 def test_any_text_gives_a_valid_spec(text: str, default: DefectSpec | None) -> None:
     spec = parse_prompt(text, default)

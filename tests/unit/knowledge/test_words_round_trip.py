@@ -81,13 +81,13 @@ def check_equal(spec: DefectSpec, read: DefectSpec) -> None:
         assert abs((spec.orientation_deg - read.orientation_deg + 90.0) % 180.0 - 90.0) <= 0.51
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(spec=SPECS, item=st.sampled_from(ITEMS), anomaly_type=st.sampled_from(TYPES))
 def test_a_written_prompt_reads_back_as_the_same_spec(spec: DefectSpec, item: str, anomaly_type: str) -> None:
     check_equal(spec, parse_prompt(render_prompt(spec, item, anomaly_type)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=SPECS, default=SPECS)
 def test_a_written_prompt_overrides_every_field_of_another_default_but_the_seed(spec: DefectSpec, default: DefectSpec) -> None:
     read = parse_prompt(render_prompt(spec, "metal nut", "scratch"), default)
@@ -95,13 +95,13 @@ def test_a_written_prompt_overrides_every_field_of_another_default_but_the_seed(
     assert read.seed == default.seed
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=SPECS, item=st.text(max_size=30), anomaly_type=st.text(max_size=30))
 def test_no_item_or_type_name_disturbs_the_round_trip(spec: DefectSpec, item: str, anomaly_type: str) -> None:
     check_equal(spec, parse_prompt(render_prompt(spec, item, anomaly_type)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spec=SPECS)
 def test_a_written_prompt_leaves_nothing_unclear(spec: DefectSpec) -> None:
     reading = read_prompt(render_prompt(spec, "metal nut", "scratch_neck"))

@@ -125,7 +125,7 @@ def assert_exact(normal: Photo, edited: Photo, mask: Mask) -> None:
     assert edited.mode == normal.mode
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(KINDS),
     seed=st.integers(0, 10_000),
@@ -145,7 +145,7 @@ def test_composites_are_identical_outside_their_mask_and_the_mask_is_what_change
     assert_exact(photo, edited, mask)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10_000))
 def test_any_noise_at_all_composites_exactly(seed: int) -> None:
     rng = np.random.default_rng(seed)
