@@ -84,7 +84,7 @@ def test_a_reference_that_could_leave_the_workspace_is_refused(workspace: Worksp
 PIECES = ["..", ".", "/", "\\", "%2e", "%2f", "%5c", "．", "／", "‥", "part.png", "good", "link", "C:", "\0", "~", "image://"]
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=8).map("".join))
 def test_no_reference_reaches_a_file_outside(tmp_path: Path, ref: str) -> None:
     root = tmp_path / "work"
