@@ -103,11 +103,12 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
     "discoloration": (
         "discoloration", "rot", "mura", "hot spot", "discolor", "color", "color change", "off color", "tarnish", "fade",
         "fading", "bleach", "yellowing", "browning", "blackening", "darkening", "oxidation", "oxide", "oxidized", "patina",
-        "burn", "burn mark", "burnt", "scorch", "scorch mark", "char", "heat tint", "heat mark", "bruise", "blush",
+        "burn", "burn mark", "burnt", "grinding burn", "scorch", "scorch mark",
+        "char", "heat tint", "heat mark", "bruise", "blush",
         "whitening", "stress whitening", "bloom", "mottling", "mottle", "shade variation", "shading", "streak", "streaking",
         "color streak", "tint", "tinge", "mildew", "mold growth", "sapstain", "wrong color", "temper color", "efflorescence",
         "overheated", "uneven color", "gloss variation", "dull spot", "sunburn", "ripening spot", "jaundice", "albino",
-        "toasted", "overbaked", "metamerism", "heat damage", "gloss difference", "color difference",
+        "toasted", "overbaked", "metamerism", "heat damage", "gloss difference", "color difference", "color shift",
     ),
     "contamination": (
         "contamination", "contaminant", "contaminate", "dirt", "dust", "debris", "particle", "foreign particle",
@@ -130,7 +131,7 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
     "abrasion": (
         "abrasion", "abrade", "scuff", "scuff mark", "scuffing", "wear", "worn", "worn out", "worn area", "rub", "rub mark",
         "rubbed", "rough", "roughness", "rough patch", "chafe", "fretting", "erosion", "eroded", "matte spot", "dull",
-        "dull area", "sanding mark", "polish mark", "polishing mark", "buffing mark", "grinding burn", "scour", "attrition",
+        "dull area", "sanding mark", "polish mark", "polishing mark", "buffing mark", "scour", "attrition",
         "brush mark", "uneven", "uneven surface", "coating wear", "plating wear", "weathered", "weathering", "worn plating",
         "frosting", "scrub mark", "damaged surface", "etching", "surface damage", "manipulated", "worn thread", "stripped",
         "stripped thread", "damaged thread", "curb rash",
@@ -277,6 +278,7 @@ ITEM_RULES: tuple[ItemRule, ...] = (
     ),
     ItemRule(("wood", "timber", "lumber", "veneer"), ("resin", "pitch pocket"), "stain"),
     ItemRule(("paint", "painted", "lacquer", "varnish", "coating", "coated"), ("run", "sag"), "dent"),
+    ItemRule(("steel", "strip", "coil", "sheet", "metal"), ("weld line", "welding line"), "scratch"),
     ItemRule(("label", "sticker", "film", "laminate", "paint", "painted", "coating"), ("bubble", "air bubble"), "dent"),
     ItemRule(("zipper", "zip"), ("fabric", "fabric border", "fabric interior"), "cut"),
 )

@@ -21,7 +21,7 @@ __all__ = ["Frayed", "names_cloth"]
 
 _CLOTH = re.compile(
     r"\b(?:carpets?|rugs?|fabrics?|cloths?|textiles?|clothing|garments?|denim|canvas|linen|towels?|shirts?|knit\w*|weaves?|woven|felt|yarns?"
-    r"|upholstery|curtains?|gauze|burlap)\b"
+    r"|upholstery|curtains?|gauze|burlap|jute|hessian|nonwovens?|fleece|jersey|hosiery|lace|velvet)\b"
 )
 _YARN_PX = (1.2, 4.0)
 _APART = 2.2  # widths of a yarn along the rim from one end to the next, on average

@@ -10,12 +10,13 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from anomalyagent.knowledge.words.lexer import plain, stem
+from anomalyagent.mcp_tools.procedural.palette import OWN
 
 __all__ = ["Named", "named_matter"]
 
 
 class Named(NamedTuple):
-    """Kinds of bodies with their odds, the materials (`palette.MATTER`) they are made of, and whether light goes through."""
+    """Kinds of bodies with their odds, the materials (of `palette.MATTER`, or `OWN`), and whether light goes through."""
 
     odds: dict[str, float]
     matter: tuple[str, ...]
@@ -34,6 +35,7 @@ _NAMED: Final[dict[str, Named]] = {
     "metal, metallic, swarf, shaving, filing, staple, steel, iron, wire, copper, tinsel": Named(
         {"chip": 1.0, "curl": 1.0}, ("swarf",)
     ),
+    "burr, flash, fin": Named({"chip": 1.0, "curl": 0.6}, (OWN,)),
     "dust, powder, flour, sand, grit, ash, pollen, soot, sawdust": Named({"dust": 1.0, "haze": 0.1}, ("dust", "soot")),
     "oil, grease, lubricant, fat": Named({"puddle": 1.0, "drop": 0.5, "glob": 0.4}, ("grease",), clear=True),
     "bubble, droplet, condensation": Named({"drop": 1.0}, ("glue", "dust"), clear=True),

@@ -15,6 +15,7 @@ from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.surface import linear_from_srgb
 
 __all__ = [
+    "OWN",
     "Matter",
     "Surroundings",
     "choose_matter",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 Triple = tuple[float, float, float]
+
+OWN = "own"
+"""In the place of a material's name: the part's own."""
 
 
 class Surroundings(NamedTuple):
@@ -163,7 +167,8 @@ def choose_matter(
     Returns:
         the material and its (3,) CIELAB colour (see `reach_contrast`).
     """
-    known = [matter for matter in MATTER if not names or matter.name in names]
+    listed = [matter for matter in MATTER if not names or matter.name in names]
+    known = [_own(near)] if names == (OWN,) else listed
     wanted = severity * near.jnd
     distance = np.array([_distance(near, matter.lab) for matter in known])
     weight = np.clip(distance / max(wanted, 1.0), 0.05, 1.0) ** 2
@@ -172,6 +177,12 @@ def choose_matter(
     if shift is not None:
         target = near.lab + np.array(shift, np.float32)
     return matter, reach_contrast(near, target, severity * float(rng.uniform(0.85, 1.25)))
+
+
+def _own(near: Surroundings) -> Matter:
+    """What the part is made of where it stands out of its surface: it catches light, a very light one shows its shade."""
+    lightness, a, b = (float(value) for value in near.lab)
+    return Matter(OWN, (lightness + (16.0 if lightness < 75.0 else -16.0), a, b), 0.6, 6.0)
 
 
 def reach_contrast(near: Surroundings, target: NDArray[np.float32], severity: float) -> NDArray[np.float32]:

@@ -28,12 +28,31 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
         ("circuit board", "mouse bites", "pcb/mouse_bite"),
         ("carpet", "deep hole", "mvtec/carpet/hole"),
         ("tile", "crack on the glaze", "mvtec/tile/crack"),
+        ("aluminium profile", "leaking base", "profile/exposed_base"),
+        ("cold rolled strip", "welding line", "strip/weld_line"),
+        ("galvanized sheet", "white rust", "galvanized/white_rust"),
+        ("x-ray casting", "void", "radiograph/gas_pore"),
+        ("knitted fabric", "dropped stitch", "knit/ladder"),
+        ("terrazzo", "crack", "stone/crack"),
     ],
 )
 def test_names_and_aliases_find_their_card(cards: list[Card], item: str, kind: str, card_id: str) -> None:
     found = find_card(cards, item, kind)
     assert found is not None
     assert found.id == card_id
+
+
+def test_what_is_missing_in_a_casting_is_bright_in_its_radiograph_and_dark_in_its_photo(cards: list[Card]) -> None:
+    for item, contrast in (("x-ray image", "lighter"), ("casting", "darker")):
+        card = find_card(cards, item, "porosity")
+        assert card is not None
+        assert {variant.priors.contrast for variant in card.variants} == {contrast}
+
+
+def test_aluminium_does_not_turn_brown(cards: list[Card]) -> None:
+    for card in types_for_item(cards, "aluminium profile"):
+        assert card.anomaly_type != "rust"
+        assert all(variant.priors.tint_ab is None for variant in card.variants)
 
 
 def test_an_unknown_item_or_type_finds_no_card(cards: list[Card]) -> None:

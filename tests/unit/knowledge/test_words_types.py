@@ -350,3 +350,16 @@ def test_every_mechanism_has_terms_and_typical_values() -> None:
 )
 def test_colour_adjectives_name_no_defect_and_the_head_noun_decides(text: str, mechanism: str) -> None:
     assert mechanism_of(text).mechanism == mechanism
+
+
+@pytest.mark.parametrize(
+    ("name", "item", "mechanism"),
+    [
+        ("grinding burn", "roller", "discoloration"),
+        ("colour shift", "label", "discoloration"),
+        ("weld line", "steel strip", "scratch"),
+        ("weld line", "plastic cover", "crack"),
+    ],
+)
+def test_words_of_inspection_lines(name: str, item: str, mechanism: str) -> None:
+    assert mechanism_of(name, item).mechanism == mechanism

@@ -56,4 +56,6 @@ def test_only_cloth_frays() -> None:
     assert isinstance(named_renderer(SCENE, spec, 'one hole ("moth hole") on the carpet'), Frayed)
     assert named_renderer(SCENE, spec, "one hole on the steel plate") is None
     assert names_cloth("a tear in the woven shirt")
+    assert names_cloth("a hole in the jute sack")
+    assert names_cloth("a hole in the nonwoven")
     assert not names_cloth("a hole in the leather seat")

@@ -88,3 +88,17 @@ def test_glue_on_leather_is_pale_amber_and_stout() -> None:
         assert spec.color_shift[0] > 0.0
         assert spec.color_shift[2] > 5.0
         assert spec.elongation <= 4.0
+
+
+@pytest.mark.parametrize("name", ["burr", "flash", "milling burr"])
+def test_a_burr_is_made_of_the_part_itself(name: str) -> None:
+    named = named_matter(WRITTEN.format(name=name, item="weld seam"))
+    assert named is not None
+    site = site_on(plain_sheet(), (64, 64), 400)
+    hue = site.scene.lab[64, 64, 1:]
+    for seed in range(8):
+        spec = DefectSpec(mechanism="contamination", severity=8.0, elongation=2.0)
+        edit = contamination.Foreign(named).render(site, spec, np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.paint is not None
+        assert np.abs(np.median(lab_from_rgb(edit.paint)[..., 1:], axis=(0, 1)) - hue).max() < 9.0
