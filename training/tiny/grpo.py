@@ -23,6 +23,7 @@ import torch
 from tokenizers import Tokenizer
 
 from anomalyagent.errors import RunError
+from anomalyagent.graph.files import alone_in
 from anomalyagent.graph.policies.local import read_model_card
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Trajectory
@@ -55,8 +56,13 @@ def run_grpo(
     Returns:
         Folder of the policy.
     Raises:
-        RunError: there is no SFT policy, or `out` holds another training or a damaged checkpoint.
+        RunError: there is no SFT policy, `out` holds another training or a damaged checkpoint, or another process trains there.
     """
+    with alone_in(out):
+        return _run_grpo(settings, out, tell, name, stop_after)
+
+
+def _run_grpo(settings: TrainSettings, out: Path, tell: Callable[[str], None], name: str, stop_after: int | None) -> Path:
     start = out / "sft" / "model"
     folder = out / name
     identity = grpo_identity(settings, start)

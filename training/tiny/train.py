@@ -20,7 +20,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
 from anomalyagent.errors import ConfigError, RunError
-from anomalyagent.graph.files import write_atomically
+from anomalyagent.graph.files import alone_in, write_atomically
 from anomalyagent.graph.policies.local import ModelCard, read_model_card
 from anomalyagent.graph.trace import SCHEMA_VERSION
 from anomalyagent.graph.wire import render, tools_digest
@@ -45,9 +45,14 @@ def run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | No
     Returns:
         Folder of the policy.
     Raises:
-        RunError, TraceError: `out` holds another training, or a damaged checkpoint.
+        RunError, TraceError: `out` holds another training, a damaged checkpoint, or another process trains there.
         ConfigError: every conversation is too long.
     """
+    with alone_in(out):
+        return _run_sft(settings, out, tell, stop_after)
+
+
+def _run_sft(settings: TrainSettings, out: Path, tell: Tell, stop_after: int | None) -> Path:
     disable_progress_bar()  # loading and writing two megabytes
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)  # two threads on a small shared machine are slower than one

@@ -13,6 +13,7 @@ from helpers.photos import make_photos
 from tokenizers import Tokenizer
 
 from anomalyagent.errors import ConfigError, RunError, TraceError
+from anomalyagent.graph.files import alone_in
 from anomalyagent.graph.policies.local import LocalPolicy, read_model_card
 from anomalyagent.graph.rules import TOOL_ARGUMENTS
 from anomalyagent.training.log import read_log
@@ -214,6 +215,13 @@ def test_a_tokenizer_of_other_settings_is_not_taken(settings: TrainSettings, who
     run_sft(larger, tmp_path, _quiet, stop_after=1)
     sizes = [Tokenizer.from_file(str(out / "tokenizer/tokenizer.json")).get_vocab_size() for out in (whole, tmp_path)]
     assert sizes[0] < sizes[1]
+
+
+def test_two_trainings_do_not_mix_in_one_folder(settings: TrainSettings, tmp_path: Path) -> None:
+    for train in (run_sft, run_grpo):
+        with alone_in(tmp_path), pytest.raises(RunError, match="another process"):
+            train(settings, tmp_path, _quiet)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_conversations_that_are_all_too_long_are_told(settings: TrainSettings, whole: Path, tmp_path: Path) -> None:
