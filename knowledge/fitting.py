@@ -3,7 +3,8 @@
     1. the card of item and type by name or alias                                                     (`lookup.find_fit`)
     2. else the mechanism that the type's words name decides: the item's own card of that mechanism if its words are close,
        else the grid's card of the item's material, else the grid's card of any material
-    3. words that name no mechanism: one of the item's usual types
+    3. words that say that the parts are sound and their set is not ("logical anomaly"): something is missing or swapped
+    4. words that name no mechanism: one of the item's usual types
 
 A card that was not asked for by its own name is reduced to the variants of the mechanism that was asked for, and what the
 words imply (a hair is long and thin, a speck small and compact) narrows its ranges. `adapt_spec` then adds what they say.
@@ -32,6 +33,10 @@ _NOT_KIND = frozenset(
     stem(word) for phrase in (*COLORS, *SIZES, "spot mark missing wrong part component of the a") for word in phrase.split()
 )
 """Words of a term that do not say what kind of defect it is: a "black spot" is not like a "black dot"."""
+
+_ARRANGEMENT = frozenset(stem(word) for word in ("logical", "arrangement", "assortment", "count", "quantity"))
+_WRONG_ARRANGEMENT: tuple[tuple[Mechanism, float], ...] = (("missing", 0.6), ("swap", 0.4))
+"""What is wrong where all parts are sound: one is not there, or another one is or lies where it should not."""
 
 _OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "transplant"})
 """Their colour is the photo's own."""
@@ -66,10 +71,13 @@ def choose_cards(cards: Sequence[Card], item: str, anomaly_type: str) -> Choice:
         # The grid's aliases are broad ("wrinkle" is one of bend): there the mechanism of the words decides.
         if reduced is not None or not fit.card.is_general or guess.confidence < _CONFIDENT:
             return Choice([_narrowed(reduced or fit.card, anomaly_type)], False)
-    if guess.confidence == 0.0:
-        return Choice(types_for_item(cards, item), False)
     of_item = match_item(cards, item)
     material = _material_of(cards, of_item, item)
+    if guess.confidence == 0.0:
+        if _names_arrangement(anomaly_type):
+            wrong = [_of_mechanism(cards, of_item, material, *one) for one in _WRONG_ARRANGEMENT]
+            return Choice([card for card in wrong if card is not None], False)
+        return Choice(types_for_item(cards, item), False)
     close = sorted(((-_closeness(card, anomaly_type, guess.mechanism), card) for card in of_item), key=lambda pair: pair[0])
     families = (
         [card for closeness, card in close if closeness < 0.0],
@@ -85,7 +93,28 @@ def choose_cards(cards: Sequence[Card], item: str, anomaly_type: str) -> Choice:
 
 def names_a_kind(cards: Sequence[Card], item: str, anomaly_type: str) -> bool:
     """False when the words of a type say nothing known, so that `choose_cards` falls back on what the item usually suffers."""
-    return find_fit(cards, item, anomaly_type) is not None or mechanism_of(anomaly_type, item).confidence > 0.0
+    known = mechanism_of(anomaly_type, item).confidence > 0.0 or _names_arrangement(anomaly_type)
+    return known or find_fit(cards, item, anomaly_type) is not None
+
+
+def _names_arrangement(anomaly_type: str) -> bool:
+    """True when the words say that the parts are sound and something is wrong with which there are, and where."""
+    return not _ARRANGEMENT.isdisjoint(stem(word) for word in plain(anomaly_type).split())
+
+
+def _of_mechanism(
+    cards: Sequence[Card], of_item: Sequence[Card], material: str | None, mechanism: Mechanism, share: float
+) -> Card | None:
+    """The nearest card of a mechanism, as frequent as `share` says: the item's, its material's or that of any material."""
+    families = (
+        of_item,
+        [card for card in cards if card.is_general and card.item == material],
+        [card for card in cards if card.is_generic],
+    )
+    for card in (card for family in families for card in family if card.mechanism == mechanism):
+        if (reduced := _reduced(card, mechanism)) is not None:
+            return reduced.model_copy(update={"frequency": share})
+    return None
 
 
 def _material_of(cards: Sequence[Card], of_item: Sequence[Card], item: str) -> str | None:

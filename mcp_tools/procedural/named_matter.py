@@ -38,7 +38,8 @@ _NAMED: Final[dict[str, Named]] = {
     "burr, flash, fin": Named({"chip": 1.0, "curl": 0.6}, (OWN,)),
     "dust, powder, flour, sand, grit, ash, pollen, soot, sawdust": Named({"dust": 1.0, "haze": 0.1}, ("dust", "soot")),
     "oil, grease, lubricant, fat": Named({"puddle": 1.0, "drop": 0.5, "glob": 0.4}, ("grease",), clear=True),
-    "bubble, droplet, condensation": Named({"drop": 1.0}, ("glue", "dust"), clear=True),
+    "bubble": Named({"bubble": 1.0}, ("glue", "dust"), clear=True),
+    "droplet, condensation": Named({"drop": 1.0}, ("glue", "dust"), clear=True),
     "water, liquid, leak, leakage, spill, drip, ooze, melt": Named(
         {"puddle": 1.0, "glob": 0.7, "drop": 0.3}, ("glue", "resin", "grease"), clear=True
     ),

@@ -16,7 +16,7 @@ from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pix
 from anomalyagent.mcp_tools.procedural.solid_matter import cloth
 from anomalyagent.mcp_tools.procedural.warp import feather
 
-__all__ = ["drop", "dust", "filling", "film", "haze", "powder", "puddle"]
+__all__ = ["bubble", "drop", "dust", "filling", "film", "haze", "powder", "puddle"]
 
 
 def powder(
@@ -115,6 +115,27 @@ def drop(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator)
     cover = np.clip(distance / max(float(rng.choice([1.0, 0.15 * radius])), 1.0) + 0.5, 0.0, 1.0) * clear
     bead = dome(distance, float(rng.uniform(0.1, 0.6)))
     return cover.astype(np.float32), (rim + waves + relief_tone(bead, matter, site, rng)).astype(np.float32)
+
+
+def bubble(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:
+    """Gas in something clear: a smooth outline that is dark where light is turned away, and the lamp mirrored small on the one
+    side and gathered on the other.
+    """
+    del matter
+    distance = blob_at(site, rng, elongation=min(spec.elongation, 1.25), lobes=0.0, roughness=0.0)
+    radius = max(float(distance.max()), 1.0)
+    inner = np.clip(distance / radius, 0.0, 1.0)  # 0 at the outline, 1 in the middle
+    x, y = pixel_grid(site.window)
+    azimuth = site.scene.light[0]
+    u = ((x - site.center_xy[0]) * np.cos(azimuth) + (y - site.center_xy[1]) * np.sin(azimuth)) / radius  # towards the lamp
+    v = ((y - site.center_xy[1]) * np.cos(azimuth) - (x - site.center_xy[0]) * np.sin(azimuth)) / radius
+    wide = float(rng.uniform(0.1, 0.2))
+    rim = np.exp(-(((inner - 0.5 * wide) / wide) ** 2))
+    glint = np.exp(-(((u - 0.5) / 0.2) ** 2) - (v / 0.26) ** 2)
+    gathered = np.exp(-(((inner - 0.3) / 0.18) ** 2)) * np.clip(-u, 0.0, 1.0)
+    tone = -float(rng.uniform(20.0, 32.0)) * rim + 45.0 * glint + float(rng.uniform(10.0, 20.0)) * gathered
+    cover = np.clip(distance + 0.5, 0.0, 1.0) * np.clip(0.3 + 0.5 * rim + 0.6 * glint + 0.3 * gathered, 0.0, 0.95)
+    return cover.astype(np.float32), tone.astype(np.float32)
 
 
 def haze(site: Site, spec: DefectSpec, matter: Matter, rng: np.random.Generator) -> tuple[Field, Field]:

@@ -5,11 +5,11 @@ Kinds: `powder` (many grains, few of them large), `chip` (a splinter of metal or
 resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit with arms, crumb- or insect-like), `rag`
 (a torn or cut piece of fabric, paper or tape with its own weave), `strip` (a long piece that may reach in from outside),
 `film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
-`haze` (a soft cloud without outline), `filling` (matter that covers the bottom of the hollow around the site up to its
-rim, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a thin curled shaving), `puddle` (a
-film of what has flowed); on open surfaces those of `loose_matter.py` too, and dust for powder. Their bodies are drawn by
-`solid_matter.py`, `spread_matter.py` and `loose_matter.py`. What lies deep in a cavity, or stands off the surface, is out
-of focus.
+`bubble` (gas in something clear), `haze` (a soft cloud without outline), `filling` (matter that covers the bottom of the
+hollow around the site up to its rim, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a
+thin curled shaving), `puddle` (a film of what has flowed); on open surfaces those of `loose_matter.py` too, and dust for
+powder. Their bodies are drawn by `solid_matter.py`, `spread_matter.py` and `loose_matter.py`. What lies deep in a cavity,
+or stands off the surface, is out of focus.
 
 Where the words of a prompt name the matter, `Foreign` draws that.
 """
@@ -28,7 +28,7 @@ from anomalyagent.mcp_tools.procedural.material import is_glass
 from anomalyagent.mcp_tools.procedural.named_matter import Named
 from anomalyagent.mcp_tools.procedural.palette import choose_matter, measure_surroundings, paint_of
 from anomalyagent.mcp_tools.procedural.solid_matter import band, chip, curl, debris, glob, rag, scrap, strip
-from anomalyagent.mcp_tools.procedural.spread_matter import drop, dust, filling, film, haze, powder, puddle
+from anomalyagent.mcp_tools.procedural.spread_matter import bubble, drop, dust, filling, film, haze, powder, puddle
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 from anomalyagent.mcp_tools.procedural.warp import feather
 
@@ -61,10 +61,11 @@ _THICK_PX = {
     "film": 0.0,
     "puddle": 0.0,
     "haze": 0.0,
+    "bubble": 0.0,
     "smear": 0.0,
     "lint": 1.2,
 }  # of what does not grow with its area: other bodies are the thicker the larger they are
-_TRANSLUCENT = frozenset({"film", "puddle", "drop", "haze", "smear", "adhesive"})
+_TRANSLUCENT = frozenset({"film", "puddle", "drop", "bubble", "haze", "smear", "adhesive"})
 _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _FILLED = 7.0  # odds of a hollow whose bottom is covered
@@ -214,6 +215,7 @@ _BODIES = {
     "film": film,
     "puddle": puddle,
     "drop": drop,
+    "bubble": bubble,
     "haze": haze,
     "dust": dust,
     "scrap": scrap,

@@ -3,7 +3,7 @@
 Physics: a pit whose bottom sees little of the sky and is dark (shallow ones grey); the wall on the side away from the
 light faces it and shows as a lit crescent, the near wall casts shadow; metal around it may be drawn up into a burr. What
 was printed, woven or ground into the surface ends at its rim. Gas pores are smooth and round or drop-shaped, torn holes
-irregular. A hole right through the object shows what lies behind.
+irregular. A hole right through the object shows what lies behind; none goes through a rounded body.
 """
 
 import numpy as np
@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import dark_tone, median_background
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 
 __all__ = ["render"]
 
 _THROUGH_CHANCE = 0.2
+_FALL = 0.75  # of the light on a face: what a side of a rounded body gets
 _DEEPEST = 0.85  # of the lightness around
 
 
@@ -38,7 +41,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     behind = median_background(site.scene)
     if behind is not None and _lighter_than_asked(behind, near, spec):
         behind = None
-    if behind is not None and radius > 2.5 and spec.severity >= 6.0 and rough < 0.1 and rng.random() < _THROUGH_CHANCE:
+    fits = behind is not None and radius > 2.5 and spec.severity >= 6.0 and rough < 0.1
+    if fits and rng.random() < _THROUGH_CHANCE and not _is_rounded(site.scene):
+        assert behind is not None
         return _through(site, cover, distance, towards_light, behind)
     wall = float(rng.uniform(0.25, 0.9)) * radius
     deep = smooth_step((distance + 0.7) / max(wall, 1.2))
@@ -63,6 +68,17 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         log_reflectance=(np.clip(dark, 0.0, 1.4)[..., None] * tone).astype(np.float32),
         strength_fixed=deepest,
     )
+
+
+@once_per_scene
+def _is_rounded(scene: Scene) -> bool:
+    """True of a solid body (a nut, a fruit, a capsule) whose sides fall into shade: no hole goes right through it."""
+    size = float(np.sqrt(scene.object_area_px))
+    deep = scene.depth_px > 0.5 * float(scene.depth_px.max())
+    band = (scene.depth_px > 0.02 * size) & (scene.depth_px < 0.1 * size)
+    if not deep.any() or not band.any():
+        return False
+    return float(np.percentile(scene.luma[band], 15)) < _FALL * float(np.percentile(scene.luma[deep], 15))
 
 
 def _lighter_than_asked(behind: NDArray[np.float32], near: Surroundings, spec: DefectSpec) -> bool:

@@ -219,3 +219,25 @@ def test_words_of_cards_and_terms_name_a_kind(cards: list[Card], words: str) -> 
 def test_what_a_weft_lacks_lies_across_the_web(cards: list[Card]) -> None:
     assert {spec.orientation_deg for spec in draw(cards, "fabric", "broken pick")} == {0.0}
     assert all(85.0 <= (spec.orientation_deg or 0.0) <= 95.0 for spec in draw(cards, "fabric", "broken end"))
+
+
+@pytest.mark.parametrize("item", ["breakfast box", "pushpins", "screw bag", "splicing connectors", "something unheard of"])
+def test_a_logical_anomaly_is_something_missing_or_out_of_place(cards: list[Card], item: str) -> None:
+    """It was drawn as whatever the item suffers: scratches, stains, dents."""
+    assert names_a_kind(cards, item, "logical_anomalies")
+    chosen = choose_cards(cards, item, "logical_anomalies").cards
+    assert [variant.mechanism for card in chosen for variant in card.variants] == ["missing", "swap"]
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "card_id"),
+    [
+        ("breakfast box", "missing fruit", "packed_meal/missing_item"),
+        ("lunchbox", "mouldy", "packed_meal/spoiled"),
+        ("juice bottle", "torn label", "labelled_bottle/label_damage"),
+        ("fruit jelly", "air bubble", "potted_food/bubble"),
+    ],
+)
+def test_packed_food_and_labelled_bottles_have_cards(cards: list[Card], item: str, kind: str, card_id: str) -> None:
+    """A breakfast box was a carton, a bottle of juice the mouth of an empty one."""
+    assert [card.id for card in choose_cards(cards, item, kind).cards] == [card_id]

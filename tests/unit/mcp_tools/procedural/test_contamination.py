@@ -143,3 +143,25 @@ def test_a_cloud_in_a_hollow_is_left_out_where_it_would_look_like_a_reflection()
         assert edit.opacity is not None
         steepest = max(float(np.abs(np.diff(edit.opacity, axis=axis)).max()) for axis in (0, 1))
         assert steepest > 0.06
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_bubble_has_a_smooth_round_outline_a_dark_rim_and_a_glint(seed: int) -> None:
+    """Bubbles in capsules were pale flakes with a jagged border."""
+    matter = named_matter('one deposit of foreign matter ("bubble") on the capsules')
+    assert matter is not None
+    site = site_on(plain_sheet(), (64, 64), 900)
+    edit = Foreign(matter).render(site, spec(elongation=1.0), np.random.default_rng(seed))
+    assert edit is not None
+    assert edit.opacity is not None
+    assert edit.paint is not None
+    assert edit.shadow is None
+    shape = (edit.opacity > 0.15).astype(np.uint8)
+    outline = max(cv2.findContours(shape, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0], key=len)
+    area = cv2.contourArea(outline)
+    assert area / cv2.contourArea(cv2.convexHull(outline)) > 0.95
+    depth = cv2.distanceTransform(shape, cv2.DIST_L2, 3)
+    light = edit.paint.mean(axis=2)
+    rim, middle = light[(depth > 0) & (depth < 0.2 * depth.max())], light[depth > 0.4 * depth.max()]
+    assert np.median(rim) < np.median(middle) - 0.05
+    assert light.max() > np.median(middle) + 0.1

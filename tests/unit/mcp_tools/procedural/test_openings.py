@@ -250,3 +250,23 @@ def test_a_hole_that_is_asked_for_dark_shows_no_pale_backdrop() -> None:
             "hole", scene, elongation=1.0, area_fraction=0.03, center=(0.5, 0.5), color_shift=(-30.0, 0.0, 0.0), seed=seed
         )
         assert (made.photo.rgb - scene.photo.rgb)[made.mask].mean() < 0.0
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_a_hole_goes_right_through_a_flat_part_but_through_no_rounded_body(rounded: bool) -> None:
+    """The green bench showed through insect holes in a nut."""
+    y, x = np.mgrid[:160, :160].astype(np.float32)
+    inside = np.hypot(x - 80, y - 80) < 55
+    height = np.sqrt(np.clip(55.0**2 - (x - 80) ** 2 - (y - 80) ** 2, 0.0, None)) / 55.0
+    lit = 0.45 + 0.5 * height + 0.15 * (80 - x) / 55.0 if rounded else np.full_like(x, 0.85)
+    bench, part = np.array([0.1, 0.3, 0.26]), np.array([0.86, 0.74, 0.54])
+    photo = np.where(inside[..., None], part * np.clip(lit, 0.0, 1.0)[..., None], bench)
+    noise = np.random.default_rng(0).normal(0.0, 0.008, photo.shape)
+    photo = cv2.GaussianBlur(photo.astype(np.float32), (0, 0), 0.8) + noise
+    scene = Scene(photo_from_array(np.rint(255.0 * np.clip(photo, 0.0, 1.0)).astype(np.uint8)))
+    through = 0
+    for seed in range(30):
+        made = draw("hole", scene, elongation=1.1, area_fraction=0.02, center=(0.5, 0.5), severity=16.0, seed=seed)
+        seen = np.linalg.norm(made.photo.rgb - bench.astype(np.float32), axis=2)[made.mask & (np.hypot(x - 80, y - 80) < 30)]
+        through += bool((seen < 0.05).mean() > 0.4)
+    assert (through == 0) if rounded else (through > 1)
