@@ -12,6 +12,7 @@ from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_o
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
 from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
 from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
+from anomalyagent.mcp_tools.procedural.knot import Knot, names_knot
 from anomalyagent.mcp_tools.procedural.lost_elements import LostElements, names_teeth
 from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
@@ -53,6 +54,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
     doubles = spec.mechanism == "swap" or (spec.mechanism == "contamination" and named_matter(prompt) is None)
     if doubles and not scene.fills_frame and names_doubling(prompt):
         return Doubled()
+    if spec.mechanism in ("stain", "discoloration") and names_knot(prompt) and scene.fibrous:
+        return Knot()
     match spec.mechanism:
         case "bend":
             kind = named_distortion(prompt)
