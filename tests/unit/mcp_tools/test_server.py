@@ -260,8 +260,7 @@ async def test_a_call_that_hangs_is_given_up_and_says_what_helps(
         answer = await client.call_tool("mask_gen", ARGUMENTS["mask_gen"])
         assert answer.is_error
         assert "limits.tool_timeout_s" in said(answer)
-        await gate.wait_for()
-        gate.go.set()
+        gate.go.set()  # on a busy machine its thread may not even have begun
 
 
 async def test_calls_that_nobody_waits_for_any_more_cannot_fill_the_machine(

@@ -200,7 +200,7 @@ def test_while_the_model_works_the_photo_is_measured(models: Path, monkeypatch: 
         measured.set()
 
     def paint(rgb: Any) -> Any:
-        assert measured.wait(10)
+        assert measured.wait(60)
         return np.where(np.indices(rgb.shape)[1] > 64, rgb, 0.4 * rgb)
 
     monkeypatch.setattr(module, "measure_for_edit", measure)
