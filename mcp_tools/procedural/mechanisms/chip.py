@@ -84,6 +84,14 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     return _render(site, spec, rng, Body())
 
 
+class _Break(NamedTuple):
+    """What is gone: the site with a window for it, (h, w) distance inside its border in pixels (< 0 outside), its size."""
+
+    site: Site
+    distance: Field
+    width_px: float
+
+
 def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) -> Edit | None:
     if min(site.window.shape) < 4:
         return None
@@ -95,29 +103,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
     elongation = min(max(spec.elongation, 1.1), 8.0)
     if seat.on_outline:  # half of the outline below is cut off along its length: what is left is twice as long by its width,
         elongation = max(0.5 * elongation, 1.0)  # and no deeper than a half-moon: a blow at an edge runs along it
-    nominal = site.area_px * (1.8 if seat.on_outline else 1.0)  # about half of it lies beyond the edge
-    # The piece may have sat beside the site, at the edge: it gets a window of its own.
-    width = float(np.sqrt(site.area_px / np.pi))
-    if seat.hollow is not None:
-        broken = break_wall(site, seat, seat.hollow, elongation, rng)
-        site, distance, width = replace(site, window=broken.window), broken.distance, broken.width_px
-    else:
-        extent = extent_of(site.scene, nominal, elongation)
-        site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
-        if seat.on_outline:
-            distance = blob_distance(
-                site.window,
-                seat.center_xy,
-                nominal,
-                rng,
-                elongation=elongation,
-                angle_rad=seat.angle_rad,
-                lobes=0.28,
-                roughness=float(rng.uniform(0.02, 0.09)),
-                across_px=_across(site, seat, extent.length_px),
-            )
-        else:
-            distance = spall_outline(replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad), elongation, rng)
+    site, distance, width = _break_out(site, seat, elongation, rng)
     solid = site.scene.foreground[site.window.slices]
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * solid).astype(np.float32)
     if seat.hollow is not None:
@@ -142,30 +128,41 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
     else:
         paint, shown = paint_spall(site, spec, near, distance, rng, body)
         cover *= shown
-    behind = median_background(site.scene)
     opening = None
-    if seat.on_outline and behind is not None and rng.random() < _NOTCH_CHANCE:
-        # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
-        if float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) < 2.5 * spec.severity * near.jnd:
-            opening = _opening(site, elongation, seat, rng)
-        if opening is not None and slender is not None and (slender & (opening > 0.3)).any():
-            opening = None  # what stands there would hang in the air
-    if opening is not None and behind is not None:
-        beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
-        # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
-        away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
-        wide = smooth_step((1.75 - 1.25 * away / _outline_reach(site.scene)).astype(np.float32))
-        through = np.where(solid, opening, wide).astype(np.float32) * beyond
-        if slender is not None:  # what stands beside the break stays, with its soft outline
-            around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-            through = np.where(around, 0.0, through).astype(np.float32)
-        backdrop = _backdrop(site, (beyond > 0) | solid, behind)
-        share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
-        paint = (paint + share * (backdrop - paint)).astype(np.float32)
-        cover = np.maximum(cover, through)
+    behind = median_background(site.scene)
+    if seat.on_outline and behind is not None:
+        opening = _opening(site, spec, seat, elongation, near, behind, slender, rng)
+        if opening is not None:
+            paint, cover = _cut_through(site, opening, behind, slender, paint, cover)
     return Edit(
         window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=opening is not None or glossy
     )
+
+
+def _break_out(site: Site, seat: Seat, elongation: float, rng: np.random.Generator) -> _Break:
+    """The outline of the piece at its seat: of a wall, of the object, or of a spall. It gets a window of its own there."""
+    width = float(np.sqrt(site.area_px / np.pi))
+    if seat.hollow is not None:
+        broken = break_wall(site, seat, seat.hollow, elongation, rng)
+        return _Break(replace(site, window=broken.window), broken.distance, broken.width_px)
+    nominal = site.area_px * (1.8 if seat.on_outline else 1.0)  # about half of it lies beyond the edge
+    extent = extent_of(site.scene, nominal, elongation)
+    site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
+    if not seat.on_outline:
+        seated = replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad)
+        return _Break(site, spall_outline(seated, elongation, rng), width)
+    distance = blob_distance(
+        site.window,
+        seat.center_xy,
+        nominal,
+        rng,
+        elongation=elongation,
+        angle_rad=seat.angle_rad,
+        lobes=0.28,
+        roughness=float(rng.uniform(0.02, 0.09)),
+        across_px=_across(site, seat, extent.length_px),
+    )
+    return _Break(site, distance, width)
 
 
 def _bulk(scene: Scene, size_px: float) -> Mask | None:
@@ -329,8 +326,27 @@ def _gloss_of(scene: Scene, bulk: Mask | None) -> _Gloss:
     return _Gloss(chance, (float(tint[1]), float(tint[2])))
 
 
-def _opening(site: Site, elongation: float, seat: Seat, rng: np.random.Generator) -> Field:
-    """(h, w) 0..1: the outer part of the break, which goes right through."""
+def _opening(
+    site: Site,
+    spec: DefectSpec,
+    seat: Seat,
+    elongation: float,
+    near: Surroundings,
+    behind: NDArray[np.float32],
+    slender: Mask | None,
+    rng: np.random.Generator,
+) -> Field | None:
+    """(h, w) 0..1: the outer part of the break, which goes right through; None: it does not.
+
+    Args:
+        behind: (3,) sRGB of what lies behind the object.
+        slender: (h, w) what is too slender to break here; None where nothing is.
+    """
+    if rng.random() >= _NOTCH_CHANCE:
+        return None
+    # An opening cannot be faint: it is only cut where what lies behind differs no more than the severity allows.
+    if float(ciede2000(lab_from_rgb(behind[None, None])[0, 0], near.lab)) >= 2.5 * spec.severity * near.jnd:
+        return None
     notch = blob_distance(
         site.window,
         seat.center_xy,
@@ -341,7 +357,28 @@ def _opening(site: Site, elongation: float, seat: Seat, rng: np.random.Generator
         lobes=0.25,
         roughness=0.1,
     )
-    return np.clip(notch + 0.5, 0.0, 1.0).astype(np.float32)
+    opening = np.clip(notch + 0.5, 0.0, 1.0).astype(np.float32)
+    if slender is not None and (slender & (opening > 0.3)).any():
+        return None  # what stands there would hang in the air
+    return opening
+
+
+def _cut_through(
+    site: Site, opening: Field, behind: NDArray[np.float32], slender: Mask | None, paint: RGB, cover: Field
+) -> tuple[RGB, Field]:
+    """Paint and cover of the break with what lies behind the object seen through its opening."""
+    solid = site.scene.foreground[site.window.slices]
+    beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
+    # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
+    away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+    wide = smooth_step((1.75 - 1.25 * away / _outline_reach(site.scene)).astype(np.float32))
+    through = np.where(solid, opening, wide).astype(np.float32) * beyond
+    if slender is not None:  # what stands beside the break stays, with its soft outline
+        around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+        through = np.where(around, 0.0, through).astype(np.float32)
+    backdrop = _backdrop(site, (beyond > 0) | solid, behind)
+    share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
+    return (paint + share * (backdrop - paint)).astype(np.float32), np.maximum(cover, through)
 
 
 def _with_outline(solid: Mask, scene: Scene) -> Field:
