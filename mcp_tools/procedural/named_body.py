@@ -32,7 +32,7 @@ class Body(NamedTuple):
 
 _COARSE: Final = (
     "concrete, cement, brick, brickwork, masonry, mortar, plaster, stone, sandstone, limestone, granite, rock, asphalt, "
-    "pavement, road, tarmac, screed, clinker, clay, terracotta, adobe, stucco"
+    "pavement, road, tarmac, screed, clinker, clay, terracotta, terrazzo, adobe, stucco"
 )
 _PALE: Final = (
     "biscuit, cookie, cracker, bread, dough, pasta, macaroni, snack, fryum, cashew, peanut, kernel, gum, chewinggum, wax, "

@@ -18,7 +18,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
-from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_heat
+from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_dye, names_heat
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.named_body import named_body
@@ -67,6 +67,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         case "abrasion" | "dent":
             return Pebbled() if names_pebbles(prompt) else None
         case "discoloration":
+            if names_dye(prompt):
+                return Shifted(dyed=True)
             return None if names_heat(prompt) else Shifted()
         case "cut" | "hole":
             return Frayed(cut if spec.mechanism == "cut" else hole) if names_cloth(prompt) else None

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.measures import local_orientation
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
+from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.surface import linear_from_srgb, srgb_from_linear
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
 
-__all__ = ["Shifted", "names_heat", "render"]
+__all__ = ["Shifted", "names_dye", "names_heat", "render"]
 
 _WHOLE = 0.45  # share of the object
 _MARGIN_PX = 8
@@ -33,6 +35,13 @@ _HEATED = re.compile(
     r"\b(?:metal\w*|steels?|iron|stainless|alumin\w*|copper|brass|bronze|titanium|nickel|chrome\w*|zinc|alloys?|cast\w*|nuts?|bolts?|screws?"
     r"|washers?|gears?|bearings?|springs?|shafts?|blades?|weld\w*|solder\w*|heat\w*|temper\w*|anneal\w*|overheat\w*|burn\w*|scorch\w*|blued)\b"
 )
+
+_DYED = re.compile(
+    r"\b(?:shade (?:variation|difference|bar|band)|uneven dyeing|patchy dye|dye (?:streak|variation)|off shade|barre)s?\b"
+)
+_DYE = (0.12, 0.4)  # share of its dye that a place has more or less than the rest
+_MOST_DYE = 0.6
+_FAINTEST = 2.0  # JND
 
 # CIELAB shifts of a neutral surface: bleached, worn bright, yellowed, rust, scorched, dark oxide, verdigris, fogged blue
 _NEUTRAL: tuple[Triple, ...] = (
@@ -53,11 +62,27 @@ _TEMPER = np.array([(0, 0, 0), (-3, 3, 16), (-12, 11, 14), (-18, 17, -12), (-16,
 
 @dataclass(frozen=True)
 class Shifted:
-    """A mechanism that shifts tone and colour of a body that is no metal, however neutral its colour: no temper colours."""
+    """A mechanism that shifts tone and colour of a body that is no metal, however neutral its colour: no temper colours.
+
+    `dyed`: what is dyed unevenly has more or less of its own dye there, no other colour.
+    """
+
+    dyed: bool = False
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """A shifted area of the asked size."""
+        if self.dyed and not site.scene.photo.is_grey:
+            near = measure_surroundings(site)
+            shift, most = _of_its_dye(near, spec.color_shift, rng)
+            severity = min(spec.severity, max(most / near.jnd, _FAINTEST))
+            edit = _render(site, spec.model_copy(update={"color_shift": shift, "severity": severity}), rng, tempers=False)
+            return None if edit is None else replace(edit, strength_fixed=True)  # what has lost all its dye cannot lose more
         return _render(site, spec, rng, tempers=False)
+
+
+def names_dye(prompt: str) -> bool:
+    """True when the words speak of an uneven dye."""
+    return bool(_DYED.search(plain(prompt)))
 
 
 def names_heat(prompt: str) -> bool:
@@ -145,6 +170,21 @@ def _runs_on(site: Site) -> float:
 def _worked(near: Surroundings, coherence: float) -> float:
     """0..1: how far lines of a tool mark the surface. Lines on a coloured one are grain of wood or threads, which go deep."""
     return coherence if near.grey or float(np.hypot(near.lab[1], near.lab[2])) < 14.0 else 0.0
+
+
+def _of_its_dye(near: Surroundings, wanted: Triple | None, rng: np.random.Generator) -> tuple[Triple, float]:
+    """The CIELAB shift of a little more dye (darker, deeper) or less, and the length of the largest that can be.
+
+    What a dye lets pass grows by a power with its amount (Beer-Lambert).
+    """
+    more = wanted[0] < 0.0 if wanted is not None else rng.random() < 0.5
+    share = float(rng.uniform(*_DYE)) * (1.0 if more else -1.0)
+    passes = np.maximum(linear_from_srgb(rgb_of(near.lab[None, None])), 0.003)
+    shift, largest = (
+        lab_from_rgb(srgb_from_linear(passes ** np.float32(1.0 + part)))[0, 0] - near.lab
+        for part in (share, _MOST_DYE * np.sign(share))
+    )
+    return (float(shift[0]), float(shift[1]), float(shift[2])), float(np.linalg.norm(largest))
 
 
 def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Triple:
