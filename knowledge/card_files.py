@@ -98,12 +98,20 @@ def load_cards(folders: Iterable[Path] = (), *, with_user_folder: bool = True, c
         KnowledgeError: a folder is missing, a card is invalid, or one folder holds an id twice.
     """
     own = user_card_folder()
-    standard = [SHIPPED, own] if with_user_folder and own.is_dir() else [SHIPPED]
+    standard = [SHIPPED, own] if with_user_folder and _is_there(own) else [SHIPPED]
     merged: dict[str, Card] = {}
     for folder in reversed([*standard, *folders]):
         for card_id, card in _folder_cards(folder, cache_dir).items():
             merged.setdefault(card_id, card)
     return list(merged.values())
+
+
+def _is_there(folder: Path) -> bool:
+    """False also where the user may not look: HOME may still be that of another user (`sudo -u`)."""
+    try:
+        return folder.is_dir()
+    except OSError:
+        return False
 
 
 _parsed: dict[tuple[tuple[Path, int, int], ...], dict[str, Card]] = {}

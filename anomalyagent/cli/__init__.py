@@ -102,3 +102,10 @@ def main() -> None:
     except BrokenPipeError:  # `anomalyagent ... | head`
         sys.stderr.close()
         sys.exit(0)
+    except (
+        OSError
+    ) as error:  # a path below a folder that may not be entered, or with too long a name: even to look for it fails
+        if error.filename is None:
+            raise
+        typer.echo(f"error: {error.filename}: {error.strerror}. Check the path and its permissions.", err=True)
+        sys.exit(1)

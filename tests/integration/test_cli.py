@@ -363,6 +363,14 @@ def test_an_output_folder_that_cannot_be_written_gives_one_clear_line(normals: P
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [("trace", "list"), ("config", "show", "--config"), ("dataset", "validate")])
+def test_a_path_that_cannot_even_be_looked_for_gives_one_clear_line(command: tuple[str, ...], tmp_path: Path) -> None:
+    done = run(*command, str(tmp_path / ("x" * 300)))
+    assert done.returncode != 0
+    assert "File name too long" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="a folder that is in use cannot be deleted there")
 def test_a_working_folder_that_was_deleted_is_said_in_one_line(normals: Path, tmp_path: Path) -> None:
     program = "import os, runpy, sys\nos.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"

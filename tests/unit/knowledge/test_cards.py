@@ -131,6 +131,13 @@ def test_the_users_card_folder_is_always_read(tmp_path: Path, monkeypatch: pytes
     assert load_cards(cache_dir=tmp_path / "cache")[0].id == "mine/gizmo/x"
 
 
+def test_a_card_folder_that_may_not_be_entered_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        card_files, "user_card_folder", lambda: tmp_path / ("x" * 300)
+    )  # looking for it fails, as for a locked one
+    assert load_cards(cache_dir=tmp_path / "cache") == load_cards(with_user_folder=False, cache_dir=tmp_path / "cache")
+
+
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     write(tmp_path, CARD.format(name="x"))
     load(tmp_path)
