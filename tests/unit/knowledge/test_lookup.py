@@ -53,6 +53,8 @@ def test_aluminium_does_not_turn_brown(cards: list[Card]) -> None:
     for card in types_for_item(cards, "aluminium profile"):
         assert card.anomaly_type != "rust"
         assert all(variant.priors.tint_ab is None for variant in card.variants)
+        if card.anomaly_type == "corrosion":
+            assert {variant.priors.contrast for variant in card.variants} == {"lighter"}
 
 
 def test_an_unknown_item_or_type_finds_no_card(cards: list[Card]) -> None:
