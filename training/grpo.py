@@ -1,7 +1,7 @@
 """GRPO with TRL's trainer on the live tools, for models of any size (the tiny policy has its own loop: `training.tiny.grpo`).
 
     ToolRoom             tools, photos and judge in a thread of their own, shared by all rollouts
-    make_environments    TRL's `environment_factory`: one instance a rollout, its public methods are the five tools
+    LiveTools            one rollout: its public methods are the five tools; make_environments is TRL's `environment_factory`
     reward_of_rollout    the three-part reward; the answer, which is no tool call, is read from the last message
     ToolGRPOTrainer      groups without any advantage do not count (TRL 1.16 has no such filter; private, so TRL is pinned)
 
@@ -14,6 +14,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -98,121 +99,123 @@ def prompt_rows(first: int, count: int, *, system: bool) -> list[dict[str, Any]]
     return [{"prompt": [*start, {"role": "user", "content": ""}], "number": first + index} for index in range(count)]
 
 
+class LiveTools:
+    """One rollout in a room. `reset` gives the task; each other public method is a tool."""
+
+    def __init__(self, room: ToolRoom) -> None:
+        self._room = room
+        self._episode: Episode | None = None
+
+    def reset(self, **row: Any) -> str | list[dict[str, Any]]:
+        """Begin the task of a row."""
+        self._episode = self._room.start(int(row["number"]))
+        view = self._episode.view
+        return self._room.blocks(converse(view, system=False)[0].text, list(view.images[:1]))
+
+    def prompt_gen(
+        self, image: int | None = None, item_name: str = "", anomaly_type: str = "", seed: int | None = None
+    ) -> str | list[dict[str, Any]]:
+        """Write the first editing prompt.
+
+        Args:
+            image: number of the normal image.
+            item_name: as in the task.
+            anomaly_type: as in the task.
+            seed: of the prompt.
+        """
+        return self._call("prompt_gen", image=image, item_name=item_name, anomaly_type=anomaly_type, seed=seed)
+
+    def image_gen(
+        self,
+        image: int | None = None,
+        prompt: str = "",
+        spec: dict[str, Any] | None = None,
+        seed: int | None = None,
+        tries: int | None = None,
+    ) -> str | list[dict[str, Any]]:
+        """Draw the anomaly.
+
+        Args:
+            image: number of the normal image.
+            prompt: editing prompt.
+            spec: the same in numbers.
+            seed: of the image.
+            tries: drawings at most, while its own check finds them too poor.
+        """
+        return self._call("image_gen", image=image, prompt=prompt, spec=spec, seed=seed, tries=tries)
+
+    def quality_eval(
+        self, normal_image: int | None = None, anomaly_image: int | None = None, item_name: str = "", anomaly_type: str = ""
+    ) -> str | list[dict[str, Any]]:
+        """Judge the newest anomaly image.
+
+        Args:
+            normal_image: number of the normal image.
+            anomaly_image: number of the anomaly image.
+            item_name: as in the task.
+            anomaly_type: as in the task.
+        """
+        return self._call(
+            "quality_eval",
+            normal_image=normal_image,
+            anomaly_image=anomaly_image,
+            item_name=item_name,
+            anomaly_type=anomaly_type,
+        )
+
+    def knowledge_retrieval(
+        self, item_name: str = "", anomaly_type: str = "", query: str | None = None
+    ) -> str | list[dict[str, Any]]:
+        """Look up how such a defect looks.
+
+        Args:
+            item_name: as in the task.
+            anomaly_type: as in the task.
+            query: question in words.
+        """
+        return self._call("knowledge_retrieval", item_name=item_name, anomaly_type=anomaly_type, query=query)
+
+    def mask_gen(self, normal_image: int | None = None, anomaly_image: int | None = None) -> str | list[dict[str, Any]]:
+        """Make the mask.
+
+        Args:
+            normal_image: number of the normal image.
+            anomaly_image: number of the anomaly image.
+        """
+        return self._call("mask_gen", normal_image=normal_image, anomaly_image=anomaly_image)
+
+    def _call(self, tool: str, **arguments: Any) -> str | list[dict[str, Any]]:
+        given = {name: value for name, value in arguments.items() if value not in (None, "")}
+        episode = self._running()
+        if episode.done:
+            return "The episode is over: a limit was reached."
+        turn = self._room.run(episode.act("", ToolCall(name=tool, arguments=given)))
+        if turn is None or turn.observation is None:
+            return "The episode is over: a limit was reached."
+        return self._room.blocks(turn.observation.text, turn.observation.images)
+
+    def _finish(self, text: str) -> Trajectory:
+        """Take the last turn, if the episode waits for one, and close the books."""
+        episode = self._running()
+        if not episode.done:
+            said = read_turn(text)
+            if isinstance(said.action, ToolCall):  # one more call than was carried out
+                action = Malformed(raw=text, problem="the rollout ended before this call.")
+            else:
+                action = said.action
+            self._room.run(episode.act(said.thought, action))
+        if not episode.done:
+            self._room.run(episode.stop("the rollout ended without an answer."))
+        return episode.trajectory("grpo")
+
+    def _running(self) -> Episode:
+        assert self._episode is not None, "reset comes first"
+        return self._episode
+
+
 def make_environments(room: ToolRoom) -> Callable[[], Any]:
-    """TRL's `environment_factory` on `room`."""
-
-    class LiveTools:
-        """One rollout. `reset` gives the task; each other public method is a tool."""
-
-        _episode: Episode | None = None
-
-        def reset(self, **row: Any) -> str | list[dict[str, Any]]:
-            """Begin the task of a row."""
-            self._episode = room.start(int(row["number"]))
-            view = self._episode.view
-            return room.blocks(converse(view, system=False)[0].text, list(view.images[:1]))
-
-        def prompt_gen(
-            self, image: int | None = None, item_name: str = "", anomaly_type: str = "", seed: int | None = None
-        ) -> str | list[dict[str, Any]]:
-            """Write the first editing prompt.
-
-            Args:
-                image: number of the normal image.
-                item_name: as in the task.
-                anomaly_type: as in the task.
-                seed: of the prompt.
-            """
-            return self._call("prompt_gen", image=image, item_name=item_name, anomaly_type=anomaly_type, seed=seed)
-
-        def image_gen(
-            self,
-            image: int | None = None,
-            prompt: str = "",
-            spec: dict[str, Any] | None = None,
-            seed: int | None = None,
-            tries: int | None = None,
-        ) -> str | list[dict[str, Any]]:
-            """Draw the anomaly.
-
-            Args:
-                image: number of the normal image.
-                prompt: editing prompt.
-                spec: the same in numbers.
-                seed: of the image.
-                tries: drawings at most, while its own check finds them too poor.
-            """
-            return self._call("image_gen", image=image, prompt=prompt, spec=spec, seed=seed, tries=tries)
-
-        def quality_eval(
-            self, normal_image: int | None = None, anomaly_image: int | None = None, item_name: str = "", anomaly_type: str = ""
-        ) -> str | list[dict[str, Any]]:
-            """Judge the newest anomaly image.
-
-            Args:
-                normal_image: number of the normal image.
-                anomaly_image: number of the anomaly image.
-                item_name: as in the task.
-                anomaly_type: as in the task.
-            """
-            return self._call(
-                "quality_eval",
-                normal_image=normal_image,
-                anomaly_image=anomaly_image,
-                item_name=item_name,
-                anomaly_type=anomaly_type,
-            )
-
-        def knowledge_retrieval(
-            self, item_name: str = "", anomaly_type: str = "", query: str | None = None
-        ) -> str | list[dict[str, Any]]:
-            """Look up how such a defect looks.
-
-            Args:
-                item_name: as in the task.
-                anomaly_type: as in the task.
-                query: question in words.
-            """
-            return self._call("knowledge_retrieval", item_name=item_name, anomaly_type=anomaly_type, query=query)
-
-        def mask_gen(self, normal_image: int | None = None, anomaly_image: int | None = None) -> str | list[dict[str, Any]]:
-            """Make the mask.
-
-            Args:
-                normal_image: number of the normal image.
-                anomaly_image: number of the anomaly image.
-            """
-            return self._call("mask_gen", normal_image=normal_image, anomaly_image=anomaly_image)
-
-        def _call(self, tool: str, **arguments: Any) -> str | list[dict[str, Any]]:
-            given = {name: value for name, value in arguments.items() if value not in (None, "")}
-            episode = self._running()
-            if episode.done:
-                return "The episode is over: a limit was reached."
-            turn = room.run(episode.act("", ToolCall(name=tool, arguments=given)))
-            if turn is None or turn.observation is None:
-                return "The episode is over: a limit was reached."
-            return room.blocks(turn.observation.text, turn.observation.images)
-
-        def _finish(self, text: str) -> Trajectory:
-            """Take the last turn, if the episode waits for one, and close the books."""
-            episode = self._running()
-            if not episode.done:
-                said = read_turn(text)
-                if isinstance(said.action, ToolCall):  # one more call than was carried out
-                    action = Malformed(raw=text, problem="the rollout ended before this call.")
-                else:
-                    action = said.action
-                room.run(episode.act(said.thought, action))
-            if not episode.done:
-                room.run(episode.stop("the rollout ended without an answer."))
-            return episode.trajectory("grpo")
-
-        def _running(self) -> Episode:
-            assert self._episode is not None, "reset comes first"
-            return self._episode
-
-    return LiveTools
+    """TRL's `environment_factory` on `room`; TRL's own type of it knows no images in what `reset` returns."""
+    return partial(LiveTools, room)
 
 
 def reward_of_rollout(room: ToolRoom) -> Callable[..., list[float | None]]:
