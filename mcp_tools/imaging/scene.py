@@ -154,6 +154,16 @@ class Scene:
             own = int(labels[ys[nearest], xs[nearest]])
         return np.asarray((labels > 0) & (labels != own), np.bool_)
 
+    @property
+    def alike_pieces(self) -> tuple[NDArray[np.int32], list[int]] | None:
+        """Labels of the pieces, (H, W), and which of them are whole ones, where there are several alike; else None."""
+        labels, boxes = self._pieces
+        if 0 in boxes:
+            return None
+        areas = np.bincount(labels.ravel(), minlength=len(boxes) + 1)
+        areas[0] = 0
+        return labels, [int(one) for one in np.flatnonzero(2 * areas >= areas.max())]
+
     def zone_mask(self, zone: Zone) -> Mask:
         """(H, W) bool: the part of the foreground that `zone` names, where it is legal; empty only when nothing is legal.
 

@@ -16,7 +16,17 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
 
-__all__ = ["Component", "around", "beside_others", "find_components", "find_protrusions", "find_repeated", "touches_twice"]
+__all__ = [
+    "Component",
+    "around",
+    "beside_others",
+    "find_components",
+    "find_protrusions",
+    "find_repeated",
+    "nearest_piece",
+    "pieces_of",
+    "touches_twice",
+]
 
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
@@ -102,6 +112,40 @@ def find_repeated(scene: Scene, area_px: float) -> list[Component]:
     found = _find_blobs(site, _scaled(scene, window, scale))
     alike = [sum(0.5 < other.area_px / part.area_px < 2.0 for other in found) > 1 for part in found]
     return [part for part, is_alike in zip(found, alike, strict=True) if is_alike]
+
+
+def pieces_of(scene: Scene) -> list[Component]:
+    """The like pieces of a tray, each as a part; empty where there are not several. What the frame cuts is left out."""
+    found = scene.alike_pieces
+    if found is None:
+        return []
+    labels, whole = found
+    height, width = labels.shape
+    grow = round(2.0 + 2.0 * scene.blur_sigma_px)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
+    parts: list[Component] = []
+    for one in whole:
+        ys, xs = np.nonzero(labels == one)
+        tight = Window(int(ys.min()), int(xs.min()), int(ys.max()) + 1, int(xs.max()) + 1)
+        if tight.y0 == 0 or tight.x0 == 0 or tight.y1 == height or tight.x1 == width:
+            continue
+        window = around(tight, 0.3 * float(np.sqrt(len(xs))) + grow + 4.0, (height, width))
+        own = labels[window.slices] == one
+        mask = (cv2.dilate(own.astype(np.uint8), disc) > 0) & (own | (labels[window.slices] == 0))
+        values, vectors = np.linalg.eigh(np.cov(np.stack([xs, ys]).astype(np.float64)) + np.eye(2) / 12.0)
+        at = float(xs.mean()), float(ys.mean())
+        angle = float(np.arctan2(vectors[1, 1], vectors[0, 1]))
+        long = float(4.0 * np.sqrt(values[1]))
+        elongation = float(np.sqrt(values[1] / values[0]))
+        parts.append(Component(window, mask, at, float(len(xs)), angle, elongation, at, long, 0.0))
+    return parts
+
+
+def nearest_piece(site: Site) -> Component | None:
+    """Of like pieces on a tray the one that a site lies on or nearest to; None where there are not several."""
+    x, y = site.center_xy
+    pieces = pieces_of(site.scene)
+    return min(pieces, key=lambda one: np.hypot(one.center_xy[0] - x, one.center_xy[1] - y), default=None)
 
 
 def _find_blobs(site: Site, region: _Region) -> list[Component]:

@@ -20,6 +20,7 @@ from helpers.runs import TESTS, hashes, request
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import BackendUnavailableError, ForkError, RunError, TraceError
 from anomalyagent.graph.approval import Pause, Ruling
+from anomalyagent.graph.build import Graph
 from anomalyagent.graph.compare import find_parting
 from anomalyagent.graph.files import alone_in
 from anomalyagent.graph.fork import Forker
@@ -187,6 +188,29 @@ async def test_a_fork_after_the_answer_or_of_what_is_gone_is_refused(run_dir: Pa
     (run_dir / parent.task.normal_image).unlink()
     with pytest.raises(TraceError, match="an image that the fork needs is gone"):
         await forker.fork(ROUNDS, 0)
+
+
+async def test_a_ruling_on_a_call_that_somebody_answered_meanwhile_approves_no_other(
+    run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = turn_of(parent_of(run_dir), "image_gen")
+    async with Forker(run_dir, trust=True) as late, Forker(run_dir, trust=True) as quick:
+        pause = await quick.fork(ROUNDS, at, approve=["image_gen", "mask_gen"])
+        open_at_once = late._open  # pyright: ignore[reportPrivateUsage]
+
+        async def opened_while_another_rules(settings: Settings) -> Graph:
+            graph = await open_at_once(settings)
+            await quick.rule(pause.id, Ruling(kind="reject", reason="not there"))
+            return graph
+
+        monkeypatch.setattr(late, "_open", opened_while_another_rules)
+        with pytest.raises(ForkError, match="went on meanwhile"):
+            await late.rule(pause.id, Ruling(kind="approve"))
+        with pytest.raises(ForkError, match="went on meanwhile"):
+            await quick.rule(pause.id, Ruling(kind="approve"), turn=at)
+    (record,) = read_forks(run_dir)
+    assert record.waiting is not None
+    assert record.waiting.index == at + 1
 
 
 async def test_approve_mode_pauses_before_the_tool_and_takes_an_edit_a_rejection_and_a_yes(run_dir: Path) -> None:

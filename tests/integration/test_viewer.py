@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from anomalyagent.cli import app
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError, TraceError
+from anomalyagent.graph.fork_records import ForkRecords
 from anomalyagent.graph.review import read_reviews
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.trace import Trajectory, read_trajectory
@@ -90,6 +91,21 @@ def test_reading_is_all_that_is_allowed_unless_told_otherwise(run: Path, address
     for page in ("/r/run", "/r/run/t/accepted-00000", "/r/run/t/accepted-00000/export"):
         assert ask(address, page).status == 200
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_a_page_of_a_call_that_was_answered_since_rules_on_no_other(run: Path, tmp_path: Path) -> None:
+    waiting = read_trajectory(run / "trajectories" / "accepted-00000.json").turns[1]
+    records = ForkRecords(run)
+    record = records.claim("accepted-00000", 0, Settings(), ["image_gen"])
+    records.store(record.model_copy(update={"waiting": waiting}))
+    with serving([run], tmp_path / "cache", Options(allow_fork=True)) as address:
+        where = f"/r/run/forks/{record.id}"
+        assert f'name="turn" value="{waiting.index}"' in ask(address, where).text
+        body = f"ruling=approve&turn={waiting.index - 1}"
+        answer = ask(address, where, method="POST", headers={"Origin": address}, body=body)
+    assert answer.status == 422
+    assert "went on meanwhile" in answer.text
+    assert records.get(record.id).waiting == waiting
 
 
 def test_a_verdict_is_taken_from_the_viewers_own_pages_only(run: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def settle(forker: Any, made: "Trajectory | Pause", run_dir: Path) -> "Tra
             typer.echo(f"\n{made.id} waits. Go on with: anomalyagent trace approve {run_dir}/{made.id}", err=True)
             return None
         try:
-            made = await forker.rule(made.id, ruling)
+            made = await forker.rule(made.id, ruling, made.turn.index)
         except ForkError as error:
             made = made._replace(problem=str(error))
     return made

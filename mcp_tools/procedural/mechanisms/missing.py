@@ -1,9 +1,9 @@
 """Missing: a part of the object is gone and one sees what lies behind or under it.
 
-When about the whole object is asked for, its place is empty. Else, in this order: a protrusion, one of several round parts or
-what fills it, or another separable component near the site is removed; a piece is bitten out of the outline, the background
-shows; on a surface without either, a layer is gone and leaves a shallow bed of another tone. Holes are filled from their own
-surroundings.
+When about the whole object is asked for, or most of one of several like pieces, its place is empty. Else, in this order: a
+protrusion, one of several round parts or what fills it, or another separable component near the site is removed; a piece is
+bitten out of the outline, the background shows; on a surface without either, a layer is gone and leaves a shallow bed of
+another tone. Holes are filled from their own surroundings.
 """
 
 import cv2
@@ -20,6 +20,7 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_components,
     find_protrusions,
     find_repeated,
+    nearest_piece,
 )
 from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
@@ -32,6 +33,7 @@ __all__ = ["render", "targets"]
 
 _LARGEST_PART = 0.5  # of the object: what is larger is its body
 _WHOLE = 0.3  # of the object: who asks for more asks for all of it, for what is left would be no part
+_MOST_OF_A_PIECE = 0.4  # who asks for so much of one of several like pieces asks for all of it
 _ALL, _LEAST_OBJECT = 0.8, 0.1  # the same of several objects, and how much of them each must be to count
 
 
@@ -51,6 +53,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         stage = clear_stage(site.scene, rng)
         if stage is not None:
             return edit_of(Window(0, 0, *site.scene.foreground.shape), stage.ground, stage.seat, size_fixed=True)
+    piece = nearest_piece(site)
+    if piece is not None and site.area_px > _MOST_OF_A_PIECE * piece.area_px:
+        return _remove(site, piece, rng)
     lead = nearest_part(site, protrusions_of(site.scene))
     if lead is not None:
         return _remove(site, lead, rng)

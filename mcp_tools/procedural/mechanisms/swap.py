@@ -1,9 +1,10 @@
 """Swap: a component or a piece of the surface is in the wrong place, turned, mirrored, exchanged or of the wrong colour.
 
 When about the whole object is asked for, it is turned or mirrored in its place or put down a little beside it, within the
-frame. Else, near the site, one of several round parts is exchanged or recoloured, or another component exchanged, turned,
-moved or recoloured; without components, a piece of the surface is turned, mirrored or brought from elsewhere on the object,
-in the light of its new place. Pixels are the photo's own; only borders are blended.
+frame; of several like pieces on a tray that happens to one, also where no part of a piece can be told. Else, near the site,
+one of several round parts is exchanged or recoloured, or another component exchanged, turned, moved or recoloured; without
+components, a piece of the surface is turned, mirrored or brought from elsewhere on the object, in the light of its new
+place. Pixels are the photo's own; only borders are blended.
 """
 
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated
+from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated, nearest_piece
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
 from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
@@ -35,6 +36,7 @@ _SAME_LIGHT = 0.85  # of the difference along the seam of a piece
 _Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
 
 _COLOURED = 15.0  # CIELAB chroma from which a part has a hue
+_CLEAR_JND = 4.0  # of a piece that is wrong among others like it
 _VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-noticeable difference
 
 
@@ -46,8 +48,9 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is exchanged (see module docstring); None when everything looks the same everywhere."""
-    if not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px:
-        return _object(site, rng)
+    whole = not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px
+    if whole:
+        return _one_of_several(site, rng) or _object(site, rng)
     discs = discs_of(site.scene, site.area_px)
     disc = nearest_part(site, discs)
     if disc is not None:
@@ -58,7 +61,25 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         edit = _first_visible(site, [_exchange, _turn, _move, _recolor], part, parts, rng)
         if edit is not None:
             return edit
-    return _piece(site, spec, rng)
+    return _one_of_several(site, rng) or _piece(site, spec, rng)
+
+
+def _one_of_several(site: Site, rng: np.random.Generator) -> Edit | None:
+    """Of like pieces on a tray the nearest one, turned, moved or of another colour; None where there are none.
+
+    Such a thing is wrong as a whole. Another one in its place would be no fault, nor one that looks the same when it is turned.
+    """
+    piece = nearest_piece(site)
+    if piece is None:
+        return None
+    ways: list[_Way] = [_turn, _move, _recolor]
+    for index in rng.permutation(len(ways)):
+        edit = ways[int(index)](site, piece, [piece], rng)
+        if edit is None or edit.opacity is None or not (edit.opacity > 0.5).any():
+            continue
+        if float(np.percentile(_seen(site, edit, np.asarray(edit.opacity > 0.5, np.bool_)), 60)) > _CLEAR_JND:
+            return edit
+    return None
 
 
 def _first_visible(
