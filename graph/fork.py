@@ -122,19 +122,26 @@ class Forker:
                 raise
             return await self._drive(graph, record, None)
 
-    async def rule(self, fork_id: str, ruling: Ruling) -> Trajectory | Pause:
+    async def rule(self, fork_id: str, ruling: Ruling, turn: int | None = None) -> Trajectory | Pause:
         """Say what is to happen with the call that a fork waits with.
 
+        Args:
+            turn: index of the turn whose call was looked at; unset: of the one that waits now.
         Raises:
-            ForkError: there is no such fork, it does not wait, or the ruling does not fit the call; it waits on.
+            ForkError: there is no such fork, it does not wait or no longer with that call, or the ruling does not fit the
+                call; it waits on.
             others: as `fork`.
         """
         record = self._records.get(fork_id)
         if record.waiting is None:
             raise ForkError(f"the fork {fork_id} waits for nobody. Resume it, or discard it.")
+        shown = record.waiting.index if turn is None else turn
         self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._records.hold(fork_id), tracing_context(enabled=False):
+            record = self._records.get(fork_id)  # while the tools were opened, somebody else may have ruled
+            if record.waiting is None or record.waiting.index != shown:
+                raise ForkError(f"the fork {fork_id} went on meanwhile and no longer waits with that call. Look at it again.")
             with usable(self._run_dir):
                 state = cast("GraphState", (await graph.aget_state(self._thread(record))).values)
             apply_ruling(_view(state, record.settings), record.waiting, ruling)
@@ -150,6 +157,7 @@ class Forker:
         self._require_trust(record.settings, record.settings)
         graph = await self._open(record.settings)
         with self._records.hold(fork_id), tracing_context(enabled=False):
+            record = self._records.get(fork_id)
             with usable(self._run_dir):
                 begun = bool((await graph.aget_state(self._thread(record))).next)
             if not begun:
@@ -164,6 +172,7 @@ class Forker:
         """
         self._records.get(fork_id)
         with self._records.hold(fork_id):
+            self._records.get(fork_id)
             with usable(self._run_dir):
                 async with open_checkpoints(self._run_dir / CHECKPOINTS) as saver:
                     await saver.adelete_thread(fork_id)

@@ -135,12 +135,15 @@ class Actions:
             return RedirectResponse(f"{here}/forks", 303)
         if record.waiting is None:
             raise ForkError(f"{name} waits for nobody.")
+        turn = record.waiting.index
+        if form.get("turn", str(turn)) != str(turn):  # the page was of another call, which somebody has answered since
+            raise ForkError(f"{name} went on meanwhile: another call waits now. Look at it before you decide.")
         try:
             ruling = ruling_of(record.waiting, form)
         except ForkError as error:
             return self._pause_page(run, record, str(error), form)
         job = self._jobs.start(
-            run.run_dir, run.key, record.parent_id, f"{name} goes on", lambda forker: forker.rule(name, ruling)
+            run.run_dir, run.key, record.parent_id, f"{name} goes on", lambda forker: forker.rule(name, ruling, turn)
         )
         return RedirectResponse(f"{here}/jobs/{job.id}", 303)
 
