@@ -1,13 +1,17 @@
 """Swapped parts are photographed pixels in the wrong place, turn or colour; corners and gaps are no parts."""
 
+import cv2
 import numpy as np
 import pytest
 from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_components
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
 
 SPEC = DefectSpec(mechanism="swap", severity=8.0)
@@ -87,3 +91,19 @@ def test_a_part_of_another_colour_keeps_nothing_of_its_own_hue_in_light_and_shad
     turned = np.arctan2(after[..., 2], after[..., 1])[kept]
     away = np.angle(np.exp(1j * (turned - np.median(turned))))
     assert float(np.percentile(np.abs(away), 98)) < 0.6
+
+
+@pytest.mark.parametrize("area", [0.2, 0.5])
+@pytest.mark.parametrize("seed", range(4))
+def test_of_like_pieces_on_a_tray_one_is_wrong_as_a_whole(area: float, seed: int) -> None:
+    """Rectangles of a candle's face lay across it, or all candles were moved together."""
+    photo, owners = np.full((240, 240, 3), 18, np.uint8), np.zeros((240, 240), np.uint8)
+    for index, (x, y) in enumerate(((62, 62), (178, 62), (62, 178), (178, 178))):
+        cv2.ellipse(photo, (x, y), (40, 26), 20.0 * index, 0, 360, (225, 190, 90), -1, cv2.LINE_AA)
+        owners[(y > 120) * 120 : (y > 120) * 120 + 120, (x > 120) * 120 : (x > 120) * 120 + 120] = index
+    noise = np.random.default_rng(0).normal(0.0, 1.5, (240, 240, 1))
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)))
+    made = render_defect(scene, DefectSpec(mechanism="swap", area_fraction=area, severity=14.0, seed=seed))
+    changed = np.sort(np.bincount(owners[made.mask], minlength=4))
+    assert changed[:3].sum() <= 0.05 * changed[3]
+    assert changed[3] > 0.08 * scene.object_area_px
