@@ -52,9 +52,7 @@ def command(
         typer.Option("--harmless", help="As many good photos with soft light and shade too (see 'dataset harmless')."),
     ] = False,
     policy: Annotated[str | None, typer.Option(help="Who decides: expert, local, chat, ... (policy.name).")] = None,
-    model: Annotated[
-        str | None, typer.Option(metavar="PATH_OR_ID", help="Model of that policy (policy.options.model).")
-    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Model of that policy.")] = None,
     approve: ApproveOption = None,
     config: ConfigOption = None,
     sets: SetOption = None,

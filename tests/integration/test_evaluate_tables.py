@@ -145,6 +145,9 @@ def test_a_review_shows_every_item_and_words_captions_alike(real: Path, tmp_path
         page = make_review({"mine": Path()}, tmp_path / "other", Settings(), lambda _line: None, count=1)
     assert json.loads(page.read_text("utf-8").split("const DATA = ")[1].split(";\n")[0])["samples"][0]["item"] == "cog wheel"
     assert said[-1] == "not blind: captions tell the contenders apart, since not all of them have disc, plate"
+    for review, blind in (("review", said[-1]), ("other", "blind")):
+        count_ratings(tmp_path / review)
+        assert f"0 experts, {blind}." in (tmp_path / review / "good_samples.md").read_text("utf-8")
 
 
 def test_files_that_cannot_be_counted_are_named_with_what_to_do(ours: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ least 8 on both. Experts see a sample without knowing who made it, in an order o
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.resources import files as resource_files
 from math import sqrt
 from pathlib import Path
@@ -120,7 +120,6 @@ def make_review(
         raise RunError(f"{out} holds a review already; its ratings would be lost. Choose another folder.")
     samples: dict[str, _Sample] = {}
     cards: list[dict[str, str]] = []
-    items: dict[str, set[str]] = {}
     for name, folder in synthetic.items():
         drawn = _draw(name, folder, count, seed, settings)
         say(f"{name}: {len(drawn)} samples")
@@ -132,12 +131,10 @@ def make_review(
             if digest in samples:  # the same picture under two file names
                 continue
             samples[digest] = sample
-            # Worded alike: `bent_lead` beside `bent lead` would tell who made it.
-            item, kind = (text.replace("_", " ") for text in (sample.item, sample.anomaly_type))
-            items.setdefault(name, set()).add(item)
+            item, kind = _caption(sample.item), _caption(sample.anomaly_type)
             cards.append({"id": digest, "item": item, "type": kind, "image": _as_uri(image)})
-    if own := sorted(item for item in set[str]().union(*items.values()) if any(item not in one for one in items.values())):
-        say(f"not blind: captions tell the contenders apart, since not all of them have {', '.join(own)}")
+    if (blind := _blindness(samples.values())) != "blind":
+        say(blind)
     order = np.random.default_rng([seed, 19]).permutation(len(cards)).tolist()
     review = hashlib.sha256("".join(sorted(samples)).encode()).hexdigest()[:12]
     page = resource_files("anomalyagent.training.evaluation").joinpath("review.html").read_text("utf-8")
@@ -171,7 +168,7 @@ def count_ratings(out: Path) -> list[GoodRate]:
             raise RunError(f"{out} holds two ratings by {expert}, and an expert counts once: keep one of {', '.join(names)}.")
     contenders = list(dict.fromkeys(sample.contender for sample in key.samples.values()))
     rates = [_rate(name, key, list(given.values())) for name in contenders]
-    write_atomically(out / "good_samples.md", _as_markdown(rates).encode())
+    write_atomically(out / "good_samples.md", _as_markdown(rates, _blindness(key.samples.values())).encode())
     record = [one._asdict() for one in rates]
     write_atomically(out / "good_samples.json", (json.dumps(record, indent=2) + "\n").encode())
     return rates
@@ -276,7 +273,21 @@ def _as_uri(image: np.ndarray[Any, Any]) -> str:
     return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
-def _as_markdown(rates: Sequence[GoodRate]) -> str:
+def _caption(name: str) -> str:
+    """Worded alike: `bent_lead` beside `bent lead` would tell who made it."""
+    return name.replace("_", " ")
+
+
+def _blindness(samples: Iterable[_Sample]) -> str:
+    """`blind`, or why an expert could tell the contenders apart."""
+    items: dict[str, set[str]] = {}
+    for sample in samples:
+        items.setdefault(sample.contender, set()).add(_caption(sample.item))
+    own = sorted(item for item in set[str]().union(*items.values()) if any(item not in one for one in items.values()))
+    return f"not blind: captions tell the contenders apart, since not all of them have {', '.join(own)}" if own else "blind"
+
+
+def _as_markdown(rates: Sequence[GoodRate], blind: str) -> str:
     experts = rates[0].experts
     heading = ("contender", "samples", "rated", "good", "95 %", "agreement", "judge's estimate", "95 %")
     rows = [
@@ -295,7 +306,7 @@ def _as_markdown(rates: Sequence[GoodRate]) -> str:
     fewer = "" if experts >= EXPERTS else f" **The paper asks {EXPERTS} experts, these are ratings of {experts}.**"
     return (
         f"Good samples, in percent: every expert gives at least {GOOD_FROM} of 10 for realism and for semantic consistency; "
-        f"{experts} experts, blind.{fewer} The judge's estimate is the share on which it gives at least "
+        f"{experts} experts, {blind}.{fewer} The judge's estimate is the share on which it gives at least "
         f"{GOOD_FROM // 2} of 5 for "
         "location and for quality; it measures pixels and has no expert's eyes.\n\n" + as_table(heading, rows) + "\n"
     )
