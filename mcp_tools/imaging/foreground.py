@@ -39,6 +39,13 @@ _MIN_EDGE_RATIO = 3.0  # steepness of the outline against the steepest tenth of 
 _MIN_CLEARNESS = 5.0  # step that four fifths of the outline exceed, against how uneven the background is beside it
 # light that the background gets in the object's shadow, against full light: beside it, typically in a hole, deep in a hole
 _CAST_SHADE, _HOLE_SHADE, _DEEP_SHADE, _FULL_LIGHT = 0.27, 0.2, 0.02, 0.97
+_UMBRA = 0.06  # close under a tall part, where what looks like it is told from the part by its soft border
+_LIT = 0.9  # light from which on a background is not shaded but uneven
+_MAX_THROWN_BESIDE, _MAX_THROWN = 0.7, 0.4  # share of the outline, and of the background, that an object may throw shade on
+_EVEN, _MIN_EVEN = 4.0, 0.7  # CIELAB units about its fit within which an even border lies, and the share of it that must
+_MIN_THROWING = 0.05  # share of the frame from which on an object is no spot with a soft border
+# CIELAB L within 3 pixels of the small copy that a shadow does not exceed, and its border in that share
+_CALM_SHADE, _PENUMBRA, _FADING = 12.0, 9.0, 0.8
 _CUT_SHARE = 0.8  # of a background that lies along the border, how much at least hangs together with the frame
 _MANY = 4  # pieces from which on they are looked at as a set
 _MIN_FILLED = 0.1  # share of the frame that parts on an uneven backdrop must fill; a few scratches fill less
@@ -67,13 +74,13 @@ def find_foreground(rgb: RGB) -> Mask:
     for smoothing_px, pull in _ATTEMPTS:
         smooth = np.asarray(cv2.GaussianBlur(lab, (0, 0), smoothing_px, borderType=cv2.BORDER_REFLECT), np.float32)
         backdrop = _background_of(smooth, pull)
-        standing_out = _checked(_find_object(smooth, *backdrop, faint=False), smooth, _MIN_SEPARATION)
+        standing_out = _checked(_find_object(smooth, *backdrop, faint=False), smooth, backdrop[0], _MIN_SEPARATION)
         if standing_out is not None:
             break
     else:
         found = _before_pattern(fine, lab)
         return np.ones((height, width), np.bool_) if found is None else _at_size(found, height, width)
-    whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, _MIN_FAINT_SEPARATION)
+    whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, backdrop[0], _MIN_FAINT_SEPARATION)
     found = _refine(fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0]) else standing_out))
     return _at_size(found, height, width)
 
@@ -92,7 +99,8 @@ def _before_pattern(fine: RGB, lab: Lab) -> Mask | None:
     if float(np.percentile(_length(small - _median_color(small.reshape(-1, 3))), 97.0)) < _MIN_SEPARATION:
         return None  # even without its detail: a surface, and that is told fast
     even = without_detail(lab)
-    body = _checked(_find_object(even, *_background_of(even, _ATTEMPTS[0][1]), faint=False), even, _MIN_SEPARATION)
+    backdrop = _background_of(even, _ATTEMPTS[0][1])
+    body = _checked(_find_object(even, *backdrop, faint=False), even, backdrop[0], _MIN_SEPARATION)
     if body is None or not repeats_beside(lab, body[0]):
         return None
     found = _refine(fine, *body)
@@ -102,9 +110,9 @@ def _before_pattern(fine: RGB, lab: Lab) -> Mask | None:
     return _at_size(over_pattern(lab_from_rgb(near), np.asarray(solid, np.bool_)), *found.shape)
 
 
-def _checked(mask: _SmallMask | None, lab: Lab, least: float) -> tuple[_SmallMask, "_Sides"] | None:
+def _checked(mask: _SmallMask | None, lab: Lab, expected: Lab, least: float) -> tuple[_SmallMask, "_Sides"] | None:
     """The candidate and its sides, if it is an object that lies at least `least` CIELAB units from its background."""
-    sides = None if mask is None else _measure_sides(mask, lab)
+    sides = None if mask is None else _measure_sides(mask, lab, expected)
     return None if mask is None or sides is None or not _is_object(mask, sides, least) else (mask, sides)
 
 
@@ -141,6 +149,7 @@ def _find_object(lab: Lab, expected: Lab, spread: float, *, faint: bool) -> _Sma
         for least in (_DEEP_SHADE, _HOLE_SHADE):  # a dark object looks like the deepest shade itself
             mask = _open_holes(mask, alike | ((light >= least) & (light <= _FULL_LIGHT)), light, lab, expected)
         mask = _without_cast_shadow(mask, (light >= _CAST_SHADE) & (light <= _FULL_LIGHT), lab)
+        mask = _without_deep_shadow(mask, light, lab)
         mask = _without_bridges(mask, lab)
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= 1.0 - _MIN_SHARE:
@@ -292,7 +301,7 @@ def _without_cast_shadow(mask: _SmallMask, shaded: Mask, lab: Lab) -> _SmallMask
     A grey object also looks like a shadow of a lighter grey background, and so do parts of it; only what lies between
     the background and a much darker or otherwise coloured main part is taken away.
     """
-    calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < 12.0)
+    calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < _CALM_SHADE)
     doubtful = _reaching_outside(np.asarray((mask > 0) & shaded & calm, np.uint8), mask)
     rest = np.asarray(cv2.morphologyEx(mask * (1 - doubtful), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
     if not doubtful.any() or int(rest.sum()) * 2 < int(mask.sum()):
@@ -301,6 +310,27 @@ def _without_cast_shadow(mask: _SmallMask, shaded: Mask, lab: Lab) -> _SmallMask
     kept = np.asarray(cv2.dilate(rest, _BOX3), np.uint8) & mask
     kept = np.asarray(cv2.morphologyEx(kept, cv2.MORPH_OPEN, _BOX3), np.uint8) | rest
     return _keep_main_parts(kept)
+
+
+def _without_deep_shadow(mask: _SmallMask, light: Field, lab: Lab) -> _SmallMask:
+    """The candidate without the shadow close beside it, which may be nearly black.
+
+    Black and grey pieces of the part look like shade as well; but they end in a step, and a shadow in its penumbra.
+    """
+    shaded = (light >= _UMBRA) & (light <= _FULL_LIGHT)
+    slope = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3))
+    labels = np.asarray(
+        cv2.connectedComponents(np.asarray((mask > 0) & shaded & (slope < _CALM_SHADE), np.uint8), connectivity=4)[1]
+    )
+    rim = np.asarray((mask > 0) & (cv2.erode(mask, _BOX3) == 0))
+    count = np.bincount(labels[rim], minlength=int(labels.max()) + 1)
+    soft = np.bincount(labels[rim & (slope < _PENUMBRA)], minlength=len(count))
+    fading = np.flatnonzero(soft > _FADING * np.maximum(count, 1))
+    shadow = np.asarray(np.isin(labels, fading[fading > 0]), np.uint8)
+    rest = np.asarray(cv2.morphologyEx(mask * (1 - shadow), cv2.MORPH_OPEN, _BOX3), np.uint8)
+    if not shadow.any() or int(rest.sum()) * 2 < int(mask.sum()):
+        return mask
+    return _keep_main_parts(rest)
 
 
 def _without_bridges(mask: _SmallMask, lab: Lab) -> _SmallMask:
@@ -355,20 +385,44 @@ def _open_holes(mask: _SmallMask, like_background: Mask, light: Field, lab: Lab,
 
 
 class _Sides(NamedTuple):
-    """Surely object and surely background around the outline of a small mask, and their local mean colours."""
+    """Surely object and surely background around the outline of a small mask, and their local mean colours.
+
+    `lit` is the background without the shade that the object throws on it: how even a backdrop is shows there.
+    """
 
     lab: Lab
     inner: Mask
     outer: Mask
+    lit: Mask
     inside: Lab
     outside: Lab
 
 
-def _measure_sides(mask: _SmallMask, lab: Lab) -> _Sides | None:
+def _measure_sides(mask: _SmallMask, lab: Lab, expected: Lab) -> _Sides | None:
     inner, outer = np.asarray(cv2.erode(mask, _BOX5) > 0), np.asarray(cv2.dilate(mask, _BOX5) == 0)
     if not inner.any() or not outer.any():
         return None
-    return _Sides(lab, inner, outer, _local_mean(lab, inner, 13), _local_mean(lab, outer, 13))
+    lit = outer & ~_thrown_shade(mask, lab, expected)
+    return _Sides(lab, inner, outer, lit, _local_mean(lab, inner, 13), _local_mean(lab, outer, 13))
+
+
+def _thrown_shade(mask: _SmallMask, lab: Lab, expected: Lab) -> Mask:
+    """Shade of the background that hangs together with the object.
+
+    Nothing on an uneven backdrop, beside a spot, or where most is shade: a spotted surface has it all over.
+    """
+    light = _light_on_background(lab, expected)
+    shaded = np.asarray((light >= _UMBRA) & (light <= _LIT) & (mask == 0), np.uint8)
+    labels = np.asarray(cv2.connectedComponents(np.asarray(cv2.morphologyEx(shaded, cv2.MORPH_OPEN, _BOX3)), connectivity=4)[1])
+    near = np.asarray(cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0) & (mask == 0)
+    touching = np.unique(labels[near])
+    thrown = np.asarray(np.isin(labels, touching[touching > 0]))
+    border = _terms(*mask.shape)[1]
+    even = _length((lab - expected).reshape(-1, 3)[border]) < _EVEN
+    doubtful = float(even.mean()) < _MIN_EVEN or float(mask.mean()) < _MIN_THROWING
+    if doubtful or float(thrown[near].mean()) > _MAX_THROWN_BESIDE or float(thrown[mask == 0].mean()) > _MAX_THROWN:
+        return np.zeros_like(thrown)
+    return np.asarray(cv2.dilate(thrown.astype(np.uint8), _BOX5) > 0)
 
 
 def _local_mean(lab: Lab, where: Mask, side_px: int) -> Lab:
@@ -396,7 +450,8 @@ def _is_object(mask: _SmallMask, sides: _Sides, least: float) -> bool:
     steepest = np.asarray(cv2.morphologyEx(lab, cv2.MORPH_GRADIENT, _BOX3), np.float32)
     slope = np.maximum(np.maximum(steepest[..., 0], steepest[..., 1]), steepest[..., 2])
     edge = float(np.median(cv2.dilate(slope, _BOX3)[along]))
-    if crisp < 0.7 or edge < _MIN_EDGE_RATIO * float(np.percentile(_sample(slope[sides.outer]), 90.0)):
+    calm = sides.lit if sides.lit.any() else sides.outer
+    if crisp < 0.7 or edge < _MIN_EDGE_RATIO * float(np.percentile(_sample(slope[calm]), 90.0)):
         return False
     return _is_clear(along, sides)
 
@@ -431,12 +486,13 @@ def _is_clear(along: Mask, sides: _Sides) -> bool:
 
     It tells an object from the brighter part of an unevenly lit or spotted surface, whose outline is drawn by the threshold.
     """
-    inside, outside = _local_mean(sides.lab, sides.inner, 7), _local_mean(sides.lab, sides.outer, 7)
+    calm = sides.lit if sides.lit.any() else sides.outer
+    inside, outside = _local_mean(sides.lab, sides.inner, 7), _local_mean(sides.lab, calm, 7)
     known = along & inside.any(axis=2) & outside.any(axis=2)
     if not known.any():
         return False
     step = float(np.percentile(_length(inside[known] - outside[known]), 20.0))
-    uneven = np.abs(sides.lab[sides.outer] - sides.outside[sides.outer]).max(axis=1)
+    uneven = np.abs(sides.lab[calm] - sides.outside[calm]).max(axis=1)
     return step >= _MIN_CLEARNESS * float(np.percentile(_sample(uneven), 90.0))
 
 

@@ -148,3 +148,38 @@ def test_the_soft_shadows_of_small_parts_are_no_part_of_them() -> None:
     table = np.array([0.80, 0.80, 0.78]) * (1.0 - 0.4 * shadow[..., None])
     found = find_foreground(_photo(np.where(parts[..., None] > 0, np.array([0.1, 0.4, 0.2]), table)))
     assert (found & (parts > 0)).sum() / (found | (parts > 0)).sum() > 0.93
+
+
+def _on_a_table_with_its_shadow(
+    part: NDArray[np.bool_], colour: tuple[float, float, float], depth: float
+) -> NDArray[np.float64]:
+    """`part` on a pale, slightly cloudy table; the shadow takes `depth` of the light and reaches far to the lower right."""
+    clouds = cv2.GaussianBlur(np.random.default_rng(5).normal(size=(SIDE, SIDE)), (0, 0), 12.0)
+    image = np.full((SIDE, SIDE, 3), 0.70) * (1.0 + 0.015 * clouds / clouds.std())[..., None]
+    cast = cv2.dilate(part.astype(np.uint8), np.ones((9, 9), np.uint8), anchor=(8, 8), iterations=4)
+    shadow = np.maximum(
+        cv2.GaussianBlur(cast.astype(np.float64), (0, 0), 9.0), 0.8 * cv2.GaussianBlur(cast * 1.0, (0, 0), 20.0)
+    )
+    image *= (1.0 - depth * shadow)[..., None]
+    image[part] = colour
+    return image
+
+
+@pytest.mark.parametrize("colour", [(0.72, 0.60, 0.38), (0.12, 0.42, 0.22), (0.10, 0.10, 0.11)])
+def test_a_part_with_a_wide_soft_shadow_on_a_pale_table_is_object(colour: tuple[float, float, float]) -> None:
+    """The shadow passed for an uneven backdrop, so the photo for a surface, and defects were drawn on the table."""
+    part = (np.abs(X - 80) < 55) & (np.abs(Y - 80) < 50)
+    found = find_foreground(_photo(_on_a_table_with_its_shadow(part, colour, 0.5)))
+    assert found[part].mean() > 0.97
+    assert found.mean() < 1.25 * part.mean()
+
+
+def test_the_deep_shadow_beside_a_coloured_part_is_background_and_its_black_pin_is_object() -> None:
+    body, pin = (np.abs(X - 80) < 42) & (np.abs(Y - 90) < 38), (np.abs(X - 80) < 9) & (Y > 20) & (Y < 52)
+    image = _on_a_table_with_its_shadow(body, (0.08, 0.22, 0.58), 0.62)
+    image[pin] = 0.16
+    found = find_foreground(_photo(image))
+    near = cv2.dilate((body | pin).astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert found[body].mean() > 0.97
+    assert found[pin].mean() > 0.9
+    assert found[~near].mean() < 0.01
