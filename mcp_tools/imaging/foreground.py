@@ -55,6 +55,7 @@ _MIN_ALIKE = 0.6  # share of very many pieces that have about the usual size
 # pieces of one shape, convex or not (hooks, pasta): share of them that are, how far their sizes (octaves) and solidities lie
 # from the usual ones, and the usual share of the frame
 _MIN_SAME, _SAME_SIZE, _SAME_SOLIDITY, _MIN_SAME_PIECE = 0.8, 0.5, 0.1, 0.01
+_MIN_SHADED = 0.7  # share of the fringe of a part that is shade where it is the part's shadow
 _PART = 1.5  # how much larger the object must be than the part of it that stands out most
 _CALM = 4.0  # CIELAB L from pixel to pixel that an uneven backdrop does not exceed
 _SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
@@ -81,7 +82,9 @@ def find_foreground(rgb: RGB) -> Mask:
         found = _before_pattern(fine, lab)
         return np.ones((height, width), np.bool_) if found is None else _at_size(found, height, width)
     whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, backdrop[0], _MIN_FAINT_SEPARATION)
-    found = _refine(fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0]) else standing_out))
+    found = _refine(
+        fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0], smooth, backdrop[0]) else standing_out)
+    )
     return _at_size(found, height, width)
 
 
@@ -116,13 +119,17 @@ def _checked(mask: _SmallMask | None, lab: Lab, expected: Lab, least: float) -> 
     return None if mask is None or sides is None or not _is_object(mask, sides, least) else (mask, sides)
 
 
-def _is_part(mask: _SmallMask, whole: _SmallMask) -> bool:
+def _is_part(mask: _SmallMask, whole: _SmallMask, lab: Lab, expected: Lab) -> bool:
     """True when what stands out is but a part of a larger object: the core of a roll of white paper on a white table.
 
     What is added must not be a fringe alone: small things in their own soft shadows (capsules on a table) are no larger.
+    A fringe that is no shade belongs to the part: the pale body around the contacts of a connector.
     """
     if int(whole.sum()) <= _PART * int(mask.sum()) or float(whole[mask > 0].mean()) <= 0.98:
         return False
+    light = _light_on_background(lab, expected)[(whole > 0) & (mask == 0)]
+    if float(((light >= _UMBRA) & (light <= _FULL_LIGHT)).mean()) < _MIN_SHADED:
+        return True
     beyond = int(whole[cv2.dilate(mask, _BOX7) == 0].sum())
     return 2 * beyond >= int(whole.sum()) - int(mask.sum())
 

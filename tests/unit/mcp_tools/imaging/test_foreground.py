@@ -183,3 +183,15 @@ def test_the_deep_shadow_beside_a_coloured_part_is_background_and_its_black_pin_
     assert found[body].mean() > 0.97
     assert found[pin].mean() > 0.9
     assert found[~near].mean() < 0.01
+
+
+@pytest.mark.parametrize("colour", [(0.83, 0.81, 0.73), (0.79, 0.78, 0.74), (0.73, 0.71, 0.64)])
+def test_the_pale_body_around_the_contacts_of_a_connector_is_no_fringe(colour: tuple[float, float, float]) -> None:
+    """The contacts stand out and lie close together, so that all of the body is near one of them."""
+    body, inner = (np.abs(X - 100) < 70) & (np.abs(Y - 100) < 36), (np.abs(X - 100) < 64) & (np.abs(Y - 100) < 30)
+    image = np.full((SIDE, SIDE, 3), 0.75)
+    image[body] = colour
+    image[inner & ((X.astype(int) - 40) % 14 < 8) & (np.abs(np.abs(Y - 100) - 15) < 9)] = 0.12
+    found = find_foreground(_photo(image))
+    assert found[body].mean() > 0.95
+    assert found[~body].mean() < 0.02
