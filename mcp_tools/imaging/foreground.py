@@ -329,7 +329,7 @@ def _without_deep_shadow(mask: _SmallMask, light: Field, lab: Lab) -> _SmallMask
     labels = np.asarray(
         cv2.connectedComponents(np.asarray((mask > 0) & shaded & (slope < _CALM_SHADE), np.uint8), connectivity=4)[1]
     )
-    rim = np.asarray((mask > 0) & (cv2.erode(mask, _BOX3) == 0))
+    rim = np.asarray((mask > 0) & (cv2.erode(_fill_holes(mask, None), _BOX3) == 0))  # not of print or holes
     count = np.bincount(labels[rim], minlength=int(labels.max()) + 1)
     soft = np.bincount(labels[rim & (slope < _PENUMBRA)], minlength=len(count))
     fading = np.flatnonzero(soft > _FADING * np.maximum(count, 1))
