@@ -276,8 +276,8 @@ def _unknown(turn: Turn, path: str) -> ForkError:
     known = list(editable_paths(turn))
     nearest = process.extractOne(path, known, score_cutoff=60)
     what = turn.action.name if isinstance(turn.action, ToolCall) else turn.action.kind
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return ForkError(f"turn {turn.index} ({what}) has no {path!r}; {hint}What can be changed there: {', '.join(known[:14])}.")
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return ForkError(f"turn {turn.index} ({what}) has no {path!r}.{hint} What can be changed there: {', '.join(known[:14])}.")
 
 
 def _validated(kind: TypeAdapter[Any], value: Any, turn: Turn, what: str) -> Any:

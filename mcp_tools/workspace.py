@@ -101,7 +101,8 @@ class Workspace:
         try:
             self.root = expand_home(root).resolve(strict=True)
         except (OSError, RuntimeError) as error:
-            raise WorkspaceError(f"workspace folder {str(root)!r} cannot be opened: {error}. Create it first.") from error
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            raise WorkspaceError(f"workspace folder {str(root)!r} cannot be opened: {why}. Create it first.") from error
         if not self.root.is_dir():
             raise WorkspaceError(f"workspace {str(root)!r} is not a folder. Give the folder that holds the images.")
         self.limits = limits or LimitSettings()

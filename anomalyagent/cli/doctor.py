@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Callable
 from datetime import date
 from importlib import metadata
 from typing import Any
@@ -34,11 +35,7 @@ def command(config: ConfigOption = None, sets: SetOption = None, as_json: JsonOp
 
 def examine(settings: Any) -> dict[str, Any]:
     """The same as plain data: python, packages, backends, policy, keys (set or not, never what they are), problems, ready."""
-    from anomalyagent.errors import AnomalyAgentError
-    from anomalyagent.graph.policies import make_policy
-    from anomalyagent.knowledge.cards import load_cards
-    from anomalyagent.mcp_tools.contracts import TOOL_NAMES
-    from anomalyagent.mcp_tools.registry import check_files, create_backend, describe_backends
+    from anomalyagent.mcp_tools.registry import describe_backends
     from anomalyagent.mcp_tools.remote.options import key_names
 
     packages = {"core": _packages(None)} | {extra: _packages(extra) for extra in _extras()}
@@ -54,27 +51,7 @@ def examine(settings: Any) -> dict[str, Any]:
         for status in describe_backends()
     ]
     problems = [f"{name} is not installed" for name, version in packages["core"].items() if version is None]
-    for tool in TOOL_NAMES:
-        if chosen[tool].server is None:
-            try:
-                check_files(create_backend(tool, settings))  # finds a missing model or GPU, wrong options and damaged files
-            except AnomalyAgentError as error:
-                problems.append(str(error))
-    if settings.knowledge.references is not None:
-        from anomalyagent.mcp_tools.reference_search import ReferenceSearch
-
-        try:
-            ReferenceSearch(settings.knowledge.references)
-        except AnomalyAgentError as error:
-            problems.append(str(error))
-    try:
-        load_cards(settings.knowledge.folders)
-    except AnomalyAgentError as error:
-        problems.append(str(error))
-    try:
-        make_policy(settings.policy, settings.prices)
-    except AnomalyAgentError as error:
-        problems.append(str(error))
+    problems += _problems_of(settings)
     return {
         "anomalyagent": metadata.version("anomalyagent"),
         "python": platform.python_version(),
@@ -95,6 +72,34 @@ def examine(settings: Any) -> dict[str, Any]:
         "problems": problems,
         "ready": not problems,
     }
+
+
+def _problems_of(settings: Any) -> list[str]:
+    """What of the settings cannot be used: backends, references, cards, policy."""
+    from anomalyagent.errors import AnomalyAgentError
+    from anomalyagent.graph.policies import make_policy
+    from anomalyagent.knowledge.cards import load_cards
+    from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+    from anomalyagent.mcp_tools.registry import check_files, create_backend
+
+    problems: list[str] = []
+
+    def attempt(use: Callable[[], object]) -> None:
+        try:
+            use()
+        except AnomalyAgentError as error:
+            problems.append(str(error))
+
+    for tool in TOOL_NAMES:
+        if getattr(settings.tools, tool).server is None:  # finds a missing model or GPU, wrong options and damaged files
+            attempt(lambda tool=tool: check_files(create_backend(tool, settings)))
+    if settings.knowledge.references is not None:
+        from anomalyagent.mcp_tools.reference_search import ReferenceSearch
+
+        attempt(lambda: ReferenceSearch(settings.knowledge.references))
+    attempt(lambda: load_cards(settings.knowledge.folders))
+    attempt(lambda: make_policy(settings.policy, settings.prices))
+    return problems
 
 
 def _requirements() -> list[re.Match[str]]:

@@ -158,7 +158,7 @@ async def test_changed_knowledge_is_what_the_agent_reads(run_dir: Path, forker: 
         (99, {}, "turns 0 to"),
         (-1, {}, "turns 0 to"),
         (0, {"score": 3}, r"turn 0 \(prompt_gen\) has no 'score'"),
-        (1, {"spec.sevrity": 3}, "did you mean 'spec.severity'|sevrity"),
+        (1, {"spec.sevrity": 3}, "Did you mean 'spec.severity'|sevrity"),
         (1, {"spec.severity": 900}, r"spec.severity cannot be 900"),
         (1, {"prompt": " "}, "cannot be so"),
         (2, {"score": 11}, "cannot be"),

@@ -105,7 +105,7 @@ def test_nonsense_is_survived(root: Path) -> None:
 def test_a_wrong_command_line_says_so_on_stderr_and_ends(root: Path) -> None:
     for arguments, said in [
         (("mask-gn", "--workspace", str(root)), "known: all, prompt_gen"),
-        (("mask_gen", "--workspace", str(root / "missing")), "cannot be opened"),
+        (("mask_gen", "--workspace", str(root / "missing")), "cannot be opened: No such file or directory. Create"),
         (("mask_gen", "--workspace", str(root), "--set", "limits.round=3"), "limits.rounds"),
     ]:
         with StdioByHand(*arguments) as server:

@@ -115,7 +115,7 @@ def test_a_thought_changes_neither_call_nor_answer() -> None:
 @pytest.mark.parametrize(
     ("turn", "changes", "message"),
     [
-        (JUDGE, {"scoer": 3}, "did you mean 'score'"),
+        (JUDGE, {"scoer": 3}, "Did you mean 'score'"),
         (JUDGE, {"finding.halo.wait": 1}, "wait"),
         (JUDGE, {"finding.halo": 7}, "less than or equal to 1"),
         (IMAGE, {"spec": "large"}, "spec"),
