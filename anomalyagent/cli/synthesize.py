@@ -65,26 +65,14 @@ def command(
     """
     from anomalyagent.cli.approval import ask_or_interrupt
     from anomalyagent.configs.loading import load_settings
-    from anomalyagent.graph.policies import make_policy
     from anomalyagent.graph.run import Request, synthesize
-    from anomalyagent.mcp_tools.contracts import TOOL_NAMES
-    from anomalyagent.mcp_tools.registry import check_files, create_backend
 
     if "auto" in anomaly_type and len(anomaly_type) > 1:
         raise typer.BadParameter("'auto' chooses the types; do not name others beside it.", param_hint="--anomaly-type")
     named = {"seed": seed, "policy.name": policy, "policy.options.model": json.dumps(model) if model is not None else None}
     settings = load_settings(config, [*(sets or ()), *(f"{key}={value}" for key, value in named.items() if value is not None)])
     settings = _with_files(settings, zone_mask, reference)
-    for tool in TOOL_NAMES:
-        if getattr(settings.tools, tool).server is None:
-            backend = create_backend(tool, settings)  # a missing one is told before anything is made
-            for note in check_files(backend):
-                typer.echo(f"warning: {note}", err=True)
-    if settings.knowledge.references is not None:
-        from anomalyagent.mcp_tools.reference_search import ReferenceSearch
-
-        ReferenceSearch(settings.knowledge.references)
-    make_policy(settings.policy, settings.prices)
+    _check_parts(settings)
     request = Request(
         normals=normals,
         item=item,
@@ -117,6 +105,23 @@ def command(
         raise typer.Exit(130)
     if summary.status != "complete":
         raise typer.Exit(1)
+
+
+def _check_parts(settings: "Settings") -> None:
+    """Backends, references and policy are made once, so that what cannot be used is told before anything is made."""
+    from anomalyagent.graph.policies import make_policy
+    from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+    from anomalyagent.mcp_tools.registry import check_files, create_backend
+
+    for tool in TOOL_NAMES:
+        if getattr(settings.tools, tool).server is None:
+            for note in check_files(create_backend(tool, settings)):
+                typer.echo(f"warning: {note}", err=True)
+    if settings.knowledge.references is not None:
+        from anomalyagent.mcp_tools.reference_search import ReferenceSearch
+
+        ReferenceSearch(settings.knowledge.references)
+    make_policy(settings.policy, settings.prices)
 
 
 def _with_files(settings: "Settings", zone_mask: Path | None, reference: Path | None) -> "Settings":
