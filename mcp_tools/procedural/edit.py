@@ -1,7 +1,7 @@
 """What a mechanism hands to the engine: changes of one surface patch, not pixels.
 
 All arrays cover the same window of the photo. Every part is optional; the engine (`engine.py`) applies them in the
-order open -> height -> reflectance -> roughness -> paint -> shadow, with the light, blur and noise of the photo.
+order open -> height -> reflectance -> mirrored -> roughness -> paint -> shadow, with the light, blur and noise of the photo.
 
 A mechanism is one module `mechanisms/<name>.py` with
 
@@ -81,6 +81,8 @@ class Edit:
             tone of the surroundings until the other parts change it.
         height: pixels, positive towards the camera; shaded with the light of the scene.
         log_reflectance: (h, w, 3) added to the logarithm of linear reflectance.
+        mirrored: light of the lamp that the surface mirrors, in its own colour (see `dielectric.py`), as a share of what the
+            brightest channel of the surface gives back.
         roughness: > 0 matter (highlights dulled, fine grain added), < 0 smoother.
         paint: (h, w, 3) sRGB 0..1, the material that shows where `opacity` > 0.
         opacity: 0..1.
@@ -98,6 +100,7 @@ class Edit:
     opened: Field | None = None
     height: Field | None = None
     log_reflectance: RGB | None = None
+    mirrored: Field | None = None
     roughness: Field | None = None
     paint: RGB | None = None
     opacity: Field | None = None

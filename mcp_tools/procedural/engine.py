@@ -300,7 +300,7 @@ def _crop(edit: Edit, margin: int) -> Edit:
     x0, x1 = max(int(columns[0]) - margin, 0), min(int(columns[-1]) + 1 + margin, outer.shape[1])
     window = Window(outer.y0 + y0, outer.x0 + x0, outer.y0 + y1, outer.x0 + x1)
     box = (slice(y0, y1), slice(x0, x1))
-    parts = ("support", "opened", "height", "log_reflectance", "roughness", "paint", "opacity", "shadow")
+    parts = ("support", "opened", "height", "log_reflectance", "mirrored", "roughness", "paint", "opacity", "shadow")
     return replace(edit, window=window, **{part: getattr(edit, part)[box] for part in parts if getattr(edit, part) is not None})
 
 

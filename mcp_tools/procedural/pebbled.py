@@ -12,6 +12,7 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
+from anomalyagent.mcp_tools.procedural.dielectric import mirrored_part
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 
@@ -20,6 +21,7 @@ __all__ = ["Pebbled", "names_pebbles"]
 _NAMES = re.compile(r"\b(?:orange peel|pebbl\w*|bumpy finish|rough grain|coarse grain|dimpled surface)\b")
 _SHARE = 0.016  # of the object's width that a bump takes
 _WIDTH_PX = (3.5, 14.0)
+_MIRRORED = 0.7  # share of the light of a lit flank that paint mirrors
 _SHADED = 0.25  # logarithm of the light that the flanks gain or lose, before the strength is fitted
 
 
@@ -51,8 +53,12 @@ class Pebbled:
             1.0 + 0.25 * fractal_noise(bumps.shape, 6.0 * width, rng)
         )
         light = (_SHADED * facing * np.maximum(strength, 0.0)).astype(np.float32)
+        mirrored = mirrored_part(site.scene, light, _MIRRORED)
+        if mirrored is not None:
+            light = light - mirrored
         return Edit(
             window=site.window,
             support=distance > 0.0,
             log_reflectance=np.repeat(light[..., None], 3, axis=2),
+            mirrored=mirrored,
         )

@@ -4,9 +4,10 @@ An `Edit` changes a surface; `Surface.draw` turns the change into pixels:
 
     opened        the pattern of the surface gives way to the tone of its surroundings, continued smoothly
     relief        n = (-dh/dx, -dh/dy, 1) / |.|;  diffuse = (ambient + (1 - ambient) max(n.l, 0) / l_z), relative to flat
-    highlight     Blinn-Phong lobe k_s ((n.h)^p - h_z^p), k_s from the photo's own highlights
+    highlight     Blinn-Phong lobe k_s ((n.h)^p - h_z^p), k_s from the photo's own highlights, in their colour (`dielectric.py`)
     occlusion     points below the mean of their neighbourhood see less of the sky
     reflectance   exp(log_reflectance) in linear light (Beer-Lambert, multiplicative)
+    mirrored      light of the lamp, added
     roughness     takes light out of highlights, adds fine grain; negative: evens the grain out
     paint         replaces the material by `opacity`
     shadow        takes light away
@@ -26,6 +27,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.dark_field import is_dark_field, scattered
+from anomalyagent.mcp_tools.procedural.dielectric import whiteness_of_lights
 from anomalyagent.mcp_tools.procedural.edit import Edit, Window
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
 
@@ -151,6 +153,8 @@ class Surface:
             change = np.clip(change, -6.0, 3.0)
             veil = np.minimum(light, _VEIL * around)
             light = veil + (light - veil) * np.exp(change)
+        if edit.mirrored is not None:
+            light = light + (edit.mirrored * np.float32(gain))[..., None] * self._lamp(around)
         if edit.roughness is not None:
             light = self._roughen(light, np.clip(edit.roughness * np.float32(min(gain, _ACCOMPANYING)), -1.0, 1.5))
         cover = np.zeros((*self.window.shape, 1), np.float32)
@@ -233,8 +237,14 @@ class Surface:
         sunk = cv2.blur(height, (7, 7), borderType=cv2.BORDER_REPLICATE) - height
         ratio = ratio * (1.0 - 0.6 * np.clip(0.5 * sunk, 0.0, 1.0))
         lit = self.around + 0.25 * self.around.mean((0, 1))  # highlights need light: none glow in the dark
+        lit = self._lamp(lit)
         highlight = self.gloss * 2.0 * lobe[..., None] * lit
         return ratio.astype(np.float32), highlight.astype(np.float32)
+
+    def _lamp(self, light: RGB) -> RGB:
+        """(h, w, 3) what a body mirrors where it gives back `light`: the channel its pigment takes least from tells."""
+        white = np.float32(whiteness_of_lights(self.scene))
+        return light + white * (light.max(axis=2, keepdims=True) - light) if white > 0.0 else light
 
     def _roughen(self, light: RGB, roughness: Field) -> RGB:
         rough = np.maximum(roughness, 0.0)[..., None]

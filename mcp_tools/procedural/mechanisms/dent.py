@@ -13,6 +13,7 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
+from anomalyagent.mcp_tools.procedural.dielectric import mirrored_part
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.material import body_lightness
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
@@ -23,6 +24,7 @@ __all__ = ["render"]
 _STEEPEST = 0.3  # logarithm of the light that the steepest flank gains or loses, before the strength is fitted
 _BENT = 0.12  # the same of what a mirrored light adds: less, so that the lamp is seen to come from where it comes
 _SHINING = 30.0  # L that the lights of a fully glossy body stand above its median
+_GLOSSY = 0.35  # share of the light of a lit flank that even a body without lights in the photo mirrors
 _SMALL_PX = 1.8  # radius: smaller, it would have no slope
 
 
@@ -43,12 +45,12 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     glint = np.exp(-((facing - 0.8) ** 2 + aside**2) / 0.09) * float(rng.uniform(0.3, 1.0)) * shine
     deep = float(rng.uniform(0.0, 0.12)) * height / max(-float(height.min()), 1e-6)  # it sees a little less of the sky
     light = _STEEPEST * (facing + 0.8 * glint + deep) + (0.3 + 0.7 * shine) * _mirrored(site, slope_x, slope_y, radius, rng)
-    light *= smooth_step((2.2 - reach) / 0.6)
-    return Edit(
-        window=site.window,
-        support=np.abs(light) > 0.0015,
-        log_reflectance=np.repeat(light.astype(np.float32)[..., None], 3, axis=2),
-    )
+    light = (light * smooth_step((2.2 - reach) / 0.6)).astype(np.float32)
+    support = np.abs(light) > 0.0015
+    mirrored = mirrored_part(site.scene, light, _GLOSSY + (1.0 - _GLOSSY) * shine)
+    if mirrored is not None:
+        light = light - mirrored
+    return Edit(window=site.window, support=support, log_reflectance=np.repeat(light[..., None], 3, axis=2), mirrored=mirrored)
 
 
 def _hollow(site: Site, radius: float, stretch: float, rng: np.random.Generator) -> tuple[Field, Field]:

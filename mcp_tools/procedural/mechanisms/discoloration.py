@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
-from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.measures import local_orientation
 from anomalyagent.mcp_tools.procedural.components import around
+from anomalyagent.mcp_tools.procedural.dielectric import whiteness_of_lights
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings, rgb_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
@@ -56,6 +57,10 @@ _NEUTRAL: tuple[Triple, ...] = (
 )
 # the same for a coloured one: (dL, share of its own chroma gained, yellow): faded, bleached, scorched, soaked, yellowed
 _COLORED: tuple[Triple, ...] = ((9.0, -0.35, 1.0), (16.0, -0.5, 0.0), (-20.0, -0.4, 4.0), (-13.0, 0.1, 0.0), (-3.0, -0.1, 10.0))
+_TINGE = 20.0  # CIELAB a, b: a shift of so much is a tinge of the surface's own colour, a larger one is a colour asked for
+_WHITE, _CHALK = 0.9, 0.15  # linear light of chalk, and its largest share
+_DULLED, _DARKENED = 0.3, 0.85  # share of its colour and of its light that what has darkened with age or heat can lose
+_DULL = 0.6  # of the light it mirrors
 # temper colours of steel from cool to hot: straw, brown, purple, blue, pale blue-grey
 _TEMPER = np.array([(0, 0, 0), (-3, 3, 16), (-12, 11, 14), (-18, 17, -12), (-16, 2, -24), (-6, -4, -10)], np.float32)
 
@@ -75,7 +80,9 @@ class Shifted:
             near = measure_surroundings(site)
             shift, most = _of_its_dye(near, spec.color_shift, rng)
             severity = min(spec.severity, max(most / near.jnd, _FAINTEST))
-            edit = _render(site, spec.model_copy(update={"color_shift": shift, "severity": severity}), rng, tempers=False)
+            edit = _render(
+                site, spec.model_copy(update={"color_shift": shift, "severity": severity}), rng, tempers=False, ages=False
+            )
             return None if edit is None else replace(edit, strength_fixed=True)  # what has lost all its dye cannot lose more
         return _render(site, spec, rng, tempers=False)
 
@@ -95,7 +102,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     return _render(site, spec, rng, tempers=True)
 
 
-def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: bool) -> Edit | None:
+def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: bool, ages: bool = True) -> Edit | None:
     whole = not site.scene.fills_frame and spec.area_fraction >= _WHOLE
     if whole:
         x0, y0, x1, y1 = site.scene.box_xyxy
@@ -107,9 +114,12 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: 
     weight = _weight(kind, site, spec, angle, worked, rng)
     weight = weight * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
     weight = (weight * foreground_cover(site)).astype(np.float32)
-    fixed = False
+    fixed = aged = False
     if kind == "heat":
         change = _temper(near, weight)
+    elif ages and whiteness_of_lights(site.scene) > 0.5 and not _names_colour(spec.color_shift):
+        change = _aged(site, near, spec.color_shift or _choose_shift(near, kind, rng), spec.severity, weight, rng)
+        fixed = aged = True
     else:
         fitted = fit_shift(near, spec.color_shift or _choose_shift(near, kind, rng), spec.severity, hue_limit=24.0)
         change = weight[..., None] * log_ratio(near.lab, fitted.shift, near.grey)
@@ -131,7 +141,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: 
         log_reflectance=change.astype(np.float32),
         strength_fixed=fixed or whole,  # a change of the whole object is seen at once: no paint is stronger than asked
         size_fixed=whole,
-        absorbs=True,
+        absorbs=not aged,  # chalk adds light
     )
 
 
@@ -200,6 +210,43 @@ def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Tr
         shift[1:] *= 0.3
     shift = shift * rng.uniform(0.8, 1.25, 3)
     return float(shift[0]), float(shift[1]), float(shift[2])
+
+
+def _names_colour(shift: Triple | None) -> bool:
+    return shift is not None and float(np.hypot(shift[1], shift[2])) > _TINGE
+
+
+def _aged(site: Site, near: Surroundings, wanted: Triple, severity: float, weight: Field, rng: np.random.Generator) -> RGB:
+    """(h, w, 3) log reflectance of paint, plastic or glaze of a deep colour that has aged, faded or burnt: in its own hue.
+
+    It grows duller and darker, or chalky, as if mixed with white. A tinge is a filter over it: yellow takes from the blue that
+    is there, it adds none of its own. What the surface mirrors stays the lamp's, and less of it comes from a dull one.
+    """
+    own = linear_from_srgb(rgb_of(near.lab))
+    grey = np.full(3, own.mean(), np.float32)
+    hue = near.lab[1:]
+    beside = wanted[2] - float(wanted[1] * hue[0] + wanted[2] * hue[1]) / max(float(hue @ hue), 1.0) * float(
+        hue[1]
+    )  # of its own hue
+    tinge = log_ratio(np.array([60.0, 0.0, 0.0], np.float32), (0.0, 0.0, max(beside, 0.0)), grey=False)
+    passes = np.exp(tinge - tinge.max())
+    chalky = wanted[0] > 0.0
+    share = np.linspace(0.02, 1.0, 40, dtype=np.float32)[:, None]
+    if chalky:
+        steps = own * passes**share + _CHALK * share * (_WHITE - own)
+    else:
+        steps = (own + _DULLED * share * (grey - own)) * (1.0 - _DARKENED * share) * passes**share
+    change = ciede2000(np.broadcast_to(near.lab, steps.shape), lab_from_rgb(srgb_from_linear(steps)[None])[0])
+    enough = np.flatnonzero(change >= severity * near.jnd)
+    aged = steps[int(enough[0]) if enough.size else -1] / np.maximum(own, 1e-4) - 1.0
+    far = np.clip(weight, 0.0, 1.0)[..., None]
+    light = np.maximum(linear_from_srgb(site.scene.photo.rgb[site.window.slices]), 1e-4)
+    pure = float(own.min() / max(float(own.max()), 1e-4))
+    most, least = light.max(axis=2, keepdims=True), light.min(axis=2, keepdims=True)
+    mirrored = np.maximum(least - pure * most, 0.0) / max(1.0 - pure, 0.05)
+    body = np.maximum(light - mirrored, 1e-4)
+    dull = np.float32(rng.uniform(0.0, _DULL)) * far
+    return np.log((body * (1.0 + far * aged) + mirrored * (1.0 - dull)) / (body + mirrored)).astype(np.float32)
 
 
 def _weight(kind: str, site: Site, spec: DefectSpec, angle: float, worked: float, rng: np.random.Generator) -> Field:
