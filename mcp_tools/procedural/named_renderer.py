@@ -19,6 +19,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_sq
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_dye, names_heat
+from anomalyagent.mcp_tools.procedural.mechanisms.print import Faulty, named_faults
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.named_body import named_body
@@ -72,6 +73,9 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             return None if names_heat(prompt) else Shifted()
         case "cut" | "hole":
             return Frayed(cut if spec.mechanism == "cut" else hole) if names_cloth(prompt) else None
+        case "print":
+            faults = named_faults(prompt)
+            return Faulty(faults) if faults else None
         case "stain":
             return Spot() if names_spots(prompt) else None
         case "missing" if names_teeth(prompt):

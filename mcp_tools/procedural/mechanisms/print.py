@@ -1,11 +1,13 @@
 """Print: faults of printed marks. Where marks exist they are separated into ink coverage, ink colour and ground, and
-printed anew with a fault; where none exist, a stray or wrong mark is printed.
+printed anew with a fault (several inks: see `picture_print.py`); where none exist, a stray or wrong mark is printed.
 
 Faults of existing marks: `smear` (dragged while wet), `ghost` (double print), `gap` (missing strokes), `shift`
 (misregistered part), `bleed` (ink spread), `blots`. Stray marks: `glyphs` (a wrong stamp), `streak` (a print head drags),
 `blot`.
 """
 
+import re
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -14,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
@@ -22,10 +26,11 @@ from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
+from anomalyagent.mcp_tools.procedural.picture_print import Inks, find_inks, print_again
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
 
-__all__ = ["render", "targets"]
+__all__ = ["Faulty", "named_faults", "render", "targets"]
 
 _SEARCH_PX = 256  # longest side of the copy on which print is looked for
 _PLACES = 40
@@ -35,6 +40,22 @@ _CLEAR = 25.0  # which stands off its ground by so many CIELAB units,
 _CLEAN = 0.35  # in strokes with clean edges (see `_raggedness`)
 
 _STREAK = 6.0  # elongation from which stray ink is a streak
+_INKED = 0.7
+_NAMED = (
+    (
+        re.compile(
+            r"\b(?:missing|incomplete|faded|faint|lost|absent|partial|unprinted|no) (?:print\w*|ink|text|label|letter\w*)"
+        ),
+        ("gap",),
+    ),
+    (
+        re.compile(r"\b(?:smear\w*|smudg\w*|wiped) (?:print\w*|ink|text|label|letter\w*)|\b(?:print|ink) (?:smear|smudge)\w*"),
+        ("smear",),
+    ),
+    (re.compile(r"\bblur\w* (?:print\w*|ink|text|label|letter\w*)|\bink bleed\w*"), ("bleed",)),
+    (re.compile(r"\bmis ?regist\w*|\b(?:shifted|offset) (?:print\w*|colou?r\w*)"), ("shift",)),
+    (re.compile(r"\b(?:double|ghost) (?:print\w*|image\w*)"), ("ghost",)),
+)
 _FAULTS = ("smear", "ghost", "gap", "shift", "bleed", "blots")
 
 
@@ -76,15 +97,53 @@ def _marked_places(scene: Scene) -> list[tuple[float, float]]:
     inside = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(bool)
     stroke = max(3, round(0.06 * float(np.sqrt(scene.object_area_px)) * scale))
     found = _find_ink(lab, inside, stroke)
-    ys, xs = np.nonzero(_ink_in_places(lab, inside, stroke) if found is None else found.ink)
+    if found is not None:
+        places = found.ink
+    else:
+        inks = find_inks(lab, inside)
+        places = _ink_in_places(lab, inside, stroke) if inks is None else inside & (inks.ink_at(lab)[0] > _INKED)
+    ys, xs = np.nonzero(places)
     some = np.linspace(0, len(xs) - 1, _PLACES).astype(int) if len(xs) else ()
     return [((float(xs[i]) + 0.5) / scale, (float(ys[i]) + 0.5) / scale) for i in some]
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """A printing fault (see module docstring)."""
-    marks = _find_marks(site, rng)
-    return _stray(site, spec, rng) if marks is None else _reprint(site, spec, marks, rng)
+    return _render(site, spec, _FAULTS, rng)
+
+
+@dataclass(frozen=True)
+class Faulty:
+    """A mechanism that prints with one of the named faults."""
+
+    faults: tuple[str, ...]
+
+    def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
+        """Existing marks."""
+        return targets(scene, spec)
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """A fault of the print at the site, a stray mark where there is none."""
+        return _render(site, spec, self.faults, rng)
+
+
+def named_faults(prompt: str) -> tuple[str, ...]:
+    """The faults of existing print that the words name; empty where they leave it open."""
+    words = plain(prompt)
+    return tuple(dict.fromkeys(fault for pattern, faults in _NAMED if pattern.search(words) for fault in faults))
+
+
+def _render(site: Site, spec: DefectSpec, faults: tuple[str, ...], rng: np.random.Generator) -> Edit | None:
+    marks, inks = _find_marks(site, rng), _inks_of(site.scene)
+    if marks is not None and (inks is None or not inks.is_ground(lab_from_rgb(marks.ink[:1, :1])[0, 0])):
+        return _reprint(site, spec, marks, faults, rng)
+    again = None if inks is None else print_again(site, spec, inks, faults, rng)
+    return _stray(site, spec, rng) if again is None else again
+
+
+@once_per_scene
+def _inks_of(scene: Scene) -> Inks | None:
+    return find_inks(scene.lab, scene.foreground)
 
 
 def _find_marks(site: Site, rng: np.random.Generator) -> _Marks | None:
@@ -180,7 +239,7 @@ def _raggedness(marked: NDArray[np.bool_]) -> float:
     return 1.0 - float(opened.sum()) / max(float(marked.sum()), 1.0)
 
 
-def _reprint(site: Site, spec: DefectSpec, marks: _Marks, rng: np.random.Generator) -> Edit:
+def _reprint(site: Site, spec: DefectSpec, marks: _Marks, faults: tuple[str, ...], rng: np.random.Generator) -> Edit:
     """The marks printed again with a fault inside a region of about the site's area around the nearest of them."""
     old = marks.coverage
     size = float(np.sqrt(site.area_px))
@@ -193,8 +252,8 @@ def _reprint(site: Site, spec: DefectSpec, marks: _Marks, rng: np.random.Generat
     stroke = max(2.0 * float(cv2.distanceTransform((old > 0.5).astype(np.uint8), cv2.DIST_L2, 3).max()), 2.0)
     strength = float(np.clip(spec.severity / 8.0, 0.35, 1.5))
     new = old
-    for index in rng.permutation(len(_FAULTS)):  # a fault that does not show here is replaced by another kind
-        kind = _FAULTS[int(index)]
+    for index in rng.permutation(len(faults)):  # a fault that does not show here is replaced by another kind
+        kind = faults[int(index)]
         faulty = np.clip(_fault(kind, old, inside, stroke, strength, rng), 0.0, 1.0)
         new = (old + (faulty - old) * (1.0 if kind == "shift" else inside)).astype(np.float32)
         if np.abs(new - old).sum() > 0.1 * site.area_px:
