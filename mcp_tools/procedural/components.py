@@ -66,7 +66,7 @@ class _Look(NamedTuple):
     background: NDArray[np.float32] | None  # (3,) median colour off the object
 
 
-class _Region(NamedTuple):
+class Region(NamedTuple):
     window: Window
     scale: float  # scaled pixels per photo pixel
     foreground: NDArray[np.uint8]  # scaled, 0 or 1
@@ -109,7 +109,7 @@ def find_repeated(scene: Scene, area_px: float) -> list[Component]:
     scale = min(_PART_PX / max(float(np.sqrt(area_px)), 6.0), _WHOLE_PX / max(window.shape))
     if scale * float(np.sqrt(area_px)) < 5.0:  # too small to be told apart on the copy
         return []
-    found = _find_blobs(site, _scaled(scene, window, scale))
+    found = _find_blobs(site, region_of(scene, window, scale))
     alike = [sum(0.5 < other.area_px / part.area_px < 2.0 for other in found) > 1 for part in found]
     return [part for part, is_alike in zip(found, alike, strict=True) if is_alike]
 
@@ -148,7 +148,7 @@ def nearest_piece(site: Site) -> Component | None:
     return min(pieces, key=lambda one: np.hypot(one.center_xy[0] - x, one.center_xy[1] - y), default=None)
 
 
-def _find_blobs(site: Site, region: _Region) -> list[Component]:
+def _find_blobs(site: Site, region: Region) -> list[Component]:
     lab = cv2.resize(site.scene.lab[region.window.slices], region.foreground.shape[::-1], interpolation=cv2.INTER_AREA).astype(
         np.float32
     )
@@ -189,7 +189,7 @@ def find_protrusions(site: Site) -> list[Component]:
     return sorted(found, key=lambda part: _misplacement(site, part))
 
 
-def _region(site: Site) -> _Region:
+def _region(site: Site) -> Region:
     wanted = float(np.sqrt(site.area_px))
     reach = _REACH * max(wanted, 6.0)
     x, y = site.center_xy
@@ -197,16 +197,16 @@ def _region(site: Site) -> _Region:
     window = Window(
         max(int(y - reach), 0), max(int(x - reach), 0), min(int(y + reach) + 1, height), min(int(x + reach) + 1, width)
     )
-    return _scaled(site.scene, window, min(_PART_PX / max(wanted, 6.0), 1.5))
+    return region_of(site.scene, window, min(_PART_PX / max(wanted, 6.0), 1.5))
 
 
-def _scaled(scene: Scene, window: Window, scale: float) -> _Region:
+def region_of(scene: Scene, window: Window, scale: float) -> Region:
     size = max(round(window.shape[1] * scale), 8), max(round(window.shape[0] * scale), 8)
     foreground = cv2.resize(scene.foreground[window.slices].astype(np.uint8), size, interpolation=cv2.INTER_AREA)
-    return _Region(window, scale, foreground.astype(np.uint8))
+    return Region(window, scale, foreground.astype(np.uint8))
 
 
-def _collect(site: Site, region: _Region, marked: NDArray[np.uint8], look: _Look | None, *, solid: float) -> list[Component]:
+def _collect(site: Site, region: Region, marked: NDArray[np.uint8], look: _Look | None, *, solid: float) -> list[Component]:
     """Connected parts of about the wished size, with their shape measured."""
     count, labels, stats, centers = cv2.connectedComponentsWithStats(marked, connectivity=8)
     wanted = site.area_px * region.scale**2
@@ -231,11 +231,11 @@ def _collect(site: Site, region: _Region, marked: NDArray[np.uint8], look: _Look
             contrast = float(look.distance[y : y + h, x : x + w][piece > 0].mean())
             if not _stands_alone(look, piece, x, y, contrast):
                 continue
-        parts.append(_measure(site, region, piece, x, y, (float(centers[i][0]), float(centers[i][1])), contrast))
+        parts.append(measured_part(site, region, piece, x, y, (float(centers[i][0]), float(centers[i][1])), contrast))
     return parts
 
 
-def _background(region: _Region, lab: Lab) -> NDArray[np.float32] | None:
+def _background(region: Region, lab: Lab) -> NDArray[np.float32] | None:
     """Median colour of what is not the object; None when there is too little of it."""
     beyond = cv2.dilate(region.foreground, np.ones((3, 3), np.uint8)) == 0
     return np.median(lab[beyond], axis=0).astype(np.float32) if np.count_nonzero(beyond) > 0.02 * beyond.size else None
@@ -255,8 +255,8 @@ def _stands_alone(look: _Look, piece: NDArray[np.uint8], x: int, y: int, contras
     return bool(alike.mean() < 0.15)
 
 
-def _measure(
-    site: Site, region: _Region, piece: NDArray[np.uint8], x: int, y: int, center: tuple[float, float], contrast: float
+def measured_part(
+    site: Site, region: Region, piece: NDArray[np.uint8], x: int, y: int, center: tuple[float, float], contrast: float
 ) -> Component:
     """One part in photo coordinates: mask at full resolution, widened by its blurred border, with a margin around."""
     scale = region.scale
@@ -293,7 +293,7 @@ def _measure(
     )
 
 
-def _with_root(region: _Region, part: Component, body: NDArray[np.uint8]) -> Component | None:
+def _with_root(region: Region, part: Component, body: NDArray[np.uint8]) -> Component | None:
     """The protrusion with the place where it leaves the body; None when it does not touch it."""
     ys, xs = np.nonzero(part.mask)
     px, py = xs + part.window.x0, ys + part.window.y0

@@ -3,19 +3,20 @@
 When about the whole object is asked for, it is turned or mirrored in its place or put down a little beside it, within the
 frame; of several like pieces on a tray that happens to one, also where no part of a piece can be told. Else, near the site,
 one of several round parts is exchanged or recoloured, or another component exchanged, turned, moved or recoloured; without
-components, a piece of the surface is turned, mirrored or brought from elsewhere on the object, in the light of its new
-place. Pixels are the photo's own; only borders are blended.
+components, a region that edges of the photo bound is of another colour. Else a patch of an even surface is turned, mirrored or
+brought from elsewhere, in the light of its new place; where it is not even, the object as a whole may be out of place.
+Pixels are the photo's own; only borders are blended.
 """
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
-from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated, nearest_piece
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
@@ -23,6 +24,7 @@ from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
+from anomalyagent.mcp_tools.procedural.regions import dye_of, region_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, pixel_grid, rectangle_at, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
@@ -32,7 +34,13 @@ __all__ = ["render", "targets"]
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
 _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
 _DIRECTED = 0.3  # coherence of a texture that shows which way it runs
-_SAME_LIGHT = 0.85  # of the difference along the seam of a piece
+_SAME_LIGHT = 0.85  # of the difference between a patch and what lies beside it
+_OTHER_TONE = 0.08, 0.16  # of its brightness, by which a patch from another sheet differs
+_ONE_LOOK = 6.0  # CIELAB units about its median within which a surface has one colour
+_SAME_DYE = 9.0  # CIELAB units, see `dye_of`
+_MOSTLY = 0.6  # share of a body that has one colour when it is even
+_INSTEAD = 0.25  # chance that an uneven body without parts is out of place as a whole; else another place on it is tried
+_GOES_ON = 0.15  # share of what lies around a part that looks like it: the part is but a piece of something larger
 _Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
 
 _COLOURED = 15.0  # CIELAB chroma from which a part has a hue
@@ -56,12 +64,18 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if disc is not None:
         return _first_visible(site, [_another, _recolor], disc, list(discs), rng)
     parts = [part for part in find_components(site)[:4] if part.area_px < _WHOLE * site.scene.object_area_px]
-    if parts and rng.random() < 0.85:
+    if parts:
         part = parts[0] if rng.random() < 0.6 else parts[int(rng.integers(len(parts)))]
         edit = _first_visible(site, [_exchange, _turn, _move, _recolor], part, parts, rng)
         if edit is not None:
             return edit
-    return _one_of_several(site, rng) or _piece(site, spec, rng)
+    edit = _one_of_several(site, rng) or _region(site, rng)
+    if edit is not None or site.scene.alike_pieces is not None:
+        return edit
+    edit = _patch(site, spec, rng)
+    if edit is None and not site.scene.fills_frame and rng.random() < _INSTEAD and not _is_even(site.scene):
+        return _object(site, rng)
+    return edit
 
 
 def _one_of_several(site: Site, rng: np.random.Generator) -> Edit | None:
@@ -232,10 +246,14 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
         chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(12.0, 40.0), 50.0))
         shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
         shift[0] *= 1.0 if rng.random() < 0.4 else 0.2
+    before = lab.copy()
     dyed = lifted.matte * _of_one_dye(lab, typical)
     if float(np.hypot(typical[1], typical[2])) > _COLOURED:  # light and shade of one dye differ in chroma too
         lab[..., 1:] += dyed[..., None] * (_turned(lab[..., 1:], typical[1:], typical[1:] + shift[1:]) - lab[..., 1:])
         shift[1:] = 0.0
+    beyond = np.asarray((lifted.seat < 0.01) & (cv2.dilate(lifted.seat, np.ones((7, 7), np.uint8)) >= 0.01))
+    if beyond.any() and float((np.linalg.norm(dye_of(before[beyond]) - dye_of(typical), axis=1) < _SAME_DYE).mean()) > _GOES_ON:
+        return None  # only a piece of what has this colour
     lab = lab + shift * dyed[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
     return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
@@ -263,13 +281,30 @@ def _turned(ab: Lab, before: Lab, after: Lab) -> Lab:
     return np.stack(turned, axis=-1).astype(np.float32)
 
 
-def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
-    """A piece of the surface turned, mirrored or taken from elsewhere on the object: the first of several that shows."""
+def _region(site: Site, rng: np.random.Generator) -> Edit | None:
+    """A region that edges of the photo bound on all sides is of another colour; None where there is none."""
+    region = region_at(site)
+    edit = None if region is None else _recolor(site, region, [], rng)
+    return edit if edit is not None and _visible(site, edit) else None
+
+
+def _patch(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """A piece of an even surface turned, mirrored or taken from elsewhere on it: the first of several that shows.
+
+    A patch has edges of its own. Where the surface holds more than one look they would cut through what it shows.
+    """
     scene = site.scene
     height, width = scene.foreground.shape
-    cover = _piece_cover(site, spec, rng)
-    if not (cover > 0.5).any():
+    cover = _patch_cover(site, spec, rng)
+    shown = cover > 0.5
+    if not shown.any():
         return None
+    rgb = scene.photo.rgb[site.window.slices]
+    beside = np.asarray((cv2.dilate(shown.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0) & (cover < 0.01))
+    grain = 0.12 * float(np.sqrt(site.area_px)) + 1.0
+    if not _of_one_look(rgb, shown | beside, grain):
+        return None
+    detail = float(np.std(rgb[shown]))
     x, y = pixel_grid(site.window)
     grid_x = np.ascontiguousarray(np.broadcast_to(x, site.window.shape), np.float32)
     grid_y = np.ascontiguousarray(np.broadcast_to(y, site.window.shape), np.float32)
@@ -282,40 +317,55 @@ def _piece(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         mirror = bool(rng.random() < 0.3)
         if attempt > 2 or rng.random() < 0.3:  # from elsewhere
             source = float(rng.uniform(x0, x1 - 1)), float(rng.uniform(y0, y1 - 1))
-            if not scene.foreground[int(source[1]), int(source[0])]:
-                continue
             angle = 0.0 if rng.random() < 0.5 and not directed else angle
         cos, sin = np.cos(angle), np.sin(angle)
         dx, dy = grid_x - site.center_xy[0], grid_y - site.center_xy[1]
         dx = -dx if mirror else dx
         map_x = (source[0] + dx * cos + dy * sin).astype(np.float32)
         map_y = (source[1] - dx * sin + dy * cos).astype(np.float32)
-        shown = cover > 0.5
-        if (
-            map_x[shown].min() < 0
-            or map_y[shown].min() < 0
-            or map_x[shown].max() > width - 1
-            or map_y[shown].max() > height - 1
-        ):
+        seen_x, seen_y = map_x[shown], map_y[shown]
+        if min(seen_x.min(), seen_y.min()) < 0 or seen_x.max() > width - 1 or seen_y.max() > height - 1:
             continue
-        rows, columns = np.rint(map_y[shown]).astype(int), np.rint(map_x[shown]).astype(int)
+        rows, columns = np.rint(seen_y).astype(int), np.rint(seen_x).astype(int)
         if scene.foreground[rows, columns].mean() < 0.97:
             continue
         piece = sample(scene.photo.rgb, map_x, map_y)
-        # it is shown in the light of its new place, else it looks pasted: what differs along the seam is taken out smoothly
-        seam = continue_smoothly((scene.photo.rgb[site.window.slices] - piece).astype(np.float32), ~shown)
-        same_light = _SAME_LIGHT if attempt < 6 else 0.0  # where nothing else tells, another light does
-        edit = edit_of(site.window, np.clip(piece + same_light * seam, 0.0, 1.0).astype(np.float32), cover)
+        rougher = float(np.std(piece[shown])) / max(detail, 1e-3)
+        if not (0.5 < rougher < 2.0 and _of_one_look(piece, shown, grain)):
+            continue
+        # it is shown in the light of its new place; where nothing else tells, another tone does
+        light = np.median(rgb[beside], axis=0) - np.median(piece[shown], axis=0) if beside.any() else np.zeros(3)
+        tone = float(rng.uniform(*_OTHER_TONE) * rng.choice([-1.0, 1.0])) if attempt >= 6 else 0.0
+        edit = edit_of(site.window, ((piece + _SAME_LIGHT * light) * (1.0 + tone)).astype(np.float32), cover)
         if _visible(site, edit):
             return edit
     return None
 
 
-def _piece_cover(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Field:
-    """A rectangle (most assembly errors are cut pieces) or an irregular patch of the site's area."""
-    if rng.random() < 0.6:
+def _of_one_look(rgb: RGB, where: Mask, grain_px: float, least: float = 0.95) -> bool:
+    """True when that share at least has one colour, apart from detail finer than `grain_px`."""
+    weight = where.astype(np.float32)
+    step = max(1.0, grain_px / 3.0)
+    size = max(1, round(where.shape[1] / step)), max(1, round(where.shape[0] / step))
+    total = cv2.resize(np.dstack([rgb * weight[..., None], weight]), size, interpolation=cv2.INTER_AREA)
+    solid = total[..., 3] > 0.5
+    if not solid.any():
+        return True
+    total = cv2.GaussianBlur(total, (0, 0), grain_px / step)
+    broad = lab_from_rgb((total[..., :3] / np.maximum(total[..., 3:], 1e-4)).astype(np.float32))[solid]
+    away = np.linalg.norm(broad - np.median(broad, axis=0), axis=1)
+    return float((away < _ONE_LOOK).mean()) >= least
+
+
+def _is_even(scene: Scene) -> bool:
+    """True for a body most of which has one colour, so that a patch can lie somewhere on it."""
+    return _of_one_look(scene.photo.rgb, scene.foreground, 0.02 * float(np.sqrt(scene.object_area_px)), least=_MOSTLY)
+
+
+def _patch_cover(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Field:
+    """A cut piece of a sheet, or an irregular patch of the site's area: nothing cuts rectangles into a body."""
+    if rng.random() < 0.6 and site.scene.fills_frame:
         inside = rectangle_at(site, min(spec.elongation, 6.0))
     else:
         inside = blob_at(site, rng, elongation=min(spec.elongation, 6.0), lobes=0.15, roughness=0.05)
-    cover = smooth_step((inside + 0.5 * _soft(site)) / _soft(site))
-    return cover * site.scene.foreground[site.window.slices]
+    return smooth_step((inside + 0.5 * _soft(site)) / _soft(site)) * site.scene.foreground[site.window.slices]

@@ -107,3 +107,21 @@ def test_of_like_pieces_on_a_tray_one_is_wrong_as_a_whole(area: float, seed: int
     changed = np.sort(np.bincount(owners[made.mask], minlength=4))
     assert changed[:3].sum() <= 0.05 * changed[3]
     assert changed[3] > 0.08 * scene.object_area_px
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_has_another_colour_ends_where_the_photo_has_an_edge(seed: int) -> None:
+    """Rectangles of other places lay across fields, print and outline, with a glow along their seam."""
+    photo, fields = np.full((240, 240, 3), 235, np.uint8), np.zeros((240, 240), np.uint8)
+    for index, (box, color) in enumerate(
+        (((30, 30, 90, 210), (210, 120, 30)), ((90, 30, 210, 110), (60, 110, 70)), ((90, 110, 210, 210), (120, 60, 60)))
+    ):
+        x0, y0, x1, y1 = box
+        photo[y0:y1, x0:x1], fields[y0:y1, x0:x1] = color, index + 1
+    noise = np.random.default_rng(0).normal(0.0, 2.0, photo.shape)
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)))
+    made = render_defect(scene, DefectSpec(mechanism="swap", area_fraction=0.12, elongation=1.5, severity=12.0, seed=seed))
+    changed = np.bincount(fields[made.mask], minlength=4)[1:] / np.bincount(fields.ravel(), minlength=4)[1:]
+    moved = bool(made.mask[fields == 0].sum() > 0.02 * scene.object_area_px)  # the body as a whole
+    assert moved or ((changed < 0.06) | (changed > 0.85)).all()
+    assert changed.max() > 0.3
