@@ -1,5 +1,6 @@
 """Bend: a part that stands out (lead, pin, tab) or lies on the object (wire, long print) is bent aside, the outline is
-pushed in or out, or, on a plain surface, the sheet has a crease.
+pushed in or out, or, on a plain surface, the sheet has a crease. A board with components does not bend in its plane: what
+stands on it is knocked askew, else its edge breaks.
 
 The photo's own pixels are moved along smooth backward maps (`warp`); what the part leaves free is filled from its
 surroundings.
@@ -15,13 +16,22 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec, Zone
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component, around, beside_others, find_components, find_protrusions
+from anomalyagent.mcp_tools.procedural.boards import is_populated
+from anomalyagent.mcp_tools.procedural.components import (
+    Component,
+    around,
+    beside_others,
+    find_components,
+    find_protrusions,
+    find_repeated,
+)
 from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
+from anomalyagent.mcp_tools.procedural.mechanisms import chip
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
-from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover
+from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover, turn_map
 
 __all__ = ["Squashed", "names_squashing", "render", "suitability", "targets"]
 
@@ -30,13 +40,16 @@ _SQUASHED = re.compile(r"\b(?:squeez\w*|squash\w*|crush\w*|misshap\w*|flatten\w*
 _OUTER: tuple[Zone, ...] = ("any", "edge")
 _SHORT = 0.4  # of the longest lever: what is shorter is not bent
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
+_COMPACT = 3.5  # elongation of a component; what is longer is a line of print or a rim
+_ASKEW = 0.6  # of the lean of a lead: how far a component is turned
 _AT_OUTLINE = 0.15  # of its border
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
-    """Leads, pins and tabs are bent rather than what holds them."""
-    del spec
+    """Leads, pins and tabs are bent rather than what holds them, and components rather than their board."""
+    if is_populated(scene):
+        return targets_at(find_repeated(scene, spec.area_fraction * scene.object_area_px / spec.count))
     return targets_at(protrusions_of(scene))
 
 
@@ -52,6 +65,8 @@ def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], floa
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is bent (see module docstring)."""
+    if is_populated(site.scene):
+        return _component_askew(site, spec, rng) or chip.render(site, spec.model_copy(update={"zone": "edge"}), rng)
     lead = nearest_part(site, protrusions_of(site.scene))
     parts = find_protrusions(site)[:3] if lead is None else [lead]
     stands_out = bool(parts)
@@ -81,6 +96,16 @@ def names_squashing(prompt: str) -> bool:
     return bool(_SQUASHED.search(plain(prompt)))
 
 
+def _component_askew(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+    """Of what stands on a board the nearest lead or component is knocked askew; None where there is none."""
+    leads = find_protrusions(site)[:1]
+    if leads:
+        return _bend_part(site, spec, leads[0], rng, stands_out=True)
+    parts = [part for part in find_components(site)[:4] if part.elongation < _COMPACT]
+    parts = [part for part in parts if not _ends_the_object(site.scene, part)]
+    return _bend_part(site, spec, _free_end(parts[0], rng), rng, stands_out=False, may_kink=False) if parts else None
+
+
 def _ends_the_object(scene: Scene, part: Component) -> bool:
     """A facet, chamfer or rim: what runs along the outline is the body itself and cannot be lifted off it."""
     ring = cv2.dilate(part.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~part.mask
@@ -95,11 +120,16 @@ def _free_end(part: Component, rng: np.random.Generator) -> Component:
     return part._replace(root_xy=root, angle_rad=float(angle))
 
 
-def _bend_part(site: Site, spec: DefectSpec, part: Component, rng: np.random.Generator, *, stands_out: bool) -> Edit:
-    """The part turned about its root, along its length or with a kink."""
+def _bend_part(
+    site: Site, spec: DefectSpec, part: Component, rng: np.random.Generator, *, stands_out: bool, may_kink: bool = True
+) -> Edit:
+    """The part turned about its root, along its length or with a kink; as a stiff whole where it may not kink."""
     lean = float(np.clip(0.12 + 0.05 * spec.severity, 0.2, 0.9) * rng.uniform(0.8, 1.25)) * float(rng.choice([-1.0, 1.0]))
     lifted = cut_out(site, part, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, rng, stands_out=stands_out)
     root = part.root_xy[0] - lifted.window.x0, part.root_xy[1] - lifted.window.y0
+    if not may_kink:
+        map_x, map_y = turn_map(lifted.window.shape, lifted.center_xy, _ASKEW * lean)
+        return put_down(lifted, sample(lifted.rgb, map_x, map_y), sample_cover(lifted.matte, map_x, map_y))
     kink = float(rng.choice([0.0, 0.3, 0.75]))
     maps = bend_map(lifted.window.shape, root, part.angle_rad, part.length_px, lean, kink)
     return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))

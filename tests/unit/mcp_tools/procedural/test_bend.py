@@ -156,3 +156,20 @@ def test_what_bends_or_breaks_one_of_several_pieces_leaves_the_others(mechanism:
     spec = DefectSpec(mechanism=mechanism, zone="edge", area_fraction=0.05, severity=14.0, seed=seed)
     changed = np.bincount(owners[render_defect(scene, spec).mask], minlength=5)[1:]
     assert np.sort(changed)[:3].sum() <= 0.02 * changed.max()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_board_with_components_keeps_its_straight_outline(seed: int) -> None:
+    """Its edge was drawn in like that of rubber, with the mounting holes beside it."""
+    photo, rng = np.full((256, 256, 3), 215, np.uint8), np.random.default_rng(0)
+    photo[28:228, 28:228] = (20, 80, 45)
+    for row in range(4):
+        for column in range(4):
+            x, y, kind = 58 + 46 * column, 58 + 46 * row, (row + column) % 2
+            half, color = ((12, 9), (25, 25, 28)) if kind else ((9, 12), (190, 180, 150))
+            photo[y - half[1] : y + half[1], x - half[0] : x + half[0]] = color
+    photo = cv2.GaussianBlur(photo, (0, 0), 0.7) + rng.normal(0.0, 1.5, photo.shape)
+    scene = Scene(photo_from_array(np.clip(photo, 0, 255).astype(np.uint8)))
+    made = render_defect(scene, DefectSpec(mechanism="bend", zone="edge", area_fraction=0.012, severity=12.0, seed=seed))
+    outline = cv2.dilate((~scene.foreground).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert made.mask[outline].sum() < 0.05 * made.mask.sum()
