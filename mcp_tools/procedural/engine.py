@@ -53,7 +53,10 @@ class Rendered(NamedTuple):
 
 
 class MechanismModule(Protocol):
-    """What `edit.py` asks of a mechanism; `suitability` and `targets` are optional."""
+    """What `edit.py` asks of a mechanism; `suitability` and `targets` are optional.
+
+    One with a true `at_once` draws all instances that the spec asks for in one go, as they depend on one another.
+    """
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None: ...
 
@@ -89,6 +92,8 @@ def render_defect(scene: Scene, spec: DefectSpec, mechanism: MechanismModule | N
         raise BackendError("the legal zone and the object do not meet in this photo. Check the zone mask, or leave it out.")
     for boost in _BOOSTS:
         raised = spec.model_copy(update={"severity": min(spec.severity * boost, _MAX_SEVERITY)})
+        if getattr(mechanism, "at_once", False):
+            raised = raised.model_copy(update={"count": 1})
         canvas, sites = _draw_all(scene, raised, mechanism)
         if scene.legal is not None:  # an illegal zone stays as it is, to the bit
             canvas = np.where(scene.legal[..., None], canvas, scene.photo.rgb)

@@ -5,6 +5,7 @@ A spec holds numbers; what the matter is, how a body breaks, whether the surface
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.chatter import Chatter, names_chatter
 from anomalyagent.mcp_tools.procedural.copper import etched_board
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
@@ -29,6 +30,7 @@ from anomalyagent.mcp_tools.procedural.strands import Strands
 
 __all__ = ["named_renderer"]
 
+_TONED: frozenset[Mechanism] = frozenset({"abrasion", "discoloration", "scratch", "stain"})
 _ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole", "missing", "swap"})
 
 
@@ -57,6 +59,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Doubled()
     if spec.mechanism in ("stain", "discoloration") and names_knot(prompt) and scene.fibrous:
         return Knot()
+    if spec.mechanism in _TONED and names_chatter(prompt):
+        return Chatter(spec.count)
     match spec.mechanism:
         case "bend":
             kind = named_distortion(prompt)
