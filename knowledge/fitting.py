@@ -38,6 +38,10 @@ _ARRANGEMENT = frozenset(stem(word) for word in ("logical", "arrangement", "asso
 _WRONG_ARRANGEMENT: tuple[tuple[Mechanism, float], ...] = (("missing", 0.6), ("swap", 0.4))
 """What is wrong where all parts are sound: one is not there, or another one is or lies where it should not."""
 
+_SOAKED: frozenset[Mechanism] = frozenset(
+    {"stain", "discoloration"}
+)  # what changes the colour of the surface, and hides none of it
+_FAINTEST_STAIN = 0.45
 _OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "transplant"})
 """Their colour is the photo's own."""
 
@@ -243,5 +247,15 @@ def adapt_spec(spec: DefectSpec, anomaly_type: str, variants: Sequence[Variant] 
         changes["area_fraction"] = min(area, usual[1] if usual and factor > 1.0 else 0.7)
     if said.color_shift is not None and said.color_shift != spec.color_shift and "severity" not in reading.understood:
         distance = math.sqrt(sum(channel * channel for channel in said.color_shift))
-        changes["severity"] = min(max(spec.severity, distance / _LAB_PER_JND), 60.0)
+        full = distance / _LAB_PER_JND * (_strength_within(spec, variants) if spec.mechanism in _SOAKED else 1.0)
+        changes["severity"] = min(max(spec.severity, full), 60.0)
     return said.model_copy(update=changes)
+
+
+def _strength_within(spec: DefectSpec, variants: Sequence[Variant]) -> float:
+    """Share of a named colour that a stain reaches: faint ones of a card let the surface show through, strong ones do not."""
+    usual = next((one.priors.severity for one in variants if one.mechanism == spec.mechanism), None)
+    if usual is None or usual[1] <= usual[0]:
+        return 1.0
+    place = math.log(spec.severity / usual[0]) / math.log(usual[1] / usual[0])
+    return _FAINTEST_STAIN + (1.0 - _FAINTEST_STAIN) * min(max(place, 0.0), 1.0)

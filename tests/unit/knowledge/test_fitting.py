@@ -241,3 +241,18 @@ def test_a_logical_anomaly_is_something_missing_or_out_of_place(cards: list[Card
 def test_packed_food_and_labelled_bottles_have_cards(cards: list[Card], item: str, kind: str, card_id: str) -> None:
     """A breakfast box was a carton, a bottle of juice the mouth of an empty one."""
     assert [card.id for card in choose_cards(cards, item, kind).cards] == [card_id]
+
+
+@pytest.mark.parametrize("kind", ["black spot", "rust"])
+def test_stains_of_a_named_colour_go_from_faint_to_strong(cards: list[Card], kind: str) -> None:
+    strengths = [spec.severity for spec in draw(cards, "steel part", kind, 24)]
+    assert max(strengths) > 1.5 * min(strengths)
+    assert min(strengths) > 4.0
+
+
+@pytest.mark.parametrize("kind", ["particle", "bridge", "stain"])
+def test_what_lies_on_a_wafer_has_a_colour_of_clean_rooms(cards: list[Card], kind: str) -> None:
+    for spec in draw(cards, "wafer", kind):
+        assert spec.color_shift is not None
+        assert abs(spec.color_shift[1]) <= 4.0
+        assert -6.0 <= spec.color_shift[2] <= 1.0  # grey to bluish, never brown
