@@ -7,7 +7,7 @@
    background, seen beside an object that reaches most of the border.
 3. Holes are filled unless they look like the background, in full light or in the object's shadow (a nut's hole stays a hole,
    the dark mouth of a bottle on a light table does not). Shadows that the object casts beside itself are background too.
-4. The outline is drawn again at the photo's own resolution.
+4. The outline is drawn again at the photo's own resolution, and small holes are opened where several are alike.
 5. Where all that finds nothing, an object may lie before a regular pattern (`patterned.py`).
 """
 
@@ -23,6 +23,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.measures import pixels_within
 from anomalyagent.mcp_tools.imaging.patterned import over_pattern, repeats_beside, without_detail
 from anomalyagent.mcp_tools.imaging.sizes import reduced
+from anomalyagent.mcp_tools.imaging.small_holes import open_small_holes
 
 __all__ = ["find_foreground"]
 
@@ -82,9 +83,8 @@ def find_foreground(rgb: RGB) -> Mask:
         found = _before_pattern(fine, lab)
         return np.ones((height, width), np.bool_) if found is None else _at_size(found, height, width)
     whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, backdrop[0], _MIN_FAINT_SEPARATION)
-    found = _refine(
-        fine, *(whole if whole is not None and _is_part(standing_out[0], whole[0], smooth, backdrop[0]) else standing_out)
-    )
+    chosen = whole if whole is not None and _is_part(standing_out[0], whole[0], smooth, backdrop[0]) else standing_out
+    found = open_small_holes(_refine(fine, *chosen), fine, chosen[0], lab, backdrop[0])
     return _at_size(found, height, width)
 
 

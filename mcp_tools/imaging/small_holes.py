@@ -1,0 +1,90 @@
+"""Holes of a perforated part that are too small for the copy on which its foreground is found.
+
+One spot that has the backdrop's colour may be print. Several alike, compact, of just that colour are holes, and one sees the
+backdrop through them: they are opened at the photo's own resolution.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+
+__all__ = ["open_small_holes"]
+
+_SAME = 5.0  # CIELAB units from the backdrop that what is seen through a hole may differ
+_APART = 12.0  # such units from the backdrop to the part around a hole
+_SEVERAL, _MOST = 6, 600  # holes of about one size at least; so many spots are a texture
+_ALIKE = 1.6  # between the areas of two holes of about one size
+_ROUND = 0.8  # of its convex hull that a hole fills
+_LONGEST = 3.0  # side of its box over the other one
+_LEAST_PX = 20  # area of a hole
+
+
+class _Hole(NamedTuple):
+    rows: slice
+    columns: slice
+    inside: Mask
+    area: int
+
+
+def open_small_holes(found: Mask, fine: RGB, mask: NDArray[np.uint8], lab: Lab, expected: Lab) -> Mask:
+    """The foreground without its small holes, where there are several alike.
+
+    Args:
+        found, fine: (H, W) the foreground and (H, W, 3) the photo.
+        mask, lab, expected: of the small copy: the foreground, 0 or 1, CIELAB colours and those of the backdrop.
+    """
+    inner = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
+    near = (np.linalg.norm(lab - expected, axis=2) < _SAME) & inner
+    count, _, stats, centers = cv2.connectedComponentsWithStats(near.astype(np.uint8), connectivity=8)
+    if not _SEVERAL < count < _MOST:
+        return found
+    holes = [
+        hole
+        for one in range(1, count)
+        if (hole := _hole_at(found, fine, stats[one], expected[int(centers[one][1]), int(centers[one][0])], mask.shape))
+    ]
+    areas = np.array([hole.area for hole in holes], np.float64)
+    opened = found.copy()
+    for hole in holes:
+        if np.count_nonzero(np.abs(np.log(areas / hole.area)) < np.log(_ALIKE)) >= _SEVERAL:
+            opened[hole.rows, hole.columns] &= ~hole.inside
+    return opened
+
+
+def _hole_at(
+    found: Mask, fine: RGB, box: NDArray[np.int32], backdrop: NDArray[np.float32], coarse: tuple[int, ...]
+) -> _Hole | None:
+    """The hole that a spot of the small copy is, with its outline where the colour is half way; None when it is none."""
+    (height, width), (rows, columns) = found.shape, coarse[:2]
+    left, top, wide, high = (int(value) for value in box[:4])
+    up, down = max((top - 2) * height // rows, 0), min((top + high + 2) * height // rows, height)
+    first, last = max((left - 2) * width // columns, 0), min((left + wide + 2) * width // columns, width)
+    own = lab_from_rgb(np.ascontiguousarray(fine[up:down, first:last]))
+    away = np.linalg.norm(own - backdrop, axis=2)
+    around = found[up:down, first:last] & (away > _APART)
+    if not around.any():
+        return None
+    part = np.median(own[around], axis=0)
+    hollow = (away < np.linalg.norm(own - part, axis=2)) & found[up:down, first:last]
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(hollow.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return None
+    one = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+    x, y, w, h, area = (int(value) for value in stats[one])
+    enclosed = x > 0 and y > 0 and x + w < hollow.shape[1] and y + h < hollow.shape[0]
+    if not enclosed or area < _LEAST_PX or max(w, h) > _LONGEST * min(w, h):
+        return None
+    inside = np.asarray(labels == one, np.bool_)
+    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    hull = cv2.convexHull(contours[0])
+    if area < _ROUND * (cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True)):
+        return None
+    core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    if not core.any() or float(np.linalg.norm(np.median(own[core], axis=0) - backdrop)) > _SAME:
+        return None
+    return _Hole(slice(up, down), slice(first, last), inside, area)
