@@ -15,6 +15,7 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec, Zone
 from anomalyagent.knowledge.words.lexer import plain
+from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.boards import is_populated
 from anomalyagent.mcp_tools.procedural.components import (
@@ -42,6 +43,7 @@ _SHORT = 0.4  # of the longest lever: what is shorter is not bent
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
 _COMPACT = 3.5  # elongation of a component; what is longer is a line of print or a rim
 _ASKEW = 0.6  # of the lean of a lead: how far a component is turned
+_SMALL_HOLE = 0.02  # of the object
 _AT_OUTLINE = 0.15  # of its border
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
@@ -146,7 +148,10 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
     foreground = scene.foreground[window.slices]
     if foreground.all():
         return None
-    ys, xs = np.nonzero(~foreground)
+    outside = ~foreground & ~_small_holes(foreground, scene.object_area_px)
+    if not outside.any():
+        return None
+    ys, xs = np.nonzero(outside)
     nearest = int(((xs + window.x0 - x) ** 2 + (ys + window.y0 - y) ** 2).argmin())
     at = float(xs[nearest]), float(ys[nearest])
     smooth = cv2.GaussianBlur(foreground.astype(np.float32), (0, 0), 0.15 * size + 1.5)
@@ -177,6 +182,15 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
     return edit_of(window, paint, cover.astype(np.float32))
 
 
+def _small_holes(foreground: Mask, object_area_px: int) -> Mask:
+    """(h, w) bool over a window: holes that lie in it whole and are small: what pushes the outline in does not move them."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats((~foreground).astype(np.uint8), connectivity=4)
+    height, width = foreground.shape
+    whole = (stats[:, 0] > 0) & (stats[:, 1] > 0) & (stats[:, 0] + stats[:, 2] < width) & (stats[:, 1] + stats[:, 3] < height)
+    whole &= stats[:, cv2.CC_STAT_AREA] < _SMALL_HOLE * object_area_px
+    return np.asarray(whole[labels] & ~foreground, np.bool_)
+
+
 def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     """A soft valley with one steep and one shallow flank: a lit and a shaded band side by side.
 
@@ -197,6 +211,7 @@ def _crease(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
     ripple = 0.06 * fractal_noise(site.window.shape, max(reach, 4.0), rng, octaves=2)
     fade = np.clip(1.0 - away**2, 0.0, 1.0)
     relief = ends * fade * (ridge * wave + ripple) * window_guard(site, 3.0)
+    relief = relief * ~_small_holes(site.scene.foreground[site.window.slices], site.scene.object_area_px)
     valley = -cv2.GaussianBlur(relief.astype(np.float32), (0, 0), 0.06 * reach + 0.7)
     slope = float(np.clip(0.2 + 0.04 * spec.severity, 0.3, 0.6))  # steeper, the shaded flank would be as black as a slit
     rise, run = np.gradient(valley)

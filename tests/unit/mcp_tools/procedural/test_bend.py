@@ -173,3 +173,19 @@ def test_a_board_with_components_keeps_its_straight_outline(seed: int) -> None:
     made = render_defect(scene, DefectSpec(mechanism="bend", zone="edge", area_fraction=0.012, severity=12.0, seed=seed))
     outline = cv2.dilate((~scene.foreground).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     assert made.mask[outline].sum() < 0.05 * made.mask.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_perforated_sheet_is_bent_at_its_outline_and_not_around_a_hole(seed: int) -> None:
+    photo = np.full((320, 320, 3), 14, np.uint8)
+    photo[30:290, 30:290] = 135
+    for index in range(25):
+        cv2.circle(photo, (64 + 48 * (index % 5), 64 + 48 * (index // 5)), 10, (14, 14, 14), -1, cv2.LINE_AA)
+    noise = np.random.default_rng(0).normal(0.0, 3.0, (320, 320, 1))
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)))
+    made = render_defect(scene, DefectSpec(mechanism="bend", area_fraction=0.03, severity=12.0, seed=seed))
+    rim = np.ones((320, 320), bool)
+    rim[34:286, 34:286] = False
+    pushed = bool(made.mask[rim].sum() > 100)
+    changed = np.abs(made.photo.rgb - scene.photo.rgb).max(axis=2)
+    assert pushed or changed[~scene.foreground].max() < 0.05
