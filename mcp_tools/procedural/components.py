@@ -20,6 +20,7 @@ __all__ = [
     "Component",
     "around",
     "beside_others",
+    "ends_the_object",
     "find_components",
     "find_protrusions",
     "find_repeated",
@@ -31,6 +32,7 @@ __all__ = [
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
 _SECOND = 0.25  # of where a part touches the body most: what counts as a second place
+_AT_OUTLINE = 0.15  # of its border
 _REACH = 4.5  # half width of the search region, in part sizes
 
 
@@ -89,6 +91,12 @@ def beside_others(scene: Scene, at_xy: tuple[float, float], window: Window) -> F
     grow = 2 * round(3.0 + 3.0 * scene.blur_sigma_px) + 1
     wide = cv2.dilate(others[window.slices].astype(np.uint8), np.ones((grow, grow), np.uint8)).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(wide, (0, 0), 1.0), np.float32)
+
+
+def ends_the_object(scene: Scene, part: Component) -> bool:
+    """A facet, chamfer or rim: what runs along the outline is the body itself and cannot be lifted off it."""
+    ring = cv2.dilate(part.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~part.mask
+    return bool(ring.any() and (~scene.foreground[part.window.slices])[ring].mean() > _AT_OUTLINE)
 
 
 def find_components(site: Site) -> list[Component]:

@@ -22,6 +22,7 @@ from anomalyagent.mcp_tools.procedural.components import (
     Component,
     around,
     beside_others,
+    ends_the_object,
     find_components,
     find_protrusions,
     find_repeated,
@@ -44,7 +45,6 @@ _DEEPEST_PUSH = 0.08  # of the object's smaller side
 _COMPACT = 3.5  # elongation of a component; what is longer is a line of print or a rim
 _ASKEW = 0.6  # of the lean of a lead: how far a component is turned
 _SMALL_HOLE = 0.02  # of the object
-_AT_OUTLINE = 0.15  # of its border
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
 
@@ -77,7 +77,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return pushed
     if not parts:
         long_parts = [part for part in find_components(site)[:4] if part.elongation > 2.2]
-        parts = [_free_end(part, rng) for part in long_parts if not _ends_the_object(site.scene, part)]
+        parts = [_free_end(part, rng) for part in long_parts if not ends_the_object(site.scene, part)]
     if parts:
         part = parts[0] if rng.random() < 0.7 else parts[int(rng.integers(len(parts)))]
         return _bend_part(site, spec, part, rng, stands_out=stands_out)
@@ -104,14 +104,8 @@ def _component_askew(site: Site, spec: DefectSpec, rng: np.random.Generator) -> 
     if leads:
         return _bend_part(site, spec, leads[0], rng, stands_out=True)
     parts = [part for part in find_components(site)[:4] if part.elongation < _COMPACT]
-    parts = [part for part in parts if not _ends_the_object(site.scene, part)]
+    parts = [part for part in parts if not ends_the_object(site.scene, part)]
     return _bend_part(site, spec, _free_end(parts[0], rng), rng, stands_out=False, may_kink=False) if parts else None
-
-
-def _ends_the_object(scene: Scene, part: Component) -> bool:
-    """A facet, chamfer or rim: what runs along the outline is the body itself and cannot be lifted off it."""
-    ring = cv2.dilate(part.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~part.mask
-    return bool(ring.any() and (~scene.foreground[part.window.slices])[ring].mean() > _AT_OUTLINE)
 
 
 def _free_end(part: Component, rng: np.random.Generator) -> Component:

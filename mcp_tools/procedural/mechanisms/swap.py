@@ -18,7 +18,13 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component, find_components, find_repeated, nearest_piece
+from anomalyagent.mcp_tools.procedural.components import (
+    Component,
+    ends_the_object,
+    find_components,
+    find_repeated,
+    nearest_piece,
+)
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
 from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
@@ -64,6 +70,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if disc is not None:
         return _first_visible(site, [_another, _recolor], disc, list(discs), rng)
     parts = [part for part in find_components(site)[:4] if part.area_px < _WHOLE * site.scene.object_area_px]
+    parts = [part for part in parts if not ends_the_object(site.scene, part)]
     if parts:
         part = parts[0] if rng.random() < 0.6 else parts[int(rng.integers(len(parts)))]
         edit = _first_visible(site, [_exchange, _turn, _move, _recolor], part, parts, rng)

@@ -1,5 +1,7 @@
 """Swapped parts are photographed pixels in the wrong place, turn or colour; corners and gaps are no parts."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -7,13 +9,14 @@ from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_components
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
 
+NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 SPEC = DefectSpec(mechanism="swap", severity=8.0)
 
 
@@ -125,3 +128,12 @@ def test_what_has_another_colour_ends_where_the_photo_has_an_edge(seed: int) -> 
     moved = bool(made.mask[fields == 0].sum() > 0.02 * scene.object_area_px)  # the body as a whole
     assert moved or ((changed < 0.06) | (changed > 0.85)).all()
     assert changed.max() > 0.3
+
+
+def test_what_runs_along_the_outline_is_not_lifted_off_the_body() -> None:
+    """Slivers of a rim lay across it like crossed swords."""
+    scene = Scene(read_photo(NORMALS / "metal_nut" / "000.jpg"))
+    beyond = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((9, 9), np.uint8)) == 0
+    for seed in range(6):
+        made = render_defect(scene, DefectSpec(mechanism="swap", zone="edge", area_fraction=0.015, severity=12.0, seed=seed))
+        assert made.mask.sum() > 0.2 * scene.object_area_px or not made.mask[beyond].any()
