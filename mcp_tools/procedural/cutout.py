@@ -342,10 +342,10 @@ def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = Fals
     )
 
 
-def edit_of_drawn(site: Site, window: Window, drawn: RGB) -> Edit:
+def edit_of_drawn(site: Site, window: Window, drawn: RGB, *, size_fixed: bool = False) -> Edit:
     """The edit that shows `drawn`, (h, w, 3) of photographed pixels over a window, wherever it differs from the photo."""
     changed = np.abs(drawn - site.scene.photo.rgb[window.slices]).max(axis=2) > _UNCHANGED
-    return edit_of(window, drawn, changed.astype(np.float32))
+    return edit_of(window, drawn, changed.astype(np.float32), size_fixed=size_fixed)
 
 
 def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:

@@ -6,6 +6,7 @@ A spec holds numbers; what the matter is, how a body breaks, whether the surface
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.chatter import Chatter, names_chatter
+from anomalyagent.mcp_tools.procedural.contacts import Contacts, contacts_of, names_contacts
 from anomalyagent.mcp_tools.procedural.copper import etched_board
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
@@ -61,6 +62,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Knot()
     if spec.mechanism in _TONED and names_chatter(prompt):
         return Chatter(spec.count)
+    if spec.mechanism in ("bend", "missing") and names_contacts(prompt) and contacts_of(scene):
+        return Contacts("bend" if spec.mechanism == "bend" else "missing")
     match spec.mechanism:
         case "bend":
             kind = named_distortion(prompt)
