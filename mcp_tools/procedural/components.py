@@ -24,11 +24,15 @@ __all__ = [
     "find_components",
     "find_protrusions",
     "find_repeated",
+    "is_flank",
     "nearest_piece",
     "pieces_of",
     "touches_twice",
 ]
 
+_BESIDE, _FLANK = 0.6, 0.5  # of a part's size: around it the ground is seen, right beside it the other flank of a relief
+# CIELAB a, b by which light and shade of one body differ; share of the other flank beside it, and its depth against this one
+_SHADED, _COUNTERPART, _OPPOSITE = 5.0, 0.2, 0.25
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
 _SECOND = 0.25  # of where a part touches the body most: what counts as a second place
@@ -97,6 +101,25 @@ def ends_the_object(scene: Scene, part: Component) -> bool:
     """A facet, chamfer or rim: what runs along the outline is the body itself and cannot be lifted off it."""
     ring = cv2.dilate(part.mask.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~part.mask
     return bool(ring.any() and (~scene.foreground[part.window.slices])[ring].mean() > _AT_OUTLINE)
+
+
+def is_flank(scene: Scene, part: Component) -> bool:
+    """The lit or dark side of a groove, a ridge or a bump: of the body's own colour, with its counterpart beside it."""
+    size = float(np.sqrt(part.area_px))
+    window = around(part.window, _BESIDE * size, scene.photo.shape)
+    mask = np.zeros(window.shape, np.uint8)
+    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
+    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
+    lab, away = scene.lab_in(window.slices), cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
+    solid = scene.foreground[window.slices]
+    beside = solid & (away > 0.0) & (away <= max(_FLANK * size / np.sqrt(part.elongation), 2.0))
+    ground = np.median(lab[solid & (away > 0.0)], axis=0) if (solid & (away > 0.0)).any() else None
+    if ground is None or not beside.any():
+        return False
+    depth = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    own = np.median(lab[depth > 0.5 * float(depth.max())], axis=0) - ground  # its mask is wider than it is
+    opposite = (lab[beside][:, 0] - ground[0]) * np.sign(own[0]) < -_OPPOSITE * abs(own[0])
+    return bool(np.hypot(own[1], own[2]) < _SHADED and opposite.mean() > _COUNTERPART)
 
 
 def find_components(site: Site) -> list[Component]:

@@ -23,6 +23,7 @@ from anomalyagent.mcp_tools.procedural.components import (
     ends_the_object,
     find_components,
     find_repeated,
+    is_flank,
     nearest_piece,
 )
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
@@ -51,6 +52,7 @@ _Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | 
 
 _COLOURED = 15.0  # CIELAB chroma from which a part has a hue
 _CLEAR_JND = 4.0  # of a piece that is wrong among others like it
+_PLAIN_JND, _PLAINLY = 8.0, 0.05  # of a whole object that is out of place, and the share of it that must show so
 _VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-noticeable difference
 
 
@@ -70,7 +72,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     if disc is not None:
         return _first_visible(site, [_another, _recolor], disc, list(discs), rng)
     parts = [part for part in find_components(site)[:4] if part.area_px < _WHOLE * site.scene.object_area_px]
-    parts = [part for part in parts if not ends_the_object(site.scene, part)]
+    parts = [part for part in parts if not (is_flank(site.scene, part) or ends_the_object(site.scene, part))]
     if parts:
         part = parts[0] if rng.random() < 0.6 else parts[int(rng.integers(len(parts)))]
         edit = _first_visible(site, [_exchange, _turn, _move, _recolor], part, parts, rng)
@@ -153,9 +155,9 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
 
 
 def _changes(site: Site, edit: Edit) -> bool:
-    """True when a fair share of the object looks different afterwards (most of a turned nut looks as before)."""
+    """True when a fair share of the object looks plainly different afterwards (a turned nut looks as before)."""
     away = _seen(site, edit, np.ones(edit.window.shape, np.bool_))
-    return int(np.count_nonzero(away > _VISIBLE_JND)) > 0.04 * site.scene.object_area_px
+    return int(np.count_nonzero(away > _PLAIN_JND)) > _PLAINLY * site.scene.object_area_px
 
 
 def _visible(site: Site, edit: Edit) -> bool:

@@ -11,7 +11,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import find_components
+from anomalyagent.mcp_tools.procedural.components import find_components, is_flank
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
@@ -137,3 +137,34 @@ def test_what_runs_along_the_outline_is_not_lifted_off_the_body() -> None:
     for seed in range(6):
         made = render_defect(scene, DefectSpec(mechanism="swap", zone="edge", area_fraction=0.015, severity=12.0, seed=seed))
         assert made.mask.sum() > 0.2 * scene.object_area_px or not made.mask[beyond].any()
+
+
+def test_one_side_of_a_groove_is_no_part_that_could_be_moved() -> None:
+    rows, columns = np.arange(240.0)[:, None] - 120.0, np.arange(240.0)[None] - 120.0
+    relief = -60.0 * np.exp(-(((rows + 4.0) / 3.0) ** 2)) + 60.0 * np.exp(-(((rows - 4.0) / 3.0) ** 2))
+    body = np.where(np.hypot(rows, columns) < 90.0, 130.0, 20.0) + np.random.default_rng(0).normal(0.0, 1.5, (240, 240))
+    groove, bar = (
+        np.clip(body + (np.abs(columns) < 40.0) * shape, 0, 255).astype(np.uint8) for shape in (relief, np.maximum(relief, 0.0))
+    )
+    found = []
+    for photo in (groove, bar):
+        site = site_on(photo, (120, 124), 500)
+        found.append([is_flank(site.scene, part) for part in find_components(site)])
+    assert found[0]
+    assert all(found[0])
+    assert found[1] == [False]
+
+
+def test_a_symmetric_object_is_not_turned_into_the_same_look() -> None:
+    ys, xs = np.mgrid[:200, :200]
+    disc = np.hypot(xs - 100, ys - 100) < 60
+    noise = np.random.default_rng(1).normal(0.0, 3.0, (200, 200))
+    photo = np.clip(np.where(disc, 150.0, 30.0) + noise, 0, 255).astype(np.uint8)
+    for seed in range(6):
+        edit = swap.render(
+            site_on(photo, (100, 100), 10_000), SPEC.model_copy(update={"area_fraction": 0.9}), np.random.default_rng(seed)
+        )
+        if edit is not None:  # put down elsewhere
+            assert edit.paint is not None
+            change = np.abs(edit.paint - photo[edit.window.slices][..., None] / 255.0).max(axis=2)
+            assert (change > 0.2).sum() > 0.03 * disc.sum()
