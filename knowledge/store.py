@@ -91,7 +91,10 @@ class VectorStore:
                         raise KnowledgeError(f"the knowledge index ({self.where}) cannot be queried: {error}") from error
                     log.warning("the knowledge index went away (%s); from here on it is kept in memory", error)
                     kept = _build_memory(self._spare, self._embedder)
+                    gone = self.client
                     self.client, self._collection, self.where, self._spare = kept.client, kept._collection, "memory", ()
+                    with suppress(Exception):
+                        _close(gone)  # while it is open, Chroma shows what was in its folder to whoever opens that again
         return self.nearest(text, count)
 
     def close(self) -> None:

@@ -172,7 +172,13 @@ def test_an_index_that_goes_away_while_it_is_open_answers_on_as_before(cards: li
 def test_an_index_is_built_anew_beside_one_that_is_open(cards: list[Card], cache: Path) -> None:
     reader = open_store(cards, cache_dir=cache)
     before = index_file(cache, "header.bin").stat().st_ino
-    open_store(cards, cache_dir=cache, anew=True).close()
+    code = (  # another program, as `knowledge rebuild` beside a server: in one process Chroma shares what a path held
+        "import sys; from pathlib import Path; from anomalyagent.knowledge.cards import load_cards\n"
+        "from anomalyagent.knowledge.store import open_store\n"
+        "cards = load_cards(with_user_folder=False, cache_dir=Path(sys.argv[1]) / 'parsed')[::5]\n"
+        "open_store(cards, cache_dir=Path(sys.argv[1]), anew=True).close()"
+    )
+    subprocess.run([sys.executable, "-c", code, str(cache)], check=True)
     assert index_file(cache, "header.bin").stat().st_ino != before
     assert reader.nearest(card_text(cards[3]), 1)[0][1] > 0.999
     reader.close()
