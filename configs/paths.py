@@ -1,14 +1,16 @@
 """Paths as people write them."""
 
 import os
+import secrets
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AfterValidator
 
-__all__ = ["HomePath", "expand_home", "is_text", "user_folder"]
+__all__ = ["TEMPORARY_SUFFIX", "HomePath", "expand_home", "is_text", "temporary_beside", "user_folder"]
 
+TEMPORARY_SUFFIX = ".part"
 _NAME = "anomalyagent"
 _HOMELESS = Path(os.devnull, "set HOME", _NAME)
 """Where nothing can be made; messages that name it say what to do."""
@@ -30,6 +32,11 @@ def user_folder(kind: Literal["cache", "data"]) -> Path:
     except RuntimeError:
         folder = _HOMELESS
     return folder if folder.is_absolute() else _HOMELESS  # older platformdirs: a folder called ~
+
+
+def temporary_beside(path: Path, suffix: str = TEMPORARY_SUFFIX) -> Path:
+    """A name beside `path` that no other thread or process has: what is written there is renamed when it is whole."""
+    return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}{suffix}")
 
 
 def is_text(name: str) -> bool:

@@ -1,19 +1,17 @@
 """Writing files so that a reader, or a run that was killed, never sees half of one."""
 
 import contextlib
-import os
-import secrets
 import shutil
 from collections.abc import Generator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from anomalyagent.configs.paths import TEMPORARY_SUFFIX, temporary_beside
 from anomalyagent.errors import RunError
 
-__all__ = ["alone_in", "link_or_copy", "remove_temporaries", "temporary_beside", "write_atomically"]
+__all__ = ["alone_in", "link_or_copy", "remove_temporaries", "write_atomically"]
 
-TEMPORARY_SUFFIX = ".part"
 LOCK_FILE = ".lock"
 
 
@@ -36,11 +34,6 @@ def alone_in(folder: Path) -> Generator[None]:
         yield
     finally:
         lock.release()
-
-
-def temporary_beside(path: Path) -> Path:
-    """A name beside `path` that no other thread or process has."""
-    return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}{TEMPORARY_SUFFIX}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -1,10 +1,8 @@
 """Where built things are kept between processes, and how a file gets there whole. All of it can be deleted at any time."""
 
-import os
-import secrets
 from pathlib import Path
 
-from anomalyagent.configs.paths import user_folder
+from anomalyagent.configs.paths import temporary_beside, user_folder
 
 __all__ = ["cache_folder", "write_whole"]
 
@@ -21,7 +19,7 @@ def write_whole(path: Path, data: bytes) -> None:
         OSError: the folder cannot be made or written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}.part")
+    temporary = temporary_beside(path)
     try:
         temporary.write_bytes(data)  # not by tempfile, whose files nobody else may read
         temporary.replace(path)

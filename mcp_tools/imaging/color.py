@@ -15,15 +15,20 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab
 
 __all__ = [
     "JND_REACH_PX",
+    "SHADE_TINT",
     "axis_of_steps",
     "ciede2000",
     "just_noticeable_difference",
     "lab_from_rgb",
+    "light_on",
     "luminance",
 ]
 
 JND_REACH_PX = 16
 """How far around a pixel its just-noticeable difference depends on, at most."""
+
+SHADE_TINT = 6.0
+"""CIELAB units of a and b by which a shaded surface may differ from the darkened surface."""
 
 _POW7 = np.float32(25.0**7)
 _TINY = np.float32(1e-20)
@@ -185,3 +190,17 @@ def _noticeable(lightness: Field) -> Field:
     contrast = np.sqrt(np.maximum(power - mean * mean, 0.0)).astype(np.float32)
     texture = cv2.blur(cv2.erode(contrast, np.ones((5, 5), np.uint8)), (5, 5), borderType=cv2.BORDER_REFLECT)
     return (base + np.minimum(0.35 * texture, 5.0)).astype(np.float32)
+
+
+def light_on(lab: Lab, ground: Lab) -> NDArray[np.float32]:
+    """(...) light that would make the ground look like each pixel, 1 in full light; 0 where no light would.
+
+    Args:
+        lab: (..., 3) CIELAB. ground: that of the ground in full light, (3,) or like `lab`.
+    """
+    # lightness + 16 goes with the cube root of the light, and the chroma of a body with the same root
+    low, high = (np.maximum(color[..., 0], np.float32(0.0)) + np.float32(16.0) for color in (lab, ground))
+    root = low / high
+    tint = np.asarray(lab[..., 1:] - ground[..., 1:] * root[..., None], np.float32)
+    off = np.sqrt(np.einsum("...k,...k->...", tint, tint))
+    return np.where(off <= SHADE_TINT, root**3, 0.0).astype(np.float32)

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
-from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.color import SHADE_TINT, lab_from_rgb, light_on
 from anomalyagent.mcp_tools.imaging.measures import pixels_within
 from anomalyagent.mcp_tools.imaging.patterned import over_pattern, repeats_beside, without_detail
 from anomalyagent.mcp_tools.imaging.sizes import reduced
@@ -59,7 +59,6 @@ _MIN_SAME, _SAME_SIZE, _SAME_SOLIDITY, _MIN_SAME_PIECE = 0.8, 0.5, 0.1, 0.01
 _MIN_SHADED = 0.7  # share of the fringe of a part that is shade where it is the part's shadow
 _PART = 1.5  # how much larger the object must be than the part of it that stands out most
 _CALM = 4.0  # CIELAB L from pixel to pixel that an uneven backdrop does not exceed
-_SHADE_TINT = 6.0  # CIELAB units of a and b by which shaded background may differ from the darkened background
 _MAX_COMPLEXITY = 220.0  # outline^2 / area: 13 for a disc, about 130 for ten discs
 _MAX_PIECE_COMPLEXITY = 40.0  # outline^2 / area for each of many like pieces: 13 for a disc, 23 for a bar of 1 : 4
 
@@ -127,7 +126,7 @@ def _is_part(mask: _SmallMask, whole: _SmallMask, lab: Lab, expected: Lab) -> bo
     """
     if int(whole.sum()) <= _PART * int(mask.sum()) or float(whole[mask > 0].mean()) <= 0.98:
         return False
-    light = _light_on_background(lab, expected)[(whole > 0) & (mask == 0)]
+    light = light_on(lab, expected)[(whole > 0) & (mask == 0)]
     if float(((light >= _UMBRA) & (light <= _FULL_LIGHT)).mean()) < _MIN_SHADED:
         return True
     beyond = int(whole[cv2.dilate(mask, _BOX7) == 0].sum())
@@ -151,7 +150,7 @@ def _find_object(lab: Lab, expected: Lab, spread: float, *, faint: bool) -> _Sma
         mask = _keep_main_parts(1 - mask)
         mask = _fill_holes(mask, None)
     elif mask.any():
-        light = _light_on_background(lab, expected)
+        light = light_on(lab, expected)
         mask = _fill_holes(mask, alike)
         for least in (_DEEP_SHADE, _HOLE_SHADE):  # a dark object looks like the deepest shade itself
             mask = _open_holes(mask, alike | ((light >= least) & (light <= _FULL_LIGHT)), light, lab, expected)
@@ -293,15 +292,6 @@ def _fill_holes(mask: _SmallMask, like_background: Mask | None) -> _SmallMask:
     return mask
 
 
-def _light_on_background(lab: Lab, expected: Lab) -> NDArray[np.float32]:
-    """(...) light that would make the background look like each pixel, 1 in full light; 0 where no light would."""
-    # lightness + 16 goes with the cube root of the light, and the chroma of a body with the same root
-    low, high = (np.maximum(color[..., 0], np.float32(0.0)) + np.float32(16.0) for color in (lab, expected))
-    root = low / high
-    tint = _length(np.asarray(lab[..., 1:] - expected[..., 1:] * root[..., None], np.float32))
-    return np.where(tint <= _SHADE_TINT, root**3, 0.0).astype(np.float32)
-
-
 def _without_cast_shadow(mask: _SmallMask, shaded: Mask, lab: Lab) -> _SmallMask:
     """The candidate without shadows on the background around it: smooth, and clearly lighter than what stays.
 
@@ -418,7 +408,7 @@ def _thrown_shade(mask: _SmallMask, lab: Lab, expected: Lab) -> Mask:
 
     Nothing on an uneven backdrop, beside a spot, or where most is shade: a spotted surface has it all over.
     """
-    light = _light_on_background(lab, expected)
+    light = light_on(lab, expected)
     shaded = np.asarray((light >= _UMBRA) & (light <= _LIT) & (mask == 0), np.uint8)
     labels = np.asarray(cv2.connectedComponents(np.asarray(cv2.morphologyEx(shaded, cv2.MORPH_OPEN, _BOX3)), connectivity=4)[1])
     near = np.asarray(cv2.dilate(mask, np.ones((9, 9), np.uint8)) > 0) & (mask == 0)
@@ -518,11 +508,11 @@ def _refine(fine: RGB, mask: _SmallMask, sides: _Sides) -> Mask:
     # closeness to each side, tempered by the coarse outline
     share = to_outside / np.maximum(to_inside + to_outside, 1e-3)
     # what the background shows in a cast shadow is background, unless the object looks like that itself
-    light = _light_on_background(here, sides.outside[at])
-    shadow = (light >= _CAST_SHADE) & (light <= _FULL_LIGHT) & (to_inside > _SHADE_TINT)
-    inner = _light_on_background(sides.lab[sides.inner], _median_color(sides.lab[sides.outer]))
+    light = light_on(here, sides.outside[at])
+    shadow = (light >= _CAST_SHADE) & (light <= _FULL_LIGHT) & (to_inside > SHADE_TINT)
+    inner = light_on(sides.lab[sides.inner], _median_color(sides.lab[sides.outer]))
     if float(((inner >= _CAST_SHADE) & (inner <= _FULL_LIGHT)).mean()) > 0.3:
-        shadow &= _light_on_background(sides.inside[at], sides.outside[at]) < _CAST_SHADE
+        shadow &= light_on(sides.inside[at], sides.outside[at]) < _CAST_SHADE
     found[near] = (0.6 * share + 0.4 * soft[near] >= 0.5) & ~shadow
     cleaned = cv2.morphologyEx(found.astype(np.uint8), cv2.MORPH_OPEN, _BOX3)
     return np.asarray(cv2.morphologyEx(cleaned, cv2.MORPH_CLOSE, _BOX3), np.bool_)

@@ -6,8 +6,6 @@ pixels that it names. So an edited 16-bit grey photo is still a 16-bit grey phot
 
 import errno
 import hashlib
-import os
-import secrets
 import struct
 import zlib
 from contextlib import suppress
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyagent.configs.paths import temporary_beside
 from anomalyagent.errors import ImageError, ToolInputError, WorkspaceError
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.decoding import PhotoMode, decode_image, read_image_file
@@ -237,7 +236,7 @@ def write_atomically(data: bytes, path: Path) -> None:
     """
     temporary: Path | None = None
     try:
-        temporary = path.parent / f".{os.getpid()}-{secrets.token_hex(6)}.tmp"
+        temporary = temporary_beside(path, ".tmp")
         try:
             file = temporary.open("xb")
         except FileNotFoundError:

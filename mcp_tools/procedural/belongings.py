@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
-from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb, light_on
 
 __all__ = ["REACH", "Belongings", "belongings_of"]
 
@@ -25,7 +25,6 @@ _EDGE = 0.1  # of the size: so wide is the edge of a part whose colour its rim h
 _MOST = 1.2  # of the part's area: more than that is not its own
 _LEAST = 0.02  # of the part's area: less is not worth it
 _PENUMBRA = 0.06  # of the size: so far a shadow fades beyond what can be told from the ground
-_TINT = 6.0  # CIELAB units of a and b by which shaded ground may differ from darkened ground
 
 
 class Belongings(NamedTuple):
@@ -59,7 +58,8 @@ def belongings_of(rgb: RGB, mask: Mask) -> Belongings | None:
     found = _own(np.asarray(apart, np.bool_), mask, np.asarray(away, np.float32), np.asarray(alike, np.bool_))
     if not _LEAST * area < np.count_nonzero(found) < _MOST * area:
         return None
-    shade = found & _is_shade(lab, ground)
+    light = light_on(lab, ground)
+    shade = found & (light > 0.0) & (light < 1.0)
     faint = round(_PENUMBRA * size) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * faint + 1, 2 * faint + 1))
     fading = (cv2.dilate(found.astype(np.uint8), disc) > 0) & ~mask & ~found & (off < 2.0 * _APART)
@@ -102,10 +102,3 @@ def _own(apart: Mask, mask: Mask, away: Field, alike: Mask) -> Mask:
     neighbours = np.unique(colored[away > _NEAR * size])  # a rim ends there
     rim = begun & alike & ~np.isin(colored, neighbours)
     return np.asarray(rim if 2 * np.count_nonzero(whole) < np.count_nonzero(begun) else whole | rim, np.bool_)
-
-
-def _is_shade(lab: Lab, ground: Lab) -> Mask:
-    """(h, w) bool: what the ground looks like in less light."""
-    root = (np.maximum(lab[..., 0], 0.0) + 16.0) / (float(ground[0]) + 16.0)
-    tint = np.linalg.norm(lab[..., 1:] - ground[1:] * root[..., None], axis=2)
-    return np.asarray((tint < _TINT) & (root < 1.0), np.bool_)

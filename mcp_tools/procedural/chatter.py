@@ -6,7 +6,7 @@ tool leaves, seldom along them. Between two bands where the tool bit less it bit
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Chatter:
         ends = float(rng.uniform(0.3, 0.9))
         reach = smooth_step((1.0 + 0.5 * ends - np.abs(along)).astype(np.float32) / ends)
         weight = height * swing * spell * reach * (1.0 + 0.12 * fractal_noise(window.shape, max(pitch, 4.0), rng))
-        weight = (weight * foreground_cover(_within(site, window))).astype(np.float32)
+        weight = (weight * foreground_cover(replace(site, window=window))).astype(np.float32)
         near = measure_surroundings(site)
         shift = spec.color_shift or (float(rng.uniform(6.0, 12.0)) * (1.0 if rng.random() < 0.5 else -1.0), 0.0, 0.0)
         change = log_ratio(near.lab, fit_shift(near, shift, spec.severity).shift, near.grey)
@@ -86,7 +86,3 @@ def _window(site: Site, length: float, depth: float, angle: float) -> Window:
     return Window(
         max(int(y - half_y), 0), max(int(x - half_x), 0), min(int(y + half_y) + 1, height), min(int(x + half_x) + 1, width)
     )
-
-
-def _within(site: Site, window: Window) -> Site:
-    return Site(site.scene, site.center_xy, site.area_px, site.angle_rad, window, site.slimness)

@@ -25,6 +25,7 @@ __all__ = [
     "find_protrusions",
     "find_repeated",
     "is_flank",
+    "mask_in",
     "nearest_piece",
     "pieces_of",
     "touches_twice",
@@ -103,13 +104,19 @@ def ends_the_object(scene: Scene, part: Component) -> bool:
     return bool(ring.any() and (~scene.foreground[part.window.slices])[ring].mean() > _AT_OUTLINE)
 
 
+def mask_in(window: Window, part: Component) -> Mask:
+    """(h, w) bool: the part over a window that holds it."""
+    mask = np.zeros(window.shape, np.bool_)
+    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
+    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
+    return mask
+
+
 def is_flank(scene: Scene, part: Component) -> bool:
     """The lit or dark side of a groove, a ridge or a bump: of the body's own colour, with its counterpart beside it."""
     size = float(np.sqrt(part.area_px))
     window = around(part.window, _BESIDE * size, scene.photo.shape)
-    mask = np.zeros(window.shape, np.uint8)
-    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
-    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
+    mask = mask_in(window, part).astype(np.uint8)
     lab, away = scene.lab_in(window.slices), cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
     solid = scene.foreground[window.slices]
     beside = solid & (away > 0.0) & (away <= max(_FLANK * size / np.sqrt(part.elongation), 2.0))

@@ -22,6 +22,7 @@ from anomalyagent.mcp_tools.procedural.cutout import edit_of, edit_of_drawn
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.parts import protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
+from anomalyagent.mcp_tools.procedural.warp import shifted
 
 __all__ = ["Contacts", "contacts_of", "names_contacts"]
 
@@ -149,11 +150,12 @@ def _bent(site: Site, part: Component, tip: _Tip, spec: DefectSpec, rng: np.rand
     here[inner] = tip.tip
     color = _FLANK * np.median(rgb[here > 0.5], axis=0)
     here = np.asarray(cv2.GaussianBlur(here, (0, 0), 0.5 + 0.5 * scene.blur_sigma_px), np.float32)
+    dx, dy = far * float(np.cos(way)), far * float(np.sin(way))
     flank, steps = here, max(2, int(np.ceil(far)))
     for step in range(1, steps + 1):
-        flank = np.maximum(flank, _moved(here, step / steps * far, way))
+        flank = np.maximum(flank, shifted(here, step / steps * dx, step / steps * dy))
     drawn += (color - drawn) * flank[..., None]
-    drawn += (_moved(rgb, far, way) - drawn) * _moved(here, far, way)[..., None]
+    drawn += (shifted(rgb, dx, dy) - drawn) * shifted(here, dx, dy)[..., None]
     return edit_of_drawn(site, window, drawn.astype(np.float32), size_fixed=True)
 
 
@@ -161,10 +163,3 @@ def _within(inner: Window, outer: Window) -> tuple[slice, slice]:
     """The slices of arrays over `outer` that lie in `inner`."""
     y, x = inner.y0 - outer.y0, inner.x0 - outer.x0
     return slice(y, y + inner.shape[0]), slice(x, x + inner.shape[1])
-
-
-def _moved(field: Field | RGB, far_px: float, way_rad: float) -> Field:
-    """(h, w) or (h, w, 3) moved by so many pixels in a direction."""
-    matrix = np.array([[1.0, 0.0, far_px * np.cos(way_rad)], [0.0, 1.0, far_px * np.sin(way_rad)]])
-    moved = cv2.warpAffine(field, matrix, field.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(moved, np.float32)

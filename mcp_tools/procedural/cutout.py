@@ -13,7 +13,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import local_statistics
 from anomalyagent.mcp_tools.procedural.axis import axis_of
 from anomalyagent.mcp_tools.procedural.belongings import REACH, belongings_of
-from anomalyagent.mcp_tools.procedural.components import Component, around
+from anomalyagent.mcp_tools.procedural.components import Component, around, mask_in
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.warp import feather
@@ -76,10 +76,10 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     """
     window = around(part.window, margin_px, site.scene.foreground.shape)
     wide = around(part.window, max(margin_px, REACH * float(np.sqrt(part.area_px))), site.scene.foreground.shape)
-    more = None if stands_out else belongings_of(np.ascontiguousarray(site.scene.photo.rgb[wide.slices]), _mask_in(wide, part))
+    more = None if stands_out else belongings_of(np.ascontiguousarray(site.scene.photo.rgb[wide.slices]), mask_in(wide, part))
     window = window if more is None else wide
     rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
-    mask = _mask_in(window, part)
+    mask = mask_in(window, part)
     soft_px = 1.0 + 1.2 * site.scene.blur_sigma_px
     if more is not None:
         mask |= more.matter
@@ -103,14 +103,6 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     typical = max(float(np.percentile(away[mask], 75)), 1.0) if mask.any() else 1.0
     matte = own * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
     return CutOut(window, rgb, ground, seat, own, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
-
-
-def _mask_in(window: Window, part: Component) -> Mask:
-    """(h, w) bool: the part over a window that holds it."""
-    mask = np.zeros(window.shape, np.bool_)
-    y, x = part.window.y0 - window.y0, part.window.x0 - window.x0
-    mask[y : y + part.mask.shape[0], x : x + part.mask.shape[1]] = part.mask
-    return mask
 
 
 class Cleared(NamedTuple):

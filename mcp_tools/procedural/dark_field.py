@@ -11,6 +11,7 @@ import numpy as np
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["is_dark_field", "scattered"]
 
@@ -23,6 +24,7 @@ _LEAST = 0.02  # |log reflectance|: less is no change
 _BRIGHTEST = 0.95
 
 
+@once_per_scene
 def is_dark_field(scene: Scene) -> bool:
     """True where the photographed surface itself is black."""
     step = max(1, int(np.sqrt(scene.object_area_px) / 96))

@@ -19,6 +19,7 @@ from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
+from anomalyagent.mcp_tools.procedural.warp import shifted
 
 __all__ = ["Inks", "find_inks", "print_again"]
 
@@ -163,7 +164,7 @@ def _faulty(
         steps = int(np.clip(run, 4, 32))
         weights = np.exp(-2.0 * np.linspace(0.0, 1.0, steps))
         dragged = sum(
-            float(weight) * _moved(rgb, run * at / steps * np.cos(heading), run * at / steps * np.sin(heading))
+            float(weight) * shifted(rgb, run * at / steps * np.cos(heading), run * at / steps * np.sin(heading))
             for at, weight in enumerate(weights)
         ) / float(weights.sum())
         return (rgb + part * (np.asarray(dragged, np.float32) - rgb)).astype(np.float32)
@@ -173,7 +174,7 @@ def _faulty(
     far = max(float(rng.uniform(0.08, 0.25)) * size * min(strength, 1.2), 2.0)
     dx, dy = far * np.cos(heading), far * np.sin(heading)
     if kind == "ghost":
-        passes = np.clip(_moved(rgb, dx, dy) / np.maximum(_moved(bare, dx, dy), 0.05), 0.0, 1.0)
+        passes = np.clip(shifted(rgb, dx, dy) / np.maximum(shifted(bare, dx, dy), 0.05), 0.0, 1.0)
         return (rgb * (1.0 + part * np.float32(min(0.6 * strength, 0.9)) * (passes - 1.0))).astype(np.float32)
     plate = _elements(own & (cover > 0.5), inside > 0.5)
     if not plate.any():
@@ -181,7 +182,7 @@ def _faulty(
     others = cv2.erode((~own & (cover > 0.8)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     ink = (cv2.dilate(plate.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0)[..., None] & ~others[..., None]
     passes = np.where(ink, np.clip(rgb / np.maximum(bare, 0.05), 0.0, 1.0), 1.0).astype(np.float32)
-    return (np.where(ink, bare, rgb) * _moved(passes, dx, dy)).astype(np.float32)
+    return (np.where(ink, bare, rgb) * shifted(passes, dx, dy)).astype(np.float32)
 
 
 def _elements(own: Mask, inside: Mask) -> Mask:
@@ -189,9 +190,3 @@ def _elements(own: Mask, inside: Mask) -> Mask:
     labels = np.asarray(cv2.connectedComponents(own.astype(np.uint8))[1])
     cut = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return own & np.isin(labels, np.setdiff1d(labels[inside & own], cut))
-
-
-def _moved(values: RGB, dx: float, dy: float) -> RGB:
-    matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]], np.float32)
-    size = (values.shape[1], values.shape[0])
-    return np.asarray(cv2.warpAffine(values, matrix, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)

@@ -99,11 +99,6 @@ class Surface:
         return float(np.clip(0.05 + 0.8 * excess, 0.03, 0.6))
 
     @cached_property
-    def dark_field(self) -> bool:
-        """True where sound surface is black and only what breaks it shows."""
-        return is_dark_field(self.scene)
-
-    @cached_property
     def grain(self) -> Field:
         """(h, w) noise of unit variance at the scale of the photo's finest texture."""
         rng = np.random.default_rng([self.seed, 11])
@@ -164,7 +159,7 @@ class Surface:
             laid = (laid * np.float32(gain) if gain <= 1.0 else 1.0 - (1.0 - laid) ** np.float32(gain))[..., None]
             light = light + laid * (linear_from_srgb(edit.paint) - light)
             cover = laid
-        if self.dark_field and not edit.photographed:
+        if not edit.photographed and is_dark_field(self.scene):
             light = light + (1.0 - cover) * scattered(edit, self.around, self.grain, gain)
         if edit.shadow is not None:
             light = light * (1.0 - np.clip(edit.shadow * np.float32(gain), 0.0, 0.97))[..., None].astype(np.float32)

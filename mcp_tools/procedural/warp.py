@@ -8,7 +8,7 @@ import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 
-__all__ = ["bend_map", "feather", "push_map", "sample", "sample_cover", "turn_map"]
+__all__ = ["bend_map", "feather", "push_map", "sample", "sample_cover", "shifted", "turn_map"]
 
 
 def sample(image: RGB, map_x: Field, map_y: Field) -> RGB:
@@ -20,6 +20,13 @@ def sample(image: RGB, map_x: Field, map_y: Field) -> RGB:
 def sample_cover(cover: Field, map_x: Field, map_y: Field) -> Field:
     """Coverage 0..1 at (map_x, map_y), bilinear, 0 outside; same (h, w) as the maps."""
     moved = cv2.remap(cover, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    return np.asarray(moved, np.float32)
+
+
+def shifted(values: RGB, dx: float, dy: float) -> RGB:
+    """(h, w) or (h, w, 3) moved by (dx, dy) pixels, bilinear, border pixels repeated."""
+    matrix = np.array([[1.0, 0.0, dx], [0.0, 1.0, dy]])
+    moved = cv2.warpAffine(values, matrix, values.shape[1::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(moved, np.float32)
 
 

@@ -11,8 +11,8 @@ from typing import Any
 from datasets import Dataset, Features, Image, Json, List, Value, disable_progress_bars, enable_progress_bars
 from datasets.utils import are_progress_bars_disabled
 
+from anomalyagent.configs.paths import temporary_beside
 from anomalyagent.errors import RunError, TraceError
-from anomalyagent.graph.files import temporary_beside
 from anomalyagent.graph.trace import SCHEMA_VERSION, ImageEntry
 from anomalyagent.graph.wire import tools_digest
 from anomalyagent.training.rows.make import Row, image_name
