@@ -200,31 +200,54 @@ def test_reviewing_goes_by_keys_from_one_to_the_next_and_agreement_is_shown(page
     assert wanted[0] not in read_reviews(run)
 
 
-def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, viewer: str, run: Path) -> None:
-    """A key counts as soon as the page is seen, also where a script comes late, but not while an answer is under way."""
+class Gate:
+    """Holds the next request of `page` for an address like `address`, until it is told what becomes of it."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.held: Route | None = None
+        page.route(re.compile(address), self._hold, times=1)
+
+    def _hold(self, route: Route) -> None:
+        self.held = route
+
+    def wait(self) -> Route:
+        """The request, as soon as there is one."""
+        for _ in range(6000):  # a minute, where it never comes
+            if self.held is not None:
+                return self.held
+            self.page.wait_for_timeout(10)
+        raise AssertionError("no such request came")
+
+
+@pytest.mark.parametrize("parsed", [True, False], ids=["its-scripts-are-late", "its-end-is-late"])
+def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, viewer: str, run: Path, parsed: bool) -> None:
+    """A key counts as soon as the page is seen, also where the rest comes late, but not while an answer is under way."""
     first, second, third = [one.id for one in told(run) if one.outcome != "failed"][:3]
-    held: list[Route] = []
-    answers = re.compile(r"/t/[^/]+/review(\?|$)")
 
-    def hold(route: Route) -> None:
-        held.append(route)
+    def with_a_script_at_its_end(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace("</body>", '<script src="/static/late.js"></script></body>'))
 
-    page.route("**/static/htmx*", hold)
-    with page.expect_request("**/static/htmx*"):
-        page.goto(f"{viewer}/review", wait_until="commit")
+    if not parsed:
+        page.route("**/review", with_a_script_at_its_end)
+    script = Gate(page, "/static/htmx" if parsed else "/static/late")
+    page.goto(f"{viewer}/review", wait_until="commit")
+    script.wait()
     expect(page.get_by_role("heading", level=1)).to_have_text(first)
+    assert page.evaluate("document.readyState") == ("interactive" if parsed else "loading")
+    answer = Gate(page, r"/t/[^/]+/review(\?|$)")
     page.keyboard.press("d")  # the page is not whole yet; this takes it away
-    page.keyboard.press("k")
-    held.pop().continue_()
-    page.unroute("**/static/htmx*", hold)
+    page.keyboard.press("k")  # what the first key said is on its way
+    script.wait().fulfill(body="", content_type="text/javascript")
+    answer.wait().continue_()
     page.wait_for_url(f"**/t/{second}*")
     page.wait_for_load_state()
-    page.route(answers, hold)
-    with page.expect_request(answers):
-        page.keyboard.press("f")
-    page.keyboard.press("k")  # the answer to the first key is on its way
-    held.pop().continue_()
-    page.unroute(answers, hold)
+    answer = Gate(page, r"/t/[^/]+/review(\?|$)")
+    page.keyboard.press("f")
+    answer.wait()
+    page.keyboard.press("k")
+    answer.wait().continue_()
     page.wait_for_url(f"**/t/{third}*")
     assert {name: review.verdict for name, review in read_reviews(run).items()} == {first: "drop", second: "fix"}
     page.goto(f"{viewer}/t/{third}")

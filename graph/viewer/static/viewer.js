@@ -11,11 +11,11 @@ addEventListener("pageshow", () => { leaving = false; });
 
 document.addEventListener("keydown", (event) => {
   if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => press(event), { once: true });
-  else if (!leaving) press(event);
+  else press(event);
 });
 
 function press(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (leaving || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
   if (typing(event.target)) {
     if (event.key === "Escape") event.target.blur();
     return;
