@@ -6,6 +6,9 @@ from pydantic import BaseModel, ValidationError
 
 __all__ = ["Fault", "faults_of", "first_fault", "tell_option"]
 
+_PLAIN = {"tuple_type": "Input should be a list"}
+"""Instead of pydantic's words, by its name of the problem: JSON and YAML have lists."""
+
 
 class Fault(NamedTuple):
     """One thing that does not fit.
@@ -13,7 +16,7 @@ class Fault(NamedTuple):
     Attributes:
         parts: keys and numbers that lead to it; none where it is the whole.
         where: the same with dots between, e.g. `limits.rounds`, or the name of the whole.
-        problem: what is wrong with it, in pydantic's words.
+        problem: what is wrong with it, in pydantic's words but for those that only Python knows.
         received: the value.
         kind: pydantic's name of the problem, e.g. `extra_forbidden`.
     """
@@ -33,7 +36,8 @@ def faults_of(error: ValidationError, whole: str = "") -> list[Fault]:
     found: list[Fault] = []
     for one in error.errors():
         where = ".".join(str(part) for part in one["loc"]) or whole
-        found.append(Fault(one["loc"], where, one["msg"], one["input"], one["type"]))
+        problem = _PLAIN.get(one["type"], one["msg"]).removeprefix("Value error, ")
+        found.append(Fault(one["loc"], where, problem, one["input"], one["type"]))
     return found
 
 

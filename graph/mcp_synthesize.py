@@ -75,6 +75,9 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
 
         photo = await asyncio.to_thread(workspace.read_photo, image)
         path = workspace.path_of(image)
+        auto = anomaly_type == "auto"
+        if auto:
+            anomaly_type = await asyncio.to_thread(_draw_type, settings, item_name, path, seed)
         normal = hashlib.sha256(await asyncio.to_thread(path.read_bytes)).hexdigest()
         asked = (normal, item_name, anomaly_type, seed, loop.config_sha256)
         task = Task(
@@ -90,7 +93,8 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
         made = await loop.make(task, report)
         shown = await asyncio.to_thread(_preview, workspace, made) if preview else None
         unknown = await asyncio.to_thread(_unknown_kind, settings, item_name, anomaly_type)
-        return _answer(made, await asyncio.to_thread(loop.keep, made), shown, unknown)
+        note = f"'auto' drew {anomaly_type!r}: that is its type for the other tools." if auto else unknown
+        return _answer(made, await asyncio.to_thread(loop.keep, made), shown, note)
 
     chosen: list[tuple[ToolName, ToolSettings]] = [(name, getattr(settings.tools, name)) for name in TOOL_NAMES]
     local = all(one.server is None and is_embedded(name, one.backend) for name, one in chosen)
@@ -201,14 +205,21 @@ def _preview(workspace: Workspace, made: Trajectory) -> bytes | None:
     return preview_of(photo, workspace.read_photo(made.mask).rgb[..., 0] > 0.5 if made.mask else None)
 
 
+def _draw_type(settings: Settings, item_name: str, photo: Path, seed: int) -> str:
+    """The type of this sample where `auto` was asked for."""
+    from anomalyagent.graph.request import draw_type  # loads the arrays
+
+    return draw_type(settings, item_name, photo, seed)
+
+
 def _unknown_kind(settings: Settings, item_name: str, anomaly_type: str) -> str | None:
     """What to say of words that mean nothing here."""
-    from anomalyagent.graph.request import unknown_kind  # loads the arrays
+    from anomalyagent.mcp_tools.unknown_kinds import unknown_kind  # loads the arrays
 
     return unknown_kind(settings, item_name, anomaly_type)
 
 
-def _answer(made: Trajectory, kept: str | None, preview: bytes | None, unknown: str | None) -> CallToolResult:
+def _answer(made: Trajectory, kept: str | None, preview: bytes | None, note: str | None) -> CallToolResult:
     result = SynthesisResult(
         accepted=made.outcome == "accepted",
         image=made.final_image,
@@ -221,8 +232,8 @@ def _answer(made: Trajectory, kept: str | None, preview: bytes | None, unknown: 
     text = f"{made.outcome} after {made.rounds} round(s): {made.reason}"
     if not result.accepted:
         text += " Try another seed, or image_gen with a spec of your own."
-    if unknown is not None:
-        text += f" {unknown}"
+    if note is not None:
+        text += f" {note}"
     content: list[ContentBlock] = [TextContent(type="text", text=text)]
     for title, ref in (("Photo with the defect", result.image), ("Mask of the defect", result.mask)):
         if ref is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from anomalyagent.configs.paths import is_text
@@ -19,15 +20,17 @@ from anomalyagent.graph.runfile import RUN_FILE
 from anomalyagent.graph.tasks import TypePlan
 from anomalyagent.graph.worker import CHECKPOINTS
 from anomalyagent.knowledge.cards import load_cards
-from anomalyagent.knowledge.fitting import names_a_kind
-from anomalyagent.knowledge.planning import Traits, allocate, plan_kinds
+from anomalyagent.knowledge.planning import Kind, Traits, allocate, plan_kinds
 from anomalyagent.mcp_tools.imaging.normal_set import measure_set
+from anomalyagent.mcp_tools.unknown_kinds import unknown_kind
 
-__all__ = ["Plan", "Request", "hold_run_folder", "plan_types", "unknown_kind"]
+__all__ = ["Plan", "Request", "draw_type", "hold_run_folder", "plan_types"]
 
 MOST_NAME_CHARACTERS = 200
 """Of an item and of an anomaly type, as the tools take them."""
 LOCK_FILE = "run.lock"
+_DRAW_TYPE = 12
+"""Stream of random numbers that picks the type of one sample."""
 _OWN_FILES = (
     RUN_FILE,
     LOCK_FILE,
@@ -91,9 +94,7 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
     if not request.item.strip():
         raise RunError("the item has no name. Say in words what the photos show, e.g. 'metal nut'.")
     if request.anomaly_types == "auto":
-        limits = settings.limits
-        traits = measure_set(photos, max_pixels=limits.max_image_pixels, min_side_px=limits.min_image_side_px)
-        kinds = plan_kinds(load_cards(settings.knowledge.folders), request.item, traits)
+        kinds, traits = _kinds(settings, request.item, photos)
         types, counts = [kind.anomaly_type for kind in kinds], allocate(kinds, request.count)
         reasons = [kind.reason for kind in kinds]
         shares = "; ".join(f"{kind.anomaly_type} {100 * kind.share:.0f} % ({kind.reason})" for kind in kinds)
@@ -119,20 +120,22 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
     return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
 
 
-def unknown_kind(settings: Settings, item: str, anomaly_type: str) -> str | None:
-    """What to say of a type whose words mean nothing to the embedded prompt writer; None when they do.
+def draw_type(settings: Settings, item: str, photo: Path, seed: int) -> str:
+    """The type that `auto` stands for in one sample: one of those of `plan_types`, drawn by their shares.
 
-    A model that writes the prompts, or another server, may read more than we know.
+    Args:
+        photo: the good photo, which can raise or lower shares.
     """
-    writer = settings.tools.prompt_gen
-    if writer.backend != "template" or writer.server is not None:
-        return None
-    if names_a_kind(load_cards(settings.knowledge.folders), item, anomaly_type):
-        return None
-    return (
-        f"{anomaly_type!r} names no kind of defect that is known here (only English is read): what such an item usually "
-        "suffers is drawn under that name. Name the kind in English, e.g. 'scratch'."
-    )
+    kinds, _ = _kinds(settings, item, [photo])
+    rng = np.random.default_rng([seed, _DRAW_TYPE])
+    return kinds[int(rng.choice(len(kinds), p=[kind.share for kind in kinds]))].anomaly_type
+
+
+def _kinds(settings: Settings, item: str, photos: Sequence[Path]) -> tuple[list[Kind], Traits | None]:
+    """What such an item suffers, with shares, and what the photos showed."""
+    limits = settings.limits
+    traits = measure_set(photos, max_pixels=limits.max_image_pixels, min_side_px=limits.min_image_side_px)
+    return plan_kinds(load_cards(settings.knowledge.folders), item, traits), traits
 
 
 @contextmanager

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # these load the arrays and codecs
 __all__ = ["boxes_of", "create_tool"]
 
 MOST_BOXES = 32
+_ANOTHER_PHOTO = 0.9
+"""Share of the pixels (0..1) above which the pair is hardly a photo and its edit: a spec covers at most 0.7 of the object."""
 
 
 def create_tool(toolbox: Toolbox) -> ContractTool:
@@ -37,6 +39,8 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         if boxes:
             area = f"{100 * result.area_fraction:.2f} % of the pixels, {len(boxes)} part(s)"
             text = f"Stored {ref}: {area}, confidence {result.confidence:.2f}."
+            if result.area_fraction > _ANOTHER_PHOTO:
+                text += " Nearly all of it differs: these look like two photos, not one photo and an edit of it."
         else:
             text = f"Stored {ref}: no visible difference, the mask is empty. Draw the defect again with a higher severity."
         shown = preview_of(anomaly, mask) if preview else None

@@ -1,5 +1,6 @@
 """The prompt_gen tool: a first editing prompt, in words and in numbers, for one photo and one kind of defect."""
 
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 from mcp.types import CallToolResult, ToolAnnotations
@@ -18,6 +19,13 @@ __all__ = ["create_tool"]
 def create_tool(toolbox: Toolbox) -> ContractTool:
     """prompt_gen on the workspace and backend of `toolbox`."""
 
+    @functools.lru_cache(maxsize=256)
+    def note(item_name: str, anomaly_type: str) -> str:
+        from anomalyagent.mcp_tools.unknown_kinds import unknown_kind  # loads the arrays
+
+        unknown = unknown_kind(toolbox.settings, item_name, anomaly_type)
+        return "" if unknown is None else f"\nnote: {unknown}"
+
     def prompt_gen(
         image: ImageRef, item_name: ItemName, anomaly_type: AnomalyType, seed: Seed = 0
     ) -> Annotated[CallToolResult, PromptResult]:
@@ -27,7 +35,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         photo = toolbox.workspace.read_photo(image)
         backend: PromptGenBackend = toolbox.backend("prompt_gen")
         result = backend.write_prompt(photo, item_name, anomaly_type, seed)
-        return answer(result, f"{result.prompt}\nspec: {spec_text(result.spec)}")
+        return answer(result, f"{result.prompt}\nspec: {spec_text(result.spec)}{note(item_name, anomaly_type)}")
 
     local = is_embedded("prompt_gen", toolbox.settings.tools.prompt_gen.backend)
     hints = ToolAnnotations(read_only_hint=True, open_world_hint=not local)

@@ -33,7 +33,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
             f"score {result.score:.1f} of 10 (location {result.location_score:.1f}, quality {result.quality_score:.1f}), "
             f"{verdict} (more than {result.threshold:g} is needed). {result.review}"
         ]
-        lines += [f"- {finding.name}: {finding.message} {finding.hint}" for finding in result.findings]
+        lines += [f"- {finding.name}: {finding.message.rstrip('.')}. {finding.hint}".rstrip() for finding in result.findings]
         return answer(result, "\n".join(lines))
 
     local = is_embedded("quality_eval", toolbox.settings.tools.quality_eval.backend)

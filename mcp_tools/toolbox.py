@@ -24,8 +24,9 @@ from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import ConfigDict, ValidationError
+from rapidfuzz import fuzz, process
 
-from anomalyagent.configs.faults import faults_of
+from anomalyagent.configs.faults import Fault, faults_of
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import AnomalyAgentError, BackendError, RemoteOutageError
 from anomalyagent.mcp_tools import registry
@@ -44,6 +45,9 @@ GRACE_S = 10.0
 
 THREADS_PER_CALL = 4
 """Threads for each call that may run at once; more than one, so that calls nobody waits for any more do not stop the server."""
+
+_NEAR = 80.0
+"""Likeness (0..100) from which an unknown argument counts as another name of a known one."""
 
 
 class Toolbox:
@@ -135,12 +139,23 @@ class ContractTool(Tool):
     def _explain(self, error: ValidationError) -> str:
         listed: dict[str, Any] = self.parameters["properties"]
         faults = faults_of(error)[:8]
-        text = f"the arguments do not fit. {'; '.join(map(str, faults))}. Arguments of {self.name}: {', '.join(listed)}."
-        wrong = dict.fromkeys(str(fault.parts[0]) for fault in faults if len(fault.parts) > 1)
+        told = "; ".join(f"{fault}{_hint(fault, list(listed))}" for fault in faults)
+        text = f"the arguments do not fit. {told}. Arguments of {self.name}: {', '.join(listed)}."
+        wrong = dict.fromkeys(str(fault.parts[0]) for fault in faults if fault.parts)
         helps = [
             f" {name} is an object: {listed[name]['description']}" for name in wrong if "properties" in listed.get(name, {})
         ]
         return text + "".join(helps)
+
+
+def _hint(fault: Fault, known: Sequence[str]) -> str:
+    """What the caller may have meant."""
+    if fault.kind == "extra_forbidden" and len(fault.parts) == 1:
+        close = process.extractOne(str(fault.parts[0]), known, scorer=fuzz.WRatio, score_cutoff=_NEAR)
+        return f" (did you mean {close[0]}?)" if close else ""
+    if fault.kind == "string_type" and isinstance(fault.received, list):
+        return " (one, not a list: make a call for each)"
+    return ""
 
 
 def make_tool(

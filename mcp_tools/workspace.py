@@ -16,7 +16,7 @@ import re
 import stat
 import unicodedata
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -44,6 +44,7 @@ _MOST_NAME_BYTES = 255
 _MOST_LISTED = 5000
 _PAIR_BYTES = 200 * 2**20  # two decoded photos of 6 megapixels
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_DATA = re.compile(rf"data:[^,]{{0,100}},|[A-Za-z0-9+/=_\s-]{{{_MOST_CHARS}}}")
 _ADVICE = "Give the path of a file inside the workspace, relative to it, with forward slashes, e.g. images/part_012.png."
 
 
@@ -51,6 +52,8 @@ def reference_problem(ref: str) -> str | None:
     """What is wrong with `ref` as text, in a few words; None when nothing is."""
     if not ref or ref.isspace():
         return "is empty"
+    if _DATA.match(ref):
+        return "is the data of an image, not its path"
     if len(ref) > _MOST_CHARS:
         return f"is longer than {_MOST_CHARS} characters"
     if any(unicodedata.category(char) in ("Cc", "Cs") for char in ref):
@@ -131,10 +134,7 @@ class Workspace:
         except OSError:
             raise WorkspaceError(f"no image {_shown(ref)} in the workspace. {self._closest(ref)}") from None
         if stat.S_ISDIR(mode):
-            folder = path.relative_to(self.root)
-            inside = sorted((folder / entry.name).as_posix() for entry in path.iterdir() if _is_image_name(entry.name))[:5]
-            listed = f"It holds {', '.join(inside)}, ..." if inside else "It holds no images itself."
-            raise WorkspaceError(f"{_shown(ref)} is a folder, an image file is needed. {listed}")
+            raise WorkspaceError(f"{_shown(ref)} is a folder, an image file is needed. {self._held(path)}")
         if not stat.S_ISREG(mode):
             raise WorkspaceError(f"{_shown(ref)} is not a regular file. {_ADVICE}")
         return path
@@ -201,8 +201,11 @@ class Workspace:
 
     def images(self, most: int = _MOST_LISTED) -> list[str]:
         """References of the image files in the workspace; linked and hidden folders and names that are no text are left out."""
+        return self._images_under(self.root, most)
+
+    def _images_under(self, top: Path, most: int) -> list[str]:
         found: list[str] = []
-        for folder, folders, names in os.walk(self.root):
+        for folder, folders, names in os.walk(top):
             folders[:] = sorted(name for name in folders if not name.startswith(".") and is_text(name))
             here = Path(folder).relative_to(self.root)
             found += [(here / name).as_posix() for name in sorted(names) if _is_image_name(name)]
@@ -226,18 +229,40 @@ class Workspace:
             write_atomically(encode_png(native), path)
         return f"images/{name}"
 
+    def _held(self, folder: Path) -> str:
+        """What to name instead of a folder."""
+        inside = self._images_under(folder, _MOST_LISTED)
+        if not inside:
+            return "It holds no images."
+        more = f" and {len(inside) - 5}{_or_more(inside)} more" if len(inside) > 5 else ""
+        return f"It holds {', '.join(inside[:5])}{more}: name one, and make a call for each."
+
     def _closest(self, ref: str) -> str:
         known = self.images()
         if not known:
             return "The workspace holds no images yet. Ask the user to copy the photos into it."
-        close = [match for match, _, _ in process.extract(ref, known, limit=5)]
-        return f"Closest of {len(known)}{'+' if len(known) == _MOST_LISTED else ''} images there: {', '.join(close)}."
+        stem = PurePosixPath(ref).stem.casefold()
+        alike = [name for name in known if stem in name.casefold()]  # "nut.png": photos/metal_nut/000.jpg
+        close = [match for match, _, _ in process.extract(ref, alike or known, limit=5)]
+        return f"Closest of {len(known)}{_or_more(known)} images there: {', '.join(close)}."
 
     def _advice(self, ref: str) -> str:
-        path = Path(ref)
-        if path.is_absolute() and path.is_relative_to(self.root):
-            return f"Inside the workspace it is called {path.relative_to(self.root).as_posix()!r}: use that."
+        if _DATA.match(ref):
+            return "Tools take images by their path: ask the user to put the file into the workspace, then give its path there."
+        if (meant := self._meant(ref)) is not None:
+            return f"Inside the workspace it is called {meant!r}: use that."
         return _ADVICE
+
+    def _meant(self, ref: str) -> str | None:
+        """The reference that an absolute path, a `file://` address or one with backslashes stands for."""
+        if "://" in ref and not ref.startswith("file://"):
+            return None
+        for text in (ref, unquote(ref.removeprefix("file://")), ref.replace("\\", "/")):
+            path = Path(text)
+            inside = path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else text
+            if reference_problem(inside) is None and (path.is_absolute() or self._confined(inside).is_file()):
+                return inside
+        return None
 
 
 def uri_of(ref: str) -> str:
@@ -252,6 +277,10 @@ def _plain(ref: str) -> str:
 def _shown(ref: str) -> str:
     printable = ref.encode("ascii" if not ref.isprintable() else "utf-8", "backslashreplace").decode()
     return repr(printable if len(printable) <= 200 else f"{printable[:200]}...")
+
+
+def _or_more(listed: list[str]) -> str:
+    return "+" if len(listed) == _MOST_LISTED else ""
 
 
 def _is_image_name(name: str) -> bool:

@@ -174,3 +174,15 @@ async def test_words_that_name_no_known_defect_are_told(tmp_path: Path) -> None:
     assert isinstance(other, TextContent)
     assert "'Kratzer' names no kind of defect that is known here" in said.text
     assert "names no kind" not in other.text
+
+
+async def test_auto_draws_a_type_of_the_item_by_the_seed_and_names_it(tmp_path: Path) -> None:
+    asked = {**ARGUMENTS, "item_name": "metal nut", "anomaly_type": "auto"}
+    async with serve(tmp_path, tiny_settings()) as client:
+        answers = [await client.call_tool("synthesize", {**asked, "seed": seed}) for seed in (0, 0, 1, 2, 3, 4, 5)]
+    texts = [content.text for answer in answers for content in answer.content[:1] if isinstance(content, TextContent)]
+    drawn = [text.partition("'auto' drew ")[2].partition(":")[0] for text in texts]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn)) > 1
+    made = SynthesisResult.model_validate(answers[0].structured_content)
+    assert f"'{read_trajectory(tmp_path / 'trajectories' / f'{made.trajectory}.json').task.anomaly_type}'" == drawn[0]

@@ -20,7 +20,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp.shared.exceptions import MCPError
 from mcp.types import CallToolResult, ImageContent, ResourceLink, TextContent
 
-from anomalyagent.configs.schema import LimitSettings
+from anomalyagent.configs.schema import LimitSettings, Settings
 from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ToolName
 from anomalyagent.mcp_tools.server import build_server
 from anomalyagent.mcp_tools.toolbox import THREADS_PER_CALL, Toolbox
@@ -170,6 +170,45 @@ async def test_a_wrong_call_is_told_what_to_change(served: Opener, arguments: di
     assert answer.is_error
     assert expected in said(answer)
     assert "pydantic" not in said(answer)
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "expected"),
+    [
+        ("prompt_gen", {"image_path": "part.png"}, "image_path: Extra inputs are not permitted (did you mean image?)"),
+        ("mask_gen", {"mask": "part.png"}, "mask: Extra inputs are not permitted. Arguments"),
+        (
+            "prompt_gen",
+            {"image": ["part.png"]},
+            "image: Input should be a valid string (one, not a list: make a call for each)",
+        ),
+        ("image_gen", {"spec": "scratch"}, "spec is an object: "),
+    ],
+)
+async def test_a_call_that_was_nearly_right_is_told_what_was_meant(
+    served: Opener, tool: ToolName, arguments: dict[str, Any], expected: str
+) -> None:
+    async with served() as client:
+        answer = await client.call_tool(tool, {**ARGUMENTS[tool], **arguments})
+    assert answer.is_error
+    assert expected in said(answer)
+
+
+async def test_a_pair_of_different_photos_is_told_as_such(served: Opener, tmp_path: Path) -> None:
+    async with served("mask_gen") as client:
+        cv2.imwrite(str(tmp_path / "other.png"), np.full((48, 48, 3), 7, np.uint8))
+        answer = await client.call_tool("mask_gen", {"normal_image": "part.png", "anomaly_image": "other.png"})
+    assert "these look like two photos" in said(answer)
+
+
+async def test_prompt_gen_says_when_the_type_names_nothing_it_knows(tmp_path: Path) -> None:
+    tree = tiny_settings().model_dump()
+    tree["tools"]["prompt_gen"] = {"backend": "template"}
+    async with Client(build_server(("prompt_gen",), Settings.model_validate(tree), make_workspace(tmp_path))) as client:
+        known = await client.call_tool("prompt_gen", ARGUMENTS["prompt_gen"])
+        unknown = await client.call_tool("prompt_gen", {**ARGUMENTS["prompt_gen"], "anomaly_type": "Kratzer"})
+    assert "note:" not in said(known)
+    assert "note: 'Kratzer' names no kind of defect that is known here" in said(unknown)
 
 
 async def test_a_wrong_spec_is_told_its_fields_and_their_ranges(served: Opener) -> None:

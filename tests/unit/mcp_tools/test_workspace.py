@@ -143,6 +143,31 @@ def test_an_absolute_path_inside_is_answered_with_its_reference(workspace: Works
         workspace.read_photo(str(workspace.root / "good" / "nut_013.png"))
 
 
+@pytest.mark.parametrize("written", ["good\\nut_013.png", "file://{root}/good/nut_013.png", "file://{root}/good/nut%5F013.png"])
+def test_a_path_written_another_way_is_answered_with_its_reference(workspace: Workspace, written: str) -> None:
+    with pytest.raises(WorkspaceError, match=r"called 'good/nut_013\.png'"):
+        workspace.read_photo(written.format(root=workspace.root))
+
+
+@pytest.mark.parametrize("start", ["", "data:image/png;base64,"])
+def test_an_image_in_place_of_its_path_is_told_as_such(workspace: Workspace, start: str) -> None:
+    with pytest.raises(WorkspaceError, match=r"is the data of an image, not its path.*ask the user to put the file") as caught:
+        workspace.read_photo(start + "iVBORw0KGgo/+" * 100)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_folder_of_folders_is_answered_with_the_images_below(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, tuple(f"parts/{kind}/{n}.png" for kind in ("a", "b") for n in range(4)))
+    with pytest.raises(WorkspaceError, match=r"is a folder.*holds parts/a/0\.png, .*parts/b/0\.png and 3 more: name one"):
+        workspace.read_photo("parts")
+
+
+def test_a_bare_name_is_answered_with_the_paths_that_hold_it(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path, ("bad/text.png", "bad/tiny.png", "photos/metal_nut/000.jpg"))
+    with pytest.raises(WorkspaceError, match=r"Closest of 3 images there: photos/metal_nut/000\.jpg\."):
+        workspace.read_photo("nut.png")
+
+
 def test_an_empty_workspace_says_that_it_is_empty(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="holds no images"):
         Workspace(tmp_path).read_photo("part.png")
