@@ -42,6 +42,9 @@ _SOAKED: frozenset[Mechanism] = frozenset(
     {"stain", "discoloration"}
 )  # what changes the colour of the surface, and hides none of it
 _FAINTEST_STAIN = 0.45
+_MATTER: frozenset[Mechanism] = frozenset({"contamination", "discoloration", "stain"})
+"""What it is made of says what kind of these it is: a damp stain is no rust stain, though both are stains."""
+
 _OWN_COLOR: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "transplant"})
 """Their colour is the photo's own."""
 
@@ -147,6 +150,8 @@ def _closeness(card: Card, anomaly_type: str, mechanism: Mechanism) -> float:
     if share == 0.0:
         return 0.0
     asked = _kind_stems(anomaly_type, mechanism) - {stem(word) for word in plain(card.item).split()}
+    if mechanism in _MATTER:
+        asked = asked - {stem(mechanism)} or asked
     if any(asked & _kind_stems(name, mechanism) for name, _ in card.type_names):
         return 2.0 + share
     own = any(hit.term == plain(mechanism) for hit in find_terms(plain(card.anomaly_type)))

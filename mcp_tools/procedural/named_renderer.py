@@ -8,6 +8,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.chatter import Chatter, names_chatter
 from anomalyagent.mcp_tools.procedural.contacts import Contacts, contacts_of, names_contacts
 from anomalyagent.mcp_tools.procedural.copper import etched_board
+from anomalyagent.mcp_tools.procedural.crease import named_crease
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
@@ -62,6 +63,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Knot()
     if spec.mechanism in _TONED and names_chatter(prompt):
         return Chatter(spec.count)
+    if spec.mechanism in ("bend", "dent") and scene.fills_frame and (crease := named_crease(prompt)) is not None:
+        return crease
     if spec.mechanism in ("bend", "missing") and names_contacts(prompt) and contacts_of(scene):
         return Contacts("bend" if spec.mechanism == "bend" else "missing")
     match spec.mechanism:

@@ -4,7 +4,8 @@ Physics: an open gap swallows light, so its core is dark whatever the light; it 
 closes towards the tips, follows weak spots in sudden small turns, and forks at acute angles when stress was released in
 more than one direction. Most start where the load or a notch was: near an outline they run inwards from it. Its lips have
 settled at slightly different heights, so one edge catches light. Dirt and chipping soften the borders of old cracks, and
-dirt fills wide ones but for a hairline. In grain it takes the weakest way (`fracture.py`), in glass it runs in smooth arcs.
+dirt fills wide ones but for a hairline. In grain it takes the weakest way (`fracture.py`), in glass it runs in smooth arcs;
+wood parts along its fibres, the crack steps from one fibre to the next, and its arms leave it at a flat angle.
 What is asked for about as long as wide is a net of fine cracks (`craze.py`).
 """
 
@@ -25,6 +26,7 @@ from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surr
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
 from anomalyagent.mcp_tools.procedural.shapes import (
     Branch,
+    Path,
     branching_paths,
     fractal_noise,
     path_profile,
@@ -43,6 +45,7 @@ _TRUNK = 0.9  # of the length that area and elongation give
 _LEAST_SLENDER = 12.0
 _TURNS = (0.0, 0.3, -0.3, 0.6, -0.6, 0.95, -0.95, 1.3, -1.3)  # radians
 _ASKEW = 0.9  # radians between the way inwards and a structure from which on it does not lead there
+_DRAWN_OUT = 0.22  # of its width across the fibres that a crack in wood keeps
 _INWARDS = 0.8  # chance that a crack near an outline starts there
 
 
@@ -55,6 +58,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     length, _ = extent_of(site.scene, site.area_px, _slender(site, spec))
     length *= _TRUNK
     slim = spec.elongation > 15.0
+    site = _along_fibres(site, spec, length)
     moved = _from_outline(site, spec, length, rng)
     rooted = moved is not site
     site, length = _with_room(moved, spec, length)
@@ -106,7 +110,7 @@ def _rough_arms(
     resistance = resistance_of(site, length_px, roughness, rng)
     fat = site.area_px / length_px**2
     most = 1 + round(2.5 * texture + 25.0 * fat)
-    return fracture_arms(
+    arms = fracture_arms(
         site.center_xy,
         length_px,
         site.angle_rad,
@@ -117,6 +121,25 @@ def _rough_arms(
         corridor=float(rng.uniform(0.08, 0.14) + 0.08 * texture),
         rooted=rooted,
     )
+    if not site.scene.fibrous:
+        return arms
+    axis = np.array([np.cos(site.angle_rad), np.sin(site.angle_rad)], np.float32)
+    middle = np.asarray(site.center_xy, np.float32)
+    return [arm._replace(path=_drawn_out(arm.path, middle, axis)) for arm in arms]
+
+
+def _drawn_out(path: Path, middle: NDArray[np.float32], axis: NDArray[np.float32]) -> Path:
+    """The path pressed against a line: what runs across the line runs along it."""
+    off = path - middle
+    along = (off @ axis)[:, None] * axis
+    return (middle + along + _DRAWN_OUT * (off - along)).astype(np.float32)
+
+
+def _along_fibres(site: Site, spec: DefectSpec, length_px: float) -> Site:
+    """The site turned into the direction of the wood that it lies on, where there is such and nothing else was asked."""
+    if not site.scene.fibrous or spec.orientation_deg is not None:
+        return site
+    return _moved(site, site.center_xy, site.scene.orientation_at(*site.center_xy)[0], length_px)
 
 
 def _darkest(near: Surroundings, spec: DefectSpec) -> float:
@@ -147,7 +170,8 @@ def _from_outline(site: Site, spec: DefectSpec, length_px: float, rng: np.random
     turn = (along - inwards + 0.5 * np.pi) % np.pi - 0.5 * np.pi  # of the structure's direction against the inward one
     if site.scene.fibrous and abs(turn) >= _ASKEW:  # wood does not part across its fibres
         return site
-    angle = inwards + (turn if abs(turn) < _ASKEW and rng.random() < 0.3 + coherence else float(rng.normal(0.0, 0.3)))
+    follows = abs(turn) < _ASKEW and (rng.random() < 0.3 + coherence or site.scene.fibrous)
+    angle = inwards + (turn if follows else float(rng.normal(0.0, 0.3)))
     root = np.array([x, y]) - float(depth[row, column]) * np.array([np.cos(inwards), np.sin(inwards)])
     center = root + 0.5 * length_px * np.array([np.cos(angle), np.sin(angle)])
     height, width = depth.shape
@@ -170,7 +194,7 @@ def _with_room(site: Site, spec: DefectSpec, length_px: float) -> tuple[Site, fl
 
     A crack that does not fit would be cut off at the outline and be drawn fatter to have its area.
     """
-    turns = (0.0,) if spec.orientation_deg is not None else _TURNS
+    turns = (0.0,) if spec.orientation_deg is not None or site.scene.fibrous else _TURNS
     best: tuple[float, float, float] | None = None
     for turn in turns:
         behind, ahead = (_run(site, site.angle_rad + turn + half_turn, length_px) for half_turn in (np.pi, 0.0))

@@ -44,6 +44,9 @@ def draw(cards: list[Card], item: str, kind: str, count: int = 12) -> list[Defec
         ("gasket", "missing piece", "material/any/missing_part"),
         ("phone case", "burr", "material/any/contamination"),
         ("apple", "insect bite", "produce/insect_hole"),
+        ("concrete wall", "water stain", "material/stone/stain"),  # not what else stains concrete: salt, rust
+        ("concrete", "oil stain", "material/stone/stain"),
+        ("concrete", "rust stain", "concrete/rust_stain"),
     ],
 )
 def test_words_choose_the_card(cards: list[Card], item: str, kind: str, card_id: str) -> None:

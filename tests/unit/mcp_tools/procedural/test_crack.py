@@ -97,6 +97,16 @@ def planks(size: int = 240) -> Scene:
     return Scene(photo_from_array(np.clip(np.array([190.0, 145.0, 98.0]) * shade, 0, 255).astype(np.uint8)))
 
 
+def test_a_crack_in_wood_and_its_arms_keep_to_the_fibres() -> None:
+    noise = np.random.default_rng(4).normal(0.0, 1.0, (240, 240)).astype(np.float32)
+    grain = cv2.GaussianBlur(noise, (0, 0), sigmaX=40.0, sigmaY=1.0)
+    shade = 1.0 + 0.06 * (grain / grain.std())[..., None]
+    wood = Scene(photo_from_array(np.clip(np.array([190.0, 145.0, 98.0]) * shade, 0, 255).astype(np.uint8)))
+    for seed in range(8):
+        rows, columns = np.nonzero(crack(wood, seed, center=(0.5, 0.5)).mask)
+        assert np.ptp(rows) < 0.2 * np.ptp(columns)
+
+
 def test_wood_splits_along_its_grain_beside_the_frame_too() -> None:
     scene = planks()
     tall = 0
