@@ -22,6 +22,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_sq
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_dye, names_heat
+from anomalyagent.mcp_tools.procedural.mechanisms.fibre import own_yarn
 from anomalyagent.mcp_tools.procedural.mechanisms.print import Faulty, named_faults
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
@@ -83,6 +84,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             return None if names_heat(prompt) else Shifted()
         case "cut" | "hole":
             return Frayed(cut if spec.mechanism == "cut" else hole) if names_cloth(prompt) else None
+        case "fibre":
+            return own_yarn(prompt) if names_cloth(prompt) else None
         case "print":
             faults = named_faults(prompt)
             return Faulty(faults) if faults else None

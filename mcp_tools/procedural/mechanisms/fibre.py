@@ -1,14 +1,17 @@
 """Fibres: a hair, a thread or a tuft of lint that lies on the surface.
 
 A fibre is a smooth curve whose direction wanders (a hair) or coils (a thread, lint), a pixel or a few wide, opaque,
-shaded like a cylinder, with a faint shadow that shows where it stands off the surface.
+shaded like a cylinder, with a faint shadow that shows where it stands off the surface. A yarn that was pulled out of cloth has
+the tone of those that lie in it, where they catch most or least light, and hangs out as a loop or with one end free.
 """
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of, reach_contrast
@@ -16,8 +19,17 @@ from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
 from anomalyagent.mcp_tools.procedural.shapes import Path, fractal_noise, path_profile, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
-__all__ = ["render"]
+__all__ = ["OwnYarn", "own_yarn", "render"]
 
+_LOOPS = re.compile(r"\b(?:loops?|snag\w*)\b")
+_PULLED = re.compile(r"\b(?:pulled|loose|hanging|floating|floats?|fuzz\w*|pills?|pilling|neps?|slubs?)\b(?!.*\bforeign\b)")
+_OWN_TONES = (
+    8.0,
+    92.0,
+)  # percentiles of L around: a yarn on top is as light as the lightest, on pale cloth as dark as the darkest
+_PALE = 72.0  # L
+_YARN_SHADE = 0.45  # share of the light that a yarn that stands off keeps from the cloth beside it
+_LEAST_APART, _MOST_APART = 7.0, 20.0  # L between the cloth and its own yarn on it
 _LEAST_SLENDER = 12.0  # a fibre is never more compact
 _SLENDER = 20.0  # elongation from which on a fibre is a single long curve
 _TANGLED = 4.5  # below it a tangle is asked for: no single fibre is so compact
@@ -25,8 +37,30 @@ _MIN_LENGTH = 0.16  # of the object's diagonal, for such a fibre: shorter ones l
 _MIN_WIDTH_PX = 0.75
 
 
+@dataclass(frozen=True)
+class OwnYarn:
+    """A mechanism that draws a yarn of the cloth itself; as a loop of which both ends lie in the cloth when `loops`."""
+
+    loops: bool
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """One yarn, or a tangle of it."""
+        return _lay(site, spec, rng, self)
+
+
+def own_yarn(prompt: str) -> OwnYarn | None:
+    """What draws the cloth's own yarn; None when the words, which must speak of cloth, mean another fibre or do not tell."""
+    words = plain(prompt)
+    loops = bool(_LOOPS.search(words))
+    return OwnYarn(loops) if loops or _PULLED.search(words) else None
+
+
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One fibre, or a few tangled ones when the area is large (see module docstring)."""
+    return _lay(site, spec, rng, None)
+
+
+def _lay(site: Site, spec: DefectSpec, rng: np.random.Generator, own: OwnYarn | None) -> Edit | None:
     near = measure_surroundings(site)
     kind = str(rng.choice(["hair", "thread", "lint"], p=[0.5, 0.3, 0.2] if site.area_px > 60 else [0.8, 0.1, 0.1]))
     if spec.elongation < _TANGLED:
@@ -34,6 +68,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     slender = spec.elongation >= _SLENDER
     if slender and kind == "lint":
         kind = "hair"
+    if own is not None and kind != "lint":
+        kind = "thread"
     # a thicker fibre is not what a larger area means: hairs stay about a pixel and a half, threads a few, the rest is length
     scale = float(np.sqrt(site.scene.object_area_px)) / 256.0
     thick = {"hair": rng.uniform(0.8, 1.6), "thread": rng.uniform(1.6, 3.6), "lint": rng.uniform(0.7, 1.2)}[kind]
@@ -48,14 +84,15 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         least = min(_MIN_LENGTH * float(np.hypot(x1 - x0, y1 - y0)), 60.0 * width)
         length = max(site.area_px / width, least)
         site = replace(site, window=window_around(site.scene, site.center_xy, Extent(length, width), site.angle_rad))
-    color = _choose_color(near, spec, rng)
+    color = _choose_color(near, spec, rng) if own is None else _own_color(site, near)
     # a heap of fibre too long for its window is drawn as several
     coils = 1 if slender else max(1, round(length / (2.5 * float(np.hypot(*site.window.shape)))))
     strands = int(rng.integers(3, 7)) if kind == "lint" else coils
     cover = np.zeros(site.window.shape, np.float32)
     lightness = np.zeros(site.window.shape, np.float32)
     for _ in range(strands):
-        path = _curve(site, kind, length / strands, rng, calm=slender)
+        looped = own is not None and own.loops and strands == 1
+        path = _loop(site, length, rng) if looped else _curve(site, kind, length / strands, rng, calm=slender)
         half = 0.5 * width * (float(rng.uniform(0.6, 1.2)) if kind == "lint" else 1.0)
         stroke = trace_stroke(site.window, path, half * 2.0 + 3.0)
         tapered = half * np.clip(np.minimum(stroke.along, 1.0 - stroke.along) * 14.0, 0.35, 1.0)
@@ -74,7 +111,8 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
             cover = np.maximum(cover, _fuzz(site, path, width, rng))
     cover *= window_guard(site, 3.0)
     lightness = lightness + 1.5 * fractal_noise(site.window.shape, max(width * 3.0, 3.0), rng, octaves=2)
-    shadow = cast_shadow(cover, site.scene.light, width * float(rng.uniform(0.6, 1.6)), 0.3 * min(spec.severity / 8.0, 1.0))
+    depth = 0.3 * min(spec.severity / 8.0, 1.0) if own is None else _YARN_SHADE
+    shadow = cast_shadow(cover, site.scene.light, width * float(rng.uniform(0.6, 1.6)), depth)
     return Edit(
         window=site.window,
         support=(cover > 0.004) | (shadow > 0.01),
@@ -101,6 +139,30 @@ def _choose_color(
         color = np.array([tone, chroma * np.cos(hue), chroma * np.sin(hue)], np.float32)
     # a hair about as wide as the lens blur loses a third of its contrast
     return reach_contrast(near, color, spec.severity * float(rng.uniform(1.1, 1.6)))
+
+
+def _own_color(site: Site, near: Surroundings) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """CIELAB: the cloth's colour where its yarns catch most light; on pale cloth, where they catch least."""
+    around = site.scene.lab[site.window.slices][..., 0]
+    darkest, lightest = (float(tone) for tone in np.percentile(around, _OWN_TONES))
+    lightness = float(near.lab[0])
+    if lightness > _PALE:
+        apart = -float(np.clip(lightness - darkest, _LEAST_APART, _MOST_APART))
+    else:
+        apart = float(np.clip(lightest - lightness, _LEAST_APART, _MOST_APART))
+    return (near.lab + apart * np.array([1.0, *(near.lab[1:] / (lightness + 16.0))])).astype(np.float32)
+
+
+def _loop(site: Site, length: float, rng: np.random.Generator) -> Path:
+    """An open loop, both ends of which meet the cloth beside one another."""
+    turn = float(rng.uniform(0.75, 0.95)) * np.pi
+    angle = np.linspace(-turn, turn, int(np.clip(length / 2.0, 24, 160)))
+    slim = float(rng.uniform(0.4, 0.9))
+    shape = np.stack([np.cos(angle), slim * np.sin(angle)], 1) * (1.0 + 0.08 * path_profile(len(angle), rng, knots=6))[:, None]
+    shape *= length / float(np.linalg.norm(np.diff(shape, axis=0), axis=1).sum())
+    cosine, sine = float(np.cos(site.angle_rad)), float(np.sin(site.angle_rad))
+    path = shape @ np.array([[cosine, sine], [-sine, cosine]]) + np.asarray(site.center_xy)
+    return path.astype(np.float32)
 
 
 def _curve(site: Site, kind: str, length: float, rng: np.random.Generator, *, calm: bool = False) -> Path:
