@@ -6,7 +6,8 @@
    otherwise the photo shows a surface that fills the frame. A candidate that only lies along the border is itself the
    background, seen beside an object that reaches most of the border.
 3. Holes are filled unless they look like the background, in full light or in the object's shadow (a nut's hole stays a hole,
-   the dark mouth of a bottle on a light table does not). Shadows that the object casts beside itself are background too.
+   the dark mouth of a bottle on a light table and a label with print do not). Shadows that the object casts beside itself
+   are background too.
 4. The outline is drawn again at the photo's own resolution, and small holes are opened where several are alike.
 5. Where all that finds nothing, an object may lie before a regular pattern (`patterned.py`).
 """
@@ -22,6 +23,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import SHADE_TINT, lab_from_rgb, light_on
 from anomalyagent.mcp_tools.imaging.measures import pixels_within
 from anomalyagent.mcp_tools.imaging.patterned import over_pattern, repeats_beside, without_detail
+from anomalyagent.mcp_tools.imaging.printed_holes import fill_printed_holes
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.imaging.small_holes import open_small_holes
 
@@ -42,7 +44,8 @@ _MIN_CLEARNESS = 5.0  # step that four fifths of the outline exceed, against how
 _CAST_SHADE, _HOLE_SHADE, _DEEP_SHADE, _FULL_LIGHT = 0.27, 0.2, 0.02, 0.97
 _UMBRA = 0.06  # close under a tall part, where what looks like it is told from the part by its soft border
 _LIT = 0.9  # light from which on a background is not shaded but uneven
-_MAX_THROWN_BESIDE, _MAX_THROWN = 0.7, 0.4  # share of the outline, and of the background, that an object may throw shade on
+# share of the outline, and of the background, that an object may throw shade on; more if it is no more than its own size
+_MAX_THROWN_BESIDE, _MAX_THROWN, _MAX_THROWN_SIZE = 0.7, 0.4, 1.0
 _EVEN, _MIN_EVEN = 4.0, 0.7  # CIELAB units about its fit within which an even border lies, and the share of it that must
 _MIN_THROWING = 0.05  # share of the frame from which on an object is no spot with a soft border
 # CIELAB L within 3 pixels of the small copy that a shadow does not exceed, and its border in that share
@@ -83,7 +86,8 @@ def find_foreground(rgb: RGB) -> Mask:
         return np.ones((height, width), np.bool_) if found is None else _at_size(found, height, width)
     whole = _checked(_find_object(smooth, *backdrop, faint=True), smooth, backdrop[0], _MIN_FAINT_SEPARATION)
     chosen = whole if whole is not None and _is_part(standing_out[0], whole[0], smooth, backdrop[0]) else standing_out
-    found = open_small_holes(_refine(fine, *chosen), fine, chosen[0], lab, backdrop[0])
+    found = fill_printed_holes(_refine(fine, *chosen), fine)
+    found = open_small_holes(found, fine, chosen[0], lab, backdrop[0])
     return _at_size(found, height, width)
 
 
@@ -417,7 +421,8 @@ def _thrown_shade(mask: _SmallMask, lab: Lab, expected: Lab) -> Mask:
     border = _terms(*mask.shape)[1]
     even = _length((lab - expected).reshape(-1, 3)[border]) < _EVEN
     doubtful = float(even.mean()) < _MIN_EVEN or float(mask.mean()) < _MIN_THROWING
-    if doubtful or float(thrown[near].mean()) > _MAX_THROWN_BESIDE or float(thrown[mask == 0].mean()) > _MAX_THROWN:
+    most = max(_MAX_THROWN * float((mask == 0).sum()), _MAX_THROWN_SIZE * float(mask.sum()))
+    if doubtful or float(thrown[near].mean()) > _MAX_THROWN_BESIDE or float(thrown.sum()) > most:
         return np.zeros_like(thrown)
     return np.asarray(cv2.dilate(thrown.astype(np.uint8), _BOX5) > 0)
 

@@ -195,3 +195,17 @@ def test_the_pale_body_around_the_contacts_of_a_connector_is_no_fringe(colour: t
     found = find_foreground(_photo(image))
     assert found[body].mean() > 0.95
     assert found[~body].mean() < 0.02
+
+
+def test_a_dark_part_with_a_shadow_as_large_as_itself_is_the_object_of_a_close_up() -> None:
+    """A battery that fills much of its photo, with its shade over most of the slate that one saw, was a surface."""
+    high, wide = 280, 640
+    y, x = np.mgrid[0:high, 0:wide].astype(np.float64)
+    part = (np.abs(y - 110) < 62) & (np.abs(x - 300) < 240)
+    layers = (np.roll(part.astype(np.float64), (step, step), (0, 1)) for step in (8, 22, 36, 50, 64))
+    shade = np.mean([cv2.GaussianBlur(layer, (0, 0), 24.0) for layer in layers], axis=0) * 1.25
+    image = np.array([0.342, 0.36, 0.378]) * (1.0 - 0.8 * np.clip(shade, 0.0, 1.0))[..., None]
+    image[part] = 0.02 + 0.15 * np.exp(-(((y[part] - 75) / 14) ** 2))[:, None]
+    found = find_foreground(_photo(image))
+    assert found[part].mean() > 0.97
+    assert found[~part].mean() < 0.05
