@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from anomalyagent.configs.schema import LimitSettings
@@ -28,6 +29,11 @@ UNREAD_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".jfif", ".psd"}
 )
 """Photos as phones, cameras and browsers store them, which are not read; a user must not miss them without a word."""
+
+
+_FLAT = 2
+"""Range of the values of each channel, in the steps of the file, up to which nothing is on a photo."""
+_IS_FLAT = "it is one colour all over, as from a covered lens: make sure that it shows a good part"
 
 
 class _Record(BaseModel):
@@ -144,7 +150,11 @@ def import_normals(
             )
         except ImageError as error:
             return str(error)
-        return target, done.source_sha256, list(done.photo.notes)
+        notes = list(done.photo.notes)
+        native = done.photo.native
+        if np.ptp(native.reshape(native.shape[0] * native.shape[1], -1)[:, :3], axis=0).max() <= _FLAT:
+            notes.append(_IS_FLAT)
+        return target, done.source_sha256, notes
 
     inputs = Inputs(normals=[], skipped=[])
     remove_temporaries(run_dir / folder)
@@ -160,7 +170,7 @@ def import_normals(
             ref = f"{folder}/{len(inputs.normals):03d}.png"
             temporary.replace(run_dir / ref)
             inputs.normals.append(Normal(source=name, source_sha256=digest, ref=ref, notes=notes))
-            report(done, len(candidates), None)
+            report(done, len(candidates), f"{name}: {_IS_FLAT}" if _IS_FLAT in notes else None)
     if not inputs.normals:
         reasons = "; ".join(one.reason for one in inputs.skipped[:3])
         raise RunError(f"none of the {len(candidates)} normal images can be read: {reasons}")

@@ -102,7 +102,7 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         for name in traits.unusual if traits is not None else []:
             tell(Note("warning", f"{name} is unlike the other photos: make sure that it shows a good part."))
     else:
-        traits, types = None, list(dict.fromkeys(request.anomaly_types))
+        traits, types = None, _distinct(request.anomaly_types, tell)
         counts, reasons = [request.count] * len(types), [""] * len(types)
     if not types or any(not name.strip() for name in types):
         raise RunError("an anomaly type is missing or empty. Name what is to be made, e.g. 'scratch', or 'auto'.")
@@ -118,6 +118,16 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         if (text := unknown_kind(settings, request.item, name)) is not None:
             tell(Note("warning", f"{text} Or teach it with `anomalyagent knowledge add`."))
     return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
+
+
+def _distinct(types: Sequence[str], tell: Callable[[Event], None]) -> list[str]:
+    """Each type once, as it was first written: spaces around it and capitals make no other kind of defect."""
+    kept: dict[str, str] = {}
+    for name in types:
+        first = kept.setdefault(name.strip().casefold(), name)
+        if first != name:
+            tell(Note("warning", f"{name!r} and {first!r} are one type: it is made once, as {first!r}."))
+    return list(kept.values())
 
 
 def draw_type(settings: Settings, item: str, photo: Path, seed: int) -> str:

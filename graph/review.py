@@ -16,6 +16,7 @@ from typing import Literal
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import RunError
 from anomalyagent.graph.locate import find_in_run
 from anomalyagent.graph.runfile import now
@@ -84,9 +85,7 @@ def record_verdict(run_dir: Path, trajectory: str, verdict: Verdict | None, note
     try:
         review = Review(trajectory=trajectory, verdict=verdict, note=note.strip(), reviewer=reviewer, at=now())
     except ValidationError as error:
-        raise RunError(
-            f"this verdict cannot be stored: {error.errors()[0]['msg']}; received {len(note)} characters."
-        ) from error
+        raise RunError(f"this verdict cannot be stored: {first_fault(error)}; received {len(note)} characters.") from error
     line = json.dumps(review.model_dump(mode="json"), ensure_ascii=True).encode() + b"\n"
     path = run_dir / REVIEWS_FILE
     try:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from anomalyagent.configs.faults import first_fault
 from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import ServerSettings, Settings
 from anomalyagent.errors import RunError, TraceError
@@ -280,9 +281,8 @@ def read_run_file(run_dir: Path) -> RunFile | None:
     try:
         return RunFile.model_validate(raw)
     except ValidationError as error:
-        raise TraceError(
-            f"{path} is not a valid run: {error.errors()[0]['msg']}. Restore it, or start in a new folder."
-        ) from error
+        fault = first_fault(error, "the file")
+        raise TraceError(f"{path} is not a valid run: {fault}. Restore it, or start in a new folder.") from error
 
 
 def decisive_settings(settings: Settings) -> dict[str, Any]:

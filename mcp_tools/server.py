@@ -87,16 +87,25 @@ def _root_logger_untouched() -> Generator[None]:
         root.removeHandler(placeholder)
 
 
-def main(arguments: Sequence[str] | None = None, extend: Callable[[Settings, Workspace], Extension] | None = None) -> int:
+def main(
+    arguments: Sequence[str] | None = None,
+    extend: Callable[[Settings, Workspace], Extension] | None = None,
+    *,
+    program: str = "python -m anomalyagent.mcp_tools.server",
+    tool: str | None = None,
+) -> int:
     """Start the server that the command line asks for; returns the exit code.
 
     Args:
         extend: makes what a server of all tools has beside them.
+        program: what the user typed, for messages.
+        tool: what `program` serves, where that is no argument of it.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m anomalyagent.mcp_tools.server", description="Serve the tools to any MCP client."
-    )
-    parser.add_argument("tool", type=_tools_named, metavar="TOOL", help=f"all, or one of {', '.join(TOOL_NAMES)}")
+    parser = argparse.ArgumentParser(prog=program, description="Serve the tools to any MCP client.")
+    if tool is None:
+        parser.add_argument("tool", type=_tools_named, metavar="TOOL", help=f"all, or one of {', '.join(TOOL_NAMES)}")
+    else:
+        parser.set_defaults(tool=_tools_named(tool))
     parser.add_argument("--workspace", type=Path, required=True, help="folder of the images; nothing outside it is touched")
     parser.add_argument("--transport", choices=("stdio", "http"), default="stdio")
     parser.add_argument("--host", default="127.0.0.1", help="HTTP: address to listen on (default: %(default)s)")

@@ -45,7 +45,7 @@ def serve(
     arguments += ["--log-details"] if log_details else []
     arguments += ["--config", str(config)] if config else []
     arguments += [part for pair in sets or () for part in ("--set", pair)]
-    sys.exit(server.main(arguments, extend_with_synthesis))
+    sys.exit(server.main(arguments, extend_with_synthesis, program="anomalyagent mcp serve"))
 
 
 @app.command()

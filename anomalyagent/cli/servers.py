@@ -4,6 +4,8 @@ The same as `anomalyagent mcp serve`, with fewer words for `uvx --from anomalyag
 """
 
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 from anomalyagent.mcp_tools import server
 
@@ -14,29 +16,37 @@ def mcp() -> None:
     """All five tools and `synthesize`."""
     from anomalyagent.graph.mcp_synthesize import extend_with_synthesis
 
-    sys.exit(server.main(["all", *sys.argv[1:]], extend_with_synthesis))
+    sys.exit(server.main(sys.argv[1:], extend_with_synthesis, program=_program(), tool="all"))
 
 
 def prompt_gen() -> None:
     """prompt_gen alone."""
-    sys.exit(server.main(["prompt_gen", *sys.argv[1:]]))
+    _serve("prompt_gen")
 
 
 def image_gen() -> None:
     """image_gen alone."""
-    sys.exit(server.main(["image_gen", *sys.argv[1:]]))
+    _serve("image_gen")
 
 
 def quality_eval() -> None:
     """quality_eval alone."""
-    sys.exit(server.main(["quality_eval", *sys.argv[1:]]))
+    _serve("quality_eval")
 
 
 def knowledge_retrieval() -> None:
     """knowledge_retrieval alone."""
-    sys.exit(server.main(["knowledge_retrieval", *sys.argv[1:]]))
+    _serve("knowledge_retrieval")
 
 
 def mask_gen() -> None:
     """mask_gen alone."""
-    sys.exit(server.main(["mask_gen", *sys.argv[1:]]))
+    _serve("mask_gen")
+
+
+def _serve(tool: str) -> NoReturn:
+    sys.exit(server.main(sys.argv[1:], program=_program(), tool=tool))
+
+
+def _program() -> str:
+    return Path(sys.argv[0]).name

@@ -65,6 +65,7 @@ def test_every_console_script_that_a_snippet_starts_is_installed_and_says_its_op
     )
     assert said.returncode == 0, said.stderr
     assert "--workspace" in said.stdout
+    assert "TOOL" not in said.stdout  # this program serves mask_gen and takes no other
 
 
 def test_the_registry_entry_fits_and_what_would_be_refused_is_named(build: ModuleType) -> None:

@@ -10,6 +10,7 @@ import pytest
 from helpers.raw_mcp import StdioByHand
 from helpers.workspaces import make_workspace
 
+from anomalyagent.cli.mcp import serve
 from anomalyagent.mcp_tools.contracts import RESULT_TYPES, TOOL_NAMES, ToolName
 
 PAIR: dict[str, object] = {"normal_image": "part.png", "anomaly_image": "bad.png"}
@@ -123,3 +124,11 @@ def _modern() -> dict[str, object]:
         f"{prefix}/clientInfo": {"name": "by-hand", "version": "0"},
         f"{prefix}/clientCapabilities": {},
     }
+
+
+def test_a_wrong_tool_is_answered_under_the_name_of_the_command_that_was_typed(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        serve("foo", root)
+    assert "anomalyagent mcp serve: error: argument TOOL: unknown tool 'foo'; known: all, prompt_gen" in capsys.readouterr().err

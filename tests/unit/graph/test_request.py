@@ -3,12 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from anomalyagent.configs.loading import load_settings
+from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import RunError
 from anomalyagent.graph.events import Event, Note
-from anomalyagent.graph.inputs import find_normals
+from anomalyagent.graph.inputs import find_normals, import_normals
 from anomalyagent.graph.request import Request, plan_types
 
 
@@ -22,6 +25,17 @@ def warnings(types: list[str], sets: list[str] | None = None) -> list[str]:
 def test_a_type_in_words_that_nobody_reads_is_told() -> None:
     (told,) = warnings(["scratch", "Kratzer"])
     assert told.startswith("'Kratzer' names no kind of defect")
+
+
+def test_a_type_written_twice_is_made_once_and_that_is_told() -> None:
+    told: list[Event] = []
+    request = Request(normals=[], item="gear", anomaly_types=["scratch", "Scratch", "scratch ", "dent"], count=1, out=Path("x"))
+    plan = plan_types(request, load_settings(None, []), [], told.append)
+    assert [one.anomaly_type for one in plan.types] == ["scratch", "dent"]
+    assert [event.text.partition(" are")[0] for event in told if isinstance(event, Note)] == [
+        "'Scratch' and 'scratch'",
+        "'scratch ' and 'scratch'",
+    ]
 
 
 def test_a_model_that_writes_the_prompts_may_read_other_languages() -> None:
@@ -46,3 +60,23 @@ def test_photos_of_kinds_that_are_not_read_are_told(tmp_path: Path) -> None:
 def test_a_folder_of_nothing_but_such_photos_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"cannot be read \(1 \.heic\): save them as JPEG or PNG"):
         find_normals([photos(tmp_path / "phone", "IMG_1.HEIC")])
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_photo_of_one_colour_is_told(tmp_path: Path, channels: int) -> None:
+    told: list[str | None] = []
+    flat = np.full((64, 64, channels), np.arange(channels) * 60, np.uint8)
+    part = flat.copy()
+    part[20:40, 20:40, 0] += 3
+    for name, pixels in (("lid.png", flat), ("part.png", part)):
+        cv2.imwrite(str(tmp_path / name), pixels)
+    inputs = import_normals(
+        find_normals([tmp_path]),
+        tmp_path,
+        "dataset",
+        LimitSettings(),
+        jobs=1,
+        report=lambda _done, _of, text: told.append(text),
+    )
+    assert [bool(one.notes) for one in inputs.normals] == [True, False]
+    assert [text is not None and text.startswith("lid.png: it is one colour") for text in told] == [True, False]
