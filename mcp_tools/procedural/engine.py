@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.errors import BackendError
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
@@ -229,7 +230,11 @@ def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int
     edit = _crop(edit, margin=4 + int(np.ceil(3.0 * site.scene.blur_sigma_px)))
     box = edit.window.slices
     surface = Surface(site.scene, edit.window, canvas[box], seed=int(np.random.default_rng([*seeds, 4]).integers(2**31)))
-    measure = _Meter(lab_from_rgb(surface.rgb), site.scene.jnd[box], site.area_px)
+    before = lab_from_rgb(surface.rgb)
+    ground = before
+    if edit.opened is not None and surface.pattern_lost(edit.opened) > 0.0:  # that a print is gone makes no floor dark
+        ground = lab_from_rgb(surface.draw(Edit(edit.window, edit.support, opened=edit.opened), 1.0))
+    measure = _Meter(before, ground, site.scene.jnd[box], site.area_px)
     target = max(spec.severity, _MIN_STRENGTH, _MIN_SUM / site.area_px)
     rgb = surface.draw(edit, 1.0)
     reading = measure.read(rgb)
@@ -266,21 +271,27 @@ class _Reading(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class _Meter:
-    """Measures a drawn window against the same window of the photo."""
+    """Measures a drawn window against the same window of the photo, and its strength against the `ground` that it lies on."""
 
     before: Lab
+    ground: Lab
     jnd: Field
     area_px: float
 
     def read(self, rgb: RGB) -> _Reading:
         after = lab_from_rgb(rgb)
-        where = np.abs(after - self.before).max(2) > 0.25
-        change = ciede2000(self.before[where], after[where]) / self.jnd[where]
+        change = self._change(self.ground, after)
         if change.size == 0:
             return _Reading(0.0, 0)
         rank = int(np.clip(0.2 * min(self.area_px, change.size), 1, change.size))
         strength = float(np.partition(change, change.size - rank)[change.size - rank])
-        return _Reading(strength, int(np.count_nonzero(change >= _VISIBLE_JND)))
+        seen = change if self.ground is self.before else self._change(self.before, after)
+        return _Reading(strength, int(np.count_nonzero(seen >= _VISIBLE_JND)))
+
+    def _change(self, before: Lab, after: Lab) -> NDArray[np.float32]:
+        """JND of the pixels that differ."""
+        where = np.abs(after - before).max(2) > 0.25
+        return np.asarray(ciede2000(before[where], after[where]) / self.jnd[where], np.float32)
 
 
 def _confine(site: Site, edit: Edit, mechanism: Mechanism) -> Edit:

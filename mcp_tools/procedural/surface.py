@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.dark_field import is_dark_field, scattered
@@ -42,6 +43,8 @@ _ACCOMPANYING = 2.0  # relief and roughness that go with a change of colour are 
 _STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
 _NOISIEST = 0.02  # sRGB 0..1: no sensor is worse; what a photo shows beyond that is fine texture
 _STANDS_OUT = 12.0  # CIELAB units, at least, by which print differs from what it lies on
+_PATTERNED = (8.0, 16.0)  # a and b of CIELAB, median distance from their mean: from where to where a surface has a pattern,
+_RIM = 0.06  # which is looked for so near to an opening, of the window
 _DRAWN_SIGMA_PX = 0.4  # blur that anti-aliased drawing already has
 
 
@@ -195,10 +198,28 @@ class Surface:
         """(h, w, 3) linear light where `edit` has opened the window, before anything else is changed; and without texture."""
         if edit.opened is None:
             return self.linear, self.around
-        even = continue_smoothly(self.around, self._plain(edit.opened <= 0.0))
+        source, lost = self.around, np.float32(self.pattern_lost(edit.opened))
+        if lost > 0.0:
+            source = source + lost * (source[self._rim_of(edit.opened)].mean(axis=0) - source)
+        even = continue_smoothly(np.asarray(source, np.float32), self._plain(edit.opened <= 0.0))
         gone = np.clip(edit.opened, 0.0, 1.0)[..., None].astype(np.float32)
         light, around = (np.asarray(one + gone * (even - one), np.float32) for one in (self.linear, self.around))
         return light, around
+
+    def pattern_lost(self, opened: Field) -> float:
+        """0..1: how much of the rim of what is `opened` is a pattern in colours, which the floor of a hole has not."""
+        colors = self.around[self._rim_of(opened)]
+        if not len(colors):
+            return 0.0
+        lab = lab_from_rgb(srgb_from_linear(np.concatenate([colors, colors.mean(axis=0)[None]])[None]))[0]
+        spread = float(np.median(np.linalg.norm(lab[:-1, 1:] - lab[-1, 1:], axis=1)))
+        return float(np.clip((spread - _PATTERNED[0]) / (_PATTERNED[1] - _PATTERNED[0]), 0.0, 1.0))
+
+    def _rim_of(self, opened: Field) -> Mask:
+        """(h, w) bool: what lies around an opening, without what stands out there."""
+        wide = 2 * round(_RIM * max(self.window.shape)) + 5
+        near = cv2.dilate((opened > 0.0).astype(np.uint8), np.ones((wide, wide), np.uint8)) > 0
+        return self._plain(opened <= 0.0) & near
 
     def _plain(self, known: Mask) -> Mask:
         """`known`, (h, w) bool, without what stands out there (print, what lies behind): it has no part in what lies below."""

@@ -270,3 +270,19 @@ def test_a_hole_goes_right_through_a_flat_part_but_through_no_rounded_body(round
         seen = np.linalg.norm(made.photo.rgb - bench.astype(np.float32), axis=2)[made.mask & (np.hypot(x - 80, y - 80) < 30)]
         through += bool((seen < 0.05).mean() > 0.4)
     assert (through == 0) if rounded else (through > 1)
+
+
+@pytest.mark.parametrize("mechanism", ["cut", "hole"])
+def test_the_floor_of_an_opening_in_a_coloured_pattern_is_dark_and_has_one_colour(mechanism: Mechanism) -> None:
+    y, x = np.mgrid[:192, :192]
+    dyes = np.array([(190.0, 30.0, 20.0), (210.0, 165.0, 20.0), (60.0, 110.0, 40.0), (235.0, 90.0, 20.0)], np.float32)
+    rug = dyes[((x // 24) + 2 * (y // 24)) % 4]
+    rug += np.random.default_rng(3).normal(0.0, 2.0, rug.shape)
+    scene = Scene(photo_from_array(np.clip(rug, 0, 255).astype(np.uint8)))
+    for seed in range(4):
+        made = draw(mechanism, scene, elongation=2.0, area_fraction=0.06, severity=10.0, center=(0.5, 0.5), seed=seed)
+        floor = cv2.erode(made.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+        lab = cv2.cvtColor(np.ascontiguousarray(made.photo.rgb, np.float32), cv2.COLOR_RGB2LAB)[floor]
+        hue = np.rad2deg(np.arctan2(lab[:, 2], lab[:, 1]))
+        assert np.percentile(hue, 90) - np.percentile(hue, 10) < 20.0
+        assert np.median(lab[:, 0]) < scene.lab[..., 0].mean() - 8.0  # that the pattern is gone makes no hole
