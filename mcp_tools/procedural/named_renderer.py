@@ -15,6 +15,7 @@ from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_o
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
 from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
 from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
+from anomalyagent.mcp_tools.procedural.joints import OpenJoint, find_joints, names_filling
 from anomalyagent.mcp_tools.procedural.knot import Knot, names_knot
 from anomalyagent.mcp_tools.procedural.lost_elements import LostElements, names_teeth
 from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
@@ -68,6 +69,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return crease
     if spec.mechanism in ("bend", "missing") and names_contacts(prompt) and contacts_of(scene):
         return Contacts("bend" if spec.mechanism == "bend" else "missing")
+    if spec.mechanism in ("hole", "missing") and names_filling(prompt) and (joints := find_joints(scene)) is not None:
+        return OpenJoint(joints)
     match spec.mechanism:
         case "bend":
             kind = named_distortion(prompt)

@@ -19,7 +19,7 @@ from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surr
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 
-__all__ = ["render"]
+__all__ = ["dig", "render"]
 
 _THROUGH_CHANCE = 0.2
 _FALL = 0.75  # of the light on a face: what a side of a rounded body gets
@@ -34,6 +34,15 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     distance = blob_at(
         site, rng, elongation=min(spec.elongation * float(rng.uniform(0.85, 1.2)), 12.0), lobes=lobes, roughness=rough
     )
+    return dig(site, spec, rng, distance, may_go_through=rough < 0.1)
+
+
+def dig(site: Site, spec: DefectSpec, rng: np.random.Generator, distance: Field, *, may_go_through: bool = False) -> Edit:
+    """A hole of any outline.
+
+    Args:
+        distance: (h, w) signed distance to the outline, pixels, positive inside.
+    """
     radius = max(float(distance.max()), 0.8)  # half the width of the hole
     cover = np.clip(distance + 0.5, 0.0, 1.0)
     towards_light = _towards_light(distance, site.scene.light[0])
@@ -41,7 +50,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     behind = median_background(site.scene)
     if behind is not None and _lighter_than_asked(behind, near, spec):
         behind = None
-    fits = behind is not None and radius > 2.5 and spec.severity >= 6.0 and rough < 0.1
+    fits = behind is not None and radius > 2.5 and spec.severity >= 6.0 and may_go_through
     if fits and rng.random() < _THROUGH_CHANCE and not _is_rounded(site.scene):
         assert behind is not None
         return _through(site, cover, distance, towards_light, behind)
