@@ -265,7 +265,7 @@ def test_another_zone_mask_under_the_same_name_is_another_request(normals: Path,
 
 
 def test_unicode_long_and_odd_names_become_safe_folders(normals: Path, tmp_path: Path) -> None:
-    types = ["Kratzer ü", "错位", "a/b\\c:*?", "CON", "x" * 200, "scratch", "Scratch!", "..", "  two  words "]
+    types = ["Kratzer ü", "错位", "a/b\\c:*?", "CON", "x" * 200, "scratch", "Scratch?", "..", "  two  words "]
     with pytest.raises(RunError, match="letter or digit"):
         synthesize(request(normals, tmp_path / "run", types=types, count=1), run_settings(share=1.0))
     with pytest.raises(RunError, match="200 characters"):

@@ -13,18 +13,22 @@ HEADING = "# anomalyagent trajectories ("
 """How a card is told from any other README.md."""
 
 
-def write_card(picked: Picked, form: str, rows: Mapping[str, int], redacted: int, sources: Sequence[str]) -> str:
+def write_card(
+    picked: Picked, form: str, rows: Mapping[str, int], redacted: int, sources: Sequence[str], tables_sha256: str = ""
+) -> str:
     """The card.
 
     Args:
         rows: split -> number of rows; files for formats that are not tables.
         redacted: local paths that were taken out.
         sources: names of the runs.
+        tables_sha256: digest of the tables; `load_dataset` takes what it read from this folder earlier while its settings in
+            the card are the same, whatever the tables hold by now.
     """
     table = form in ("sft", "grpo", "preference")
     lines = ["---", "tags: [anomaly-detection, agent-trajectories, tool-use]"]
     if table:
-        lines += ["configs:", f"- config_name: {form}", "  data_files:"]
+        lines += ["configs:", f"- config_name: {form}", f"  description: rows {tables_sha256}", "  data_files:"]
         lines += [f"  - {{split: {split}, path: {split}.parquet}}" for split in rows]
     lines += ["---", "", f"{HEADING}{form})", ""]
     lines += [

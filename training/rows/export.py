@@ -8,6 +8,7 @@
 Same runs and filters: same rows in the same order.
 """
 
+import hashlib
 import io
 import json
 import shutil
@@ -17,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from anomalyagent.errors import BackendUnavailableError, RunError, TraceError
 from anomalyagent.graph.files import alone_in, link_or_copy, write_atomically
+from anomalyagent.graph.inputs import hash_file
 from anomalyagent.graph.trace import Trajectory
 from anomalyagent.training.rows.atif import to_atif
 from anomalyagent.training.rows.card import HEADING, write_card
@@ -74,8 +76,18 @@ def export_traces(
         _forget_formats(out, form)
         redacted = sum(one.replaced for one in redactors.values())
         sources = sorted({one.trajectory.run_id for one in picked.chosen})
-        write_atomically(out / CARD, write_card(picked, form, rows, redacted, sources).encode("utf-8"))
+        card = write_card(picked, form, rows, redacted, sources, _digest(out / f"{split}.parquet" for split in rows))
+        write_atomically(out / CARD, card.encode("utf-8"))
     return Exported(out, rows, dict(picked.left_out), redacted)
+
+
+def _digest(tables: Iterable[Path]) -> str:
+    """Of those that are there."""
+    digest = hashlib.sha256()
+    for path in tables:
+        if path.is_file():
+            digest.update(hash_file(path).encode())
+    return digest.hexdigest()[:16]
 
 
 def _may_be_written(out: Path) -> bool:

@@ -1,6 +1,7 @@
 """Parquet tables of rows: written with Hugging Face `datasets`, and read back only for what they were made for.
 
-Messages and tools are JSON columns (`Json`), so that arguments keep their own keys; images are inside, as PNG.
+Messages and tools are JSON columns (`Json`), so that arguments keep their own keys; images are inside, as PNG. Rows of text
+alone have no column for them: TRL takes a table with one for that of a model that sees.
 """
 
 from collections.abc import Generator, Iterable, Mapping
@@ -59,6 +60,8 @@ def write_table(path: Path, rows: Iterable[Row], folders: Mapping[str, Path]) ->
     if not filled:
         path.unlink(missing_ok=True)
         return 0
+    if not any(row["images"] for row in filled):
+        filled = [{name: value for name, value in row.items() if name != "images"} for row in filled]
     features = Features({name: _feature(name) for name in filled[0]})
     table = Dataset.from_list(filled, features=features)
     part = temporary_beside(path)

@@ -82,11 +82,12 @@ def train_vision_sft(settings: VisionSettings, out: Path, seeing: Seeing | None 
         raise ConfigError("SFT learns from rows: name the folder of `traces export --format sft` under `rows`.")
     model, processor = seeing or load_seeing(settings.model)
     collate = Collator(processor)
-    table = read_table(settings.rows / "train.parquet").select_columns(["messages", "images"])
-    sizes = [(collate.length(row), len(row["images"])) for row in cast("Any", table)]
-    if not any(images for _, images in sizes):
+    table = read_table(settings.rows / "train.parquet")
+    if "images" not in table.column_names:
         raise ConfigError(f"the rows of {settings.rows} hold no images, and this model sees. Export without --no-images.")
-    short = [index for index, (length, _) in enumerate(sizes) if length <= settings.model.longest]
+    table = table.select_columns(["messages", "images"])
+    lengths = [collate.length(row) for row in cast("Any", table)]
+    short = [index for index, length in enumerate(lengths) if length <= settings.model.longest]
     if not short:
         raise ConfigError(f"every row is longer than model.longest ({settings.model.longest} tokens). Raise it.")
     config = trainer_config(

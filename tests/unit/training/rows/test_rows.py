@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import load_dataset
 from helpers.conversations import Conversation, answer, call_image
 from helpers.trace_runs import good_talk, second_chance, store_run
 
@@ -118,6 +119,22 @@ def test_a_table_holds_its_images_in_the_order_in_which_the_messages_show_them(r
     assert len(row["images"]) == len(blocks) == 4
     greys = [image.getpixel((0, 0))[0] for image in row["images"]]
     assert greys == [7 + 31 * number for number in (1, 2, 3, 4)]
+
+
+def test_a_new_export_into_the_folder_is_what_datasets_reads_there(run_dir: Path, tmp_path: Path) -> None:
+    read: list[int] = []
+    for filters in (Filters(), Filters(kinds=("single",))):
+        done = export_traces([run_dir], "sft", tmp_path / "data", filters, images=False)
+        rows: Any = load_dataset(str(tmp_path / "data"), cache_dir=str(tmp_path / "cache"))
+        assert rows["train"].num_rows == done.rows["train"]
+        read.append(rows["train"].num_rows)
+    assert read[0] > read[1]
+
+
+@pytest.mark.parametrize("form", ["sft", "grpo"])
+def test_a_table_of_text_has_no_column_that_makes_trl_look_for_images(run_dir: Path, tmp_path: Path, form: Format) -> None:
+    export_traces([run_dir], form, tmp_path / "data", Filters(), images=False)
+    assert "images" not in read_table(tmp_path / "data" / "train.parquet").column_names
 
 
 @pytest.mark.parametrize(("column", "value", "said"), [("trace_version", 99, "trace version"), ("tools_sha256", "x", "digest")])
