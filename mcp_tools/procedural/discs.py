@@ -1,7 +1,8 @@
 """Round parts of equal size: the cores of a cable, cells of a battery, pills in a blister, heads of bolts.
 
 Circles are found by Hough's transform on a small copy, kept when an edge runs along most of them, and believed when there are
-several of one size that do not overlap. What is concentric in all of them is their core (the copper in an insulated wire).
+several of one size that do not overlap. What is concentric in most of them is the core of each (the copper in an insulated
+wire), a circle or a ragged bundle of another look. Real ones are not quite round: outlines follow the edge beside the circle.
 """
 
 from typing import NamedTuple
@@ -10,13 +11,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.components import Component
 from anomalyagent.mcp_tools.procedural.edit import Window
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
-__all__ = ["cores_of", "discs_of"]
+__all__ = ["core_within", "cores_of", "discs_of"]
 
 _SIDE_PX = 256
 _RADII = (0.04, 0.3)  # of the shorter side of the object
@@ -37,6 +39,12 @@ _SECTORS = 12
 _STEP = 4.0  # CIELAB units by which a disc differs from what lies beside it,
 _ONE_WAY, _STANDING_OUT = 0.3, 0.65  # so much of which at least is seen in so many of the sectors
 _ENOUGH_CORES = 0.6  # of the discs
+_SHELL = (0.86, 0.96)  # of the radius: where a disc shows what surrounds its core,
+_SAME = 14.0  # within so many CIELAB units; so much of the core at most looks like that, and of the shell at least
+_CORE_LIKE_SHELL, _SHELL_LIKE_SHELL = 0.35, 0.8
+_OFF_CIRCLE = 0.16  # of the radius that an outline may lie off the circle
+_DIRECTIONS = 96  # in which it is sought
+_EDGE_STEP, _EDGE_AROUND = 1.5, 0.7  # CIELAB units a pixel that an edge is at least, and the share of a disc that has one
 _FITTING = 3.0  # wanted area over the disc's, or the inverse
 
 
@@ -65,6 +73,16 @@ def cores_of(scene: Scene, area_px: float) -> tuple[Component, ...]:
     return cores if area_px < between else ()
 
 
+def core_within(scene: Scene, part: Component) -> Component | None:
+    """The core of a part that is one of the discs."""
+    known = _search(scene)
+    if not any(part is disc for disc in known.discs):
+        return None
+    reach = 0.25 * part.length_px
+    x, y = part.center_xy
+    return next((one for one in known.cores if np.hypot(one.center_xy[0] - x, one.center_xy[1] - y) < reach), None)
+
+
 def _fitting(parts: tuple[Component, ...], area_px: float) -> tuple[Component, ...]:
     return parts if parts and 1.0 / _FITTING < area_px / parts[0].area_px < _FITTING else ()
 
@@ -82,15 +100,31 @@ def _search(scene: Scene) -> _Discs:
     clear = len(group) > 2 or (len(group) == 2 and min(circle.edge for circle in group) >= _PAIR)
     if not clear or len(group) > _MOST:
         return _Discs((), ())
-    inner = [core for disc in group if (core := _core(circles, disc)) is not None]
+    inner = [core for disc in group if (core := _core(circles, disc) or _bundle(scene, disc, scale)) is not None]
     radius = float(np.median([circle.radius for circle in group]))
-    parts = tuple(part for circle in group if _is_disc(scene, part := _part(scene, circle, radius, scale), radius / scale))
+    parts = tuple(
+        _without_neighbours(part, group, scale)
+        for circle in group
+        if (part := _part(scene, circle, radius, scale)) is not None and _is_disc(scene, part, radius / scale)
+    )
     if not parts:
         return _Discs((), ())
     if len(inner) < _ENOUGH_CORES * len(group):
         return _Discs(parts, ())
     within = float(np.median([circle.radius for circle in inner]))
-    return _Discs(parts, tuple(_part(scene, circle, within, scale) for circle in inner))
+    return _Discs(parts, tuple(core for circle in group if (core := _part(scene, circle, within, scale)) is not None))
+
+
+def _without_neighbours(part: Component, group: list[_Circle], scale: float) -> Component:
+    """The part without the rims of those that it touches."""
+    rows, columns = np.ogrid[part.window.y0 : part.window.y1, part.window.x0 : part.window.x1]
+    x, y = part.center_xy
+    own = (columns - x) ** 2 + (rows - y) ** 2
+    mask = part.mask
+    for other in group:
+        x, y = (other.x + 0.5) / scale - 0.5, (other.y + 0.5) / scale - 0.5
+        mask = mask & ((columns - x) ** 2 + (rows - y) ** 2 >= own)
+    return part._replace(mask=np.asarray(mask, np.bool_))
 
 
 def _is_disc(scene: Scene, part: Component, radius_px: float) -> bool:
@@ -177,17 +211,70 @@ def _core(circles: list[_Circle], disc: _Circle) -> _Circle | None:
     return max(within, key=lambda circle: circle.radius, default=None)
 
 
-def _part(scene: Scene, circle: _Circle, radius: float, scale: float) -> Component:
-    """The disc in the photo, with its blurred border."""
+def _bundle(scene: Scene, disc: _Circle, scale: float) -> _Circle | None:
+    """What fills a disc and looks otherwise than its shell all around, though no circle bounds it."""
+    x, y, radius = (disc.x + 0.5) / scale - 0.5, (disc.y + 0.5) / scale - 0.5, disc.radius / scale
+    shares = np.linspace(0.0, 1.0, 51)
+    lab = _along_rays(scene, x, y, shares * radius)
+    shell = (shares > _SHELL[0]) & (shares < _SHELL[1])
+    look = np.median(lab[:, shell].reshape(-1, 3), axis=0)
+    like = (np.linalg.norm(lab - look, axis=2) < _SAME).mean(axis=0)
+    fitting = [
+        share
+        for i, share in enumerate(shares)
+        if _CORE[0] < share < _CORE[1]
+        and np.average(like[:i], weights=shares[:i]) < _CORE_LIKE_SHELL
+        and like[(shares > share + 0.04) & (shares < _SHELL[1])].mean() > _SHELL_LIKE_SHELL
+    ]
+    return _Circle(disc.x, disc.y, float(np.mean(fitting)) * disc.radius, 1.0) if fitting else None
+
+
+def _along_rays(scene: Scene, x: float, y: float, radii: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(directions, radii, 3) CIELAB around a place of the photo."""
+    angles = np.linspace(0.0, 2.0 * np.pi, _DIRECTIONS, endpoint=False)[:, None]
+    columns, rows = ((at + radii * turn(angles)).astype(np.float32) for at, turn in ((x, np.cos), (y, np.sin)))
+    return lab_from_rgb(
+        np.asarray(cv2.remap(scene.photo.rgb, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    )
+
+
+def _off_circle(scene: Scene, x: float, y: float, radius: float) -> NDArray[np.float32] | None:
+    """(directions,) pixels by which the clearest edge lies outside of the circle, smooth around it, 0 where there is none.
+
+    None where there is none along much of the circle.
+    """
+    steps = np.arange(-np.ceil(_OFF_CIRCLE * radius) - 1.0, np.ceil(_OFF_CIRCLE * radius) + 2.0)
+    lab = cv2.GaussianBlur(_along_rays(scene, x, y, radius + steps), (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
+    step = np.linalg.norm(np.diff(lab, axis=1), axis=2)
+    at = 0.5 * (steps[1:] + steps[:-1])
+    likely = step * np.exp(-0.5 * (at / (0.5 * _OFF_CIRCLE * radius)) ** 2)
+    best = likely.argmax(axis=1)
+    clear = np.take_along_axis(step, best[:, None], axis=1)[:, 0]
+    if float((clear > _EDGE_STEP).mean()) < _EDGE_AROUND:
+        return None
+    off = np.where(clear > 0.4 * np.median(clear), at[best], 0.0)
+    around = np.stack([np.roll(off, turn) for turn in range(-4, 5)])
+    middle = np.median(around, axis=0)
+    return np.mean([np.roll(middle, turn) for turn in range(-2, 3)], axis=0).astype(np.float32)
+
+
+def _part(scene: Scene, circle: _Circle, radius: float, scale: float) -> Component | None:
+    """The disc in the photo, with its blurred border; None where no edge runs around it."""
     x, y = (float((at + 0.5) / scale - 0.5) for at in (circle.x, circle.y))
-    reach = radius / scale + 0.5 / scale + 1.5 + 2.0 * scene.blur_sigma_px  # its border fades inside of this
+    off = _off_circle(scene, x, y, radius / scale)
+    if off is None:
+        return None
+    around_it = radius / scale + off + 0.5 / scale + 1.5 + 2.0 * scene.blur_sigma_px  # its border fades inside of this
+    reach = float(around_it.max())
     height, width = scene.photo.shape
     window = Window(
         max(int(y - reach) - 2, 0), max(int(x - reach) - 2, 0), min(int(y + reach) + 3, height), min(int(x + reach) + 3, width)
     )
     rows, columns = np.ogrid[window.y0 : window.y1, window.x0 : window.x1]
-    mask = (columns - x) ** 2 + (rows - y) ** 2 <= reach**2
+    direction = np.arctan2(rows - y, columns - x) * (_DIRECTIONS / (2.0 * np.pi))
+    outline = np.interp(direction, np.arange(_DIRECTIONS), around_it, period=_DIRECTIONS)
+    mask = (columns - x) ** 2 + (rows - y) ** 2 <= outline**2
     ring = ((columns - x) ** 2 + (rows - y) ** 2 <= (1.2 * reach) ** 2) & ~mask
     lab = scene.lab_in(window.slices)
     contrast = float(np.linalg.norm(np.median(lab[mask], axis=0) - np.median(lab[ring if ring.any() else mask], axis=0)))
-    return Component(window, mask, (x, y), float(mask.sum()), 0.0, 1.0, (x, y), 2.0 * reach, contrast)
+    return Component(window, mask, (x, y), float(mask.sum()), 0.0, 1.0, (x, y), 2.0 * float(around_it.mean()), contrast)

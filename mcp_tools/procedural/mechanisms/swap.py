@@ -24,10 +24,11 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_components,
     find_repeated,
     is_flank,
+    mask_in,
     nearest_piece,
 )
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
-from anomalyagent.mcp_tools.procedural.discs import discs_of
+from anomalyagent.mcp_tools.procedural.discs import core_within, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
@@ -243,7 +244,8 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
     """A component of another colour (another tone in a grey photo), its shading kept."""
     del parts
     lifted = cut_out(site, part, 2.0, rng)
-    solid = lifted.matte > 0.5
+    jacket = _beside_core(site.scene, part, lifted.window)
+    solid = (lifted.matte > 0.5) & (jacket > 0.5)
     if not solid.any():
         return None
     lab = lab_from_rgb(lifted.rgb)
@@ -252,11 +254,11 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
     shift = np.array([float(rng.uniform(18.0, 40.0)) * (-1.0 if darker else 1.0), 0.0, 0.0], np.float32)
     if not site.scene.photo.is_grey:
         hue = float(np.arctan2(typical[2], typical[1]) + rng.uniform(0.35, 1.65) * np.pi)
-        chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(12.0, 40.0), 50.0))
+        chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(20.0, 40.0), 50.0))
         shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
         shift[0] *= 1.0 if rng.random() < 0.4 else 0.2
     before = lab.copy()
-    dyed = lifted.matte * _of_one_dye(lab, typical)
+    dyed = lifted.matte * _of_one_dye(lab, typical) * jacket
     if float(np.hypot(typical[1], typical[2])) > _COLOURED:  # light and shade of one dye differ in chroma too
         lab[..., 1:] += dyed[..., None] * (_turned(lab[..., 1:], typical[1:], typical[1:] + shift[1:]) - lab[..., 1:])
         shift[1:] = 0.0
@@ -266,6 +268,17 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
     lab = lab + shift * dyed[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
     return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
+
+
+def _beside_core(scene: Scene, part: Component, window: Window) -> Field:
+    """(h, w) 0 on what fills a round part, as the copper of an insulated wire does: that is the same in every colour."""
+    core = core_within(scene, part)
+    if core is None:
+        return np.ones(window.shape, np.float32)
+    border = 2 * round(2.0 + 2.0 * scene.blur_sigma_px) + 1  # of the core, which its mask holds
+    inside = cv2.erode(mask_in(window, core).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (border, border)))
+    beside = 1.0 - inside.astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(beside, (0, 0), 0.7 + scene.blur_sigma_px), np.float32)
 
 
 def _of_one_dye(lab: Lab, typical: Lab) -> Field:

@@ -124,3 +124,71 @@ def test_the_rims_of_holes_in_the_corners_of_a_board_are_no_parts() -> None:
     scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)))
     for part in discs_of(scene, np.pi * 16**2):
         assert scene.foreground[part.window.slices][part.mask].mean() > 0.98
+
+
+BIG, BIG_MIDDLES, BIG_JACKETS = 420, ((210, 126), (137, 252), (284, 252)), ((60, 140, 70), (60, 90, 170), (165, 90, 60))
+
+
+def _stranded() -> NDArray[np.uint8]:
+    """Such a face as it really is: the wires are no circles, their copper is a ragged bundle of strands."""
+    rng = np.random.default_rng(5)
+    photo = np.full((BIG, BIG, 3), 90, np.uint8)
+    cv2.circle(photo, (210, 210), 186, (165, 165, 162), -1, cv2.LINE_AA)
+    for middle, jacket in zip(BIG_MIDDLES, BIG_JACKETS, strict=True):
+        cv2.ellipse(photo, middle, (72, 68), 25.0 + middle[0], 0, 360, jacket, -1, cv2.LINE_AA)
+        cv2.circle(photo, middle, 40, (45, 28, 20), -1, cv2.LINE_AA)
+        for count, far in ((1, 0), (6, 13), (12, 25), (16, 36)):
+            for turn in np.arange(count) / count * 2.0 * np.pi + rng.normal(0.0, 0.08, count):
+                x, y = (round(at + far * way) for at, way in zip(middle, (np.cos(turn), np.sin(turn)), strict=True))
+                bright = rng.uniform(0.5, 1.15)
+                cv2.circle(photo, (x, y), 6, tuple(float(at * bright) for at in COPPER), -1, cv2.LINE_AA)
+    noise = rng.normal(0.0, 2.0, (BIG, BIG, 1))
+    return np.clip(cv2.GaussianBlur(photo, (0, 0), 1.0) + noise, 0, 255).astype(np.uint8)
+
+
+def _far_from(middle: tuple[int, int]) -> NDArray[np.floating]:
+    y, x = np.ogrid[:BIG, :BIG]
+    return np.hypot(x - middle[0], y - middle[1])
+
+
+def _drawn_on_strands(mechanism: str, area: float, seed: int) -> tuple[RGB, RGB, Mask]:
+    photo = photo_from_array(_stranded())
+    share = area / Scene(photo).object_area_px
+    spec = DefectSpec.model_validate({"mechanism": mechanism, "zone": "interior", "area_fraction": share, "severity": 15.0})
+    edited = ProceduralImageGen().edit(photo, "a wire of the cable", spec, seed)
+    return 255.0 * photo.rgb, 255.0 * edited.photo.rgb, edited.changed
+
+
+def test_a_bundle_of_strands_is_the_core_of_a_wire() -> None:
+    found = cores_of(Scene(photo_from_array(_stranded())), np.pi * 40**2)
+    assert len(found) == 3
+    assert all(34 < 0.5 * part.length_px < 48 for part in found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_missing_wire_that_is_not_round_leaves_nothing_of_its_jacket_and_those_that_it_touched(seed: int) -> None:
+    before, after, mask = _drawn_on_strands("missing", np.pi * 70**2, seed)
+    gone = min(range(3), key=lambda one: -mask[_far_from(BIG_MIDDLES[one]) < 60].mean())
+    jacket = np.abs(before - np.array(BIG_JACKETS[gone])).max(axis=2) < 25
+    mine = (_far_from(BIG_MIDDLES[gone]) < 78) & np.all(
+        [_far_from(other) > _far_from(BIG_MIDDLES[gone]) for other in BIG_MIDDLES if other != BIG_MIDDLES[gone]], axis=0
+    )
+    assert np.count_nonzero(jacket & mine) > 5000
+    remains = np.abs(after - np.array(BIG_JACKETS[gone])).max(axis=2) < 25
+    assert np.count_nonzero(remains & mine) < 30
+    for other in (one for one in range(3) if one != gone):
+        theirs = (np.abs(before - np.array(BIG_JACKETS[other])).max(axis=2) < 25) & (_far_from(BIG_MIDDLES[other]) < 76)
+        assert np.count_nonzero(mask & theirs) < 30
+
+
+def test_a_wire_of_another_colour_keeps_its_copper() -> None:
+    recolored = 0
+    for seed in range(12):
+        before, after, mask = _drawn_on_strands("swap", np.pi * 70**2, seed)
+        for middle in BIG_MIDDLES:
+            far = _far_from(middle)
+            same_strands = np.abs(after - before)[(far < 30) & (far > 8)].max() < 1.0
+            if mask[(far > 52) & (far < 62)].mean() > 0.9:
+                recolored += same_strands
+                assert same_strands or np.corrcoef(after[far < 30].ravel(), before[far < 30].ravel())[0, 1] < 0.8
+    assert recolored > 0
