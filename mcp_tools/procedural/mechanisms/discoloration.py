@@ -32,6 +32,7 @@ __all__ = ["Shifted", "names_dye", "names_heat", "render"]
 
 _WHOLE = 0.45  # share of the object
 _MARGIN_PX = 8
+_AS_WIDE = 1.6  # of the asked area: so far a band widens to end where the part does
 _HEATED = re.compile(
     r"\b(?:metal\w*|steels?|iron|stainless|alumin\w*|copper|brass|bronze|titanium|nickel|chrome\w*|zinc|alloys?|cast\w*|nuts?|bolts?|screws?"
     r"|washers?|gears?|bearings?|springs?|shafts?|blades?|weld\w*|solder\w*|heat\w*|temper\w*|anneal\w*|overheat\w*|burn\w*|scorch\w*|blued)\b"
@@ -319,7 +320,8 @@ def _band(site: Site, angle: float, rng: np.random.Generator) -> Field:
     height_all, width_all = site.scene.foreground.shape
     box = site.window
     at_border = (box.y0 == 0) + (box.x0 == 0) + (box.y1 == height_all) + (box.x1 == width_all)
-    if at_border >= 2 and rng.random() < 0.7:
+    ends_there = at_border >= 2 and rng.random() < 0.7
+    if ends_there and float(clear.sum()) < _AS_WIDE * site.area_px:
         fading = np.ones_like(clear)
     return clear * fading * np.clip(0.9 + 0.1 * fractal_noise((height, width), thick, rng), 0.0, 1.2).astype(np.float32)
 

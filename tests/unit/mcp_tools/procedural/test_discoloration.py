@@ -168,3 +168,12 @@ def test_an_area_with_a_clear_outline_is_no_ellipse(monkeypatch: pytest.MonkeyPa
         cv2.ellipse(oval, cv2.fitEllipse(outline), 1, -1)
         overlap.append(float((inside & oval).sum() / (inside | oval).sum()))
     assert np.median(overlap) < 0.85
+
+
+def test_a_band_that_ends_where_the_photo_does_is_not_much_wider_than_asked() -> None:
+    noise = np.random.default_rng(3).normal(0.0, 3.0, (160, 160, 1))
+    cloth = Scene(photo_from_array(np.clip(np.array([185.0, 85.0, 190.0]) + noise, 0, 255).astype(np.uint8)))
+    spec = DefectSpec(mechanism="discoloration", area_fraction=0.18, elongation=4.0, severity=10.0, color_shift=(3.7, 3.8, 7.6))
+    for seed in range(24):
+        made = render_defect(cloth, spec.model_copy(update={"seed": seed}))
+        assert made.mask.mean() < 0.34
