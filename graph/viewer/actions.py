@@ -95,13 +95,15 @@ class Actions:
             raise HTTPException(404, "There is no such fork any more. The run's page shows what was made.")
         here = f"/r/{part(run.key)}"
         links = ServerLinks(run, Query())
-        response = page("job.html.j2", title=job.words, run=run, here=here, links=links, job=job, step_name=step_name)
-        target = {"done": links.story(job.made) if job.made else here, "waiting": f"{here}/forks/{part(job.made)}"}.get(
-            job.state
-        )
-        if target and "hx-request" in request.headers:
-            response.headers["HX-Redirect"] = target
-        return response
+        state = job.state
+        target = {"done": links.story(job.made) if job.made else here, "waiting": f"{here}/forks/{part(job.made)}"}.get(state)
+        if target is None:
+            return page(
+                "job.html.j2", title=job.words, run=run, here=here, links=links, job=job, state=state, step_name=step_name
+            )
+        if "hx-request" in request.headers:
+            return Response(headers={"HX-Redirect": target})
+        return RedirectResponse(target, 303)
 
     def forks(self, request: Request) -> Response:
         """Forks that are under way, wherever they were begun."""

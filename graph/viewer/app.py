@@ -35,7 +35,7 @@ from anomalyagent.graph.viewer.guard import Guard
 from anomalyagent.graph.viewer.images import Images, Picture, missing_picture
 from anomalyagent.graph.viewer.listing import SORT_CHOICES, Query, list_entries, select
 from anomalyagent.graph.viewer.pages import STATIC, ServerLinks, choose, part
-from anomalyagent.graph.viewer.runs import OpenRun, OpenRuns
+from anomalyagent.graph.viewer.runs import OpenRun, OpenRuns, Stand
 from anomalyagent.graph.viewer.story import PARTS, Rewards, tell, whole_text
 from anomalyagent.graph.viewer.web import page, read_form, say
 
@@ -55,6 +55,7 @@ class Options:
         rewards: terms of the training reward of a trajectory; None: no such column.
         port: the port it is served at, which the Host of every request must name; None: any.
         cache_dir: where summaries are kept; None: the user's cache folder.
+        patience_s: how long a page waits for trajectories that were not read yet, before it shows those that were; seconds.
     """
 
     allow_review: bool = False
@@ -63,6 +64,7 @@ class Options:
     rewards: Rewards | None = None
     port: int | None = None
     cache_dir: Path | None = None
+    patience_s: float = 0.25
 
     @property
     def may_review(self) -> bool:
@@ -77,7 +79,7 @@ def make_app(run_dirs: Sequence[Path], options: Options | None = None) -> ASGIAp
         TraceError: a folder holds no run.
     """
     options = options or Options()
-    viewer = _Viewer(OpenRuns(run_dirs, options.cache_dir), options)
+    viewer = _Viewer(OpenRuns(run_dirs, options.cache_dir, options.patience_s), options)
     app = Starlette(
         routes=viewer.routes(), exception_handlers={HTTPException: viewer.refused, AnomalyAgentError: viewer.broken}
     )
@@ -122,13 +124,15 @@ class _Viewer:
 
     def run(self, request: Request) -> Response:
         run, query = self._runs.of(request), Query.read(request.query_params)
-        entries = run.look()
-        if request.query_params.get("since") == run.version:
+        run.look()
+        stand = run.stand()
+        if request.query_params.get("since") == stand.version:
             return Response(status_code=204)
         with run.index.first():
-            return self._run_page(request, run, query, entries)
+            return self._run_page(request, run, query, stand)
 
-    def _run_page(self, request: Request, run: OpenRun, query: Query, entries: Sequence[Entry]) -> Response:
+    def _run_page(self, request: Request, run: OpenRun, query: Query, stand: Stand) -> Response:
+        entries = run.index.entries
         listing = list_entries(entries, query, run.reviews)
         links = ServerLinks(run, query)
         response = page(
@@ -137,6 +141,7 @@ class _Viewer:
             run=run,
             runs=list(self._runs),
             here=links.base,
+            stand=stand,
             state=run.state,
             query=listing.query,
             listing=listing,
@@ -286,7 +291,7 @@ class _Viewer:
 
     def review_next(self, request: Request) -> Response:
         run, query = self._runs.of(request), Query.read(request.query_params)
-        entries = run.look()
+        entries = run.look(whole=True)  # else it could say that nothing is left to review
         wanted = select(entries, query._replace(verdict="" if query.verdict == "none" else query.verdict), run.reviews)
         names = [entry.name for entry in wanted if entry.outcome in ("accepted", "rejected")]
         after = request.query_params.get("after", "")

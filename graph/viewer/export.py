@@ -24,7 +24,7 @@ from anomalyagent.graph.run_index import Entry
 from anomalyagent.graph.viewer.images import Images, Picture, missing_picture
 from anomalyagent.graph.viewer.listing import Query, list_entries
 from anomalyagent.graph.viewer.pages import STATIC, Chosen, choose, environment, part, static_version
-from anomalyagent.graph.viewer.runs import OpenRun
+from anomalyagent.graph.viewer.runs import OpenRun, Stand
 from anomalyagent.graph.viewer.story import Rewards, ShownImage, Story, tell
 
 __all__ = ["MOST_TOLD", "export_page", "export_run"]
@@ -95,6 +95,7 @@ def export_page(run: OpenRun, names: Sequence[str], rewards: Rewards | None = No
     values: dict[str, Any] = {
         "title": f"{run.title}: trajectories" if whole_run else names[0],
         "run": run,
+        "stand": Stand("", reading=False),
         "state": run.state,
         "query": Query(),
         "listing": listing,

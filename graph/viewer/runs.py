@@ -25,7 +25,7 @@ from anomalyagent.graph.runfile import RUN_FILE, RunFile, read_run_file
 from anomalyagent.graph.trace import Trajectory, read_trajectory
 from anomalyagent.mcp_tools.workspace import Workspace
 
-__all__ = ["MOST_CHARACTERS", "OpenRun", "OpenRuns", "Opened", "shorten"]
+__all__ = ["MOST_CHARACTERS", "OpenRun", "OpenRuns", "Opened", "Stand", "shorten"]
 
 MOST_CHARACTERS = 12_000
 """Of one text on a page. A prompt has at most 4,000 (rules.py), so this cuts what no honest run writes."""
@@ -54,47 +54,56 @@ class RunState:
     problem: str | None
 
 
+class Stand(NamedTuple):
+    """What a page of a run stands for.
+
+    Attributes:
+        version: changes whenever a page of this run would look different.
+        reading: some trajectories are still being read.
+    """
+
+    version: str
+    reading: bool
+
+
 class OpenRun:
     """One run folder, looked at. Safe to share between threads.
 
     Args:
         key: what addresses call it.
+        patience_s: how long a look waits for trajectories that were not read yet, in seconds.
     Raises:
         TraceError: the folder holds no run.
     """
 
-    def __init__(self, run_dir: Path, key: str, cache_dir: Path | None = None) -> None:
+    def __init__(self, run_dir: Path, key: str, cache_dir: Path | None = None, patience_s: float = 0.25) -> None:
         self.run_dir = find_run(run_dir).resolve()
         self.key = key
         self.index = RunIndex(self.run_dir, cache_dir)
         self.workspace = Workspace(self.run_dir)
+        self._patience_s = patience_s
         self._lock = threading.Lock()
         self._scan: threading.Thread | None = None
         self._state: tuple[_Stamp | None, RunState] | None = None
         self._reviews: tuple[_Stamp | None, dict[str, Review]] | None = None
         self._opened: OrderedDict[str, tuple[_Stamp, Opened]] = OrderedDict()
 
-    @property
-    def reading(self) -> bool:
-        """The first look at the trajectories is still going on."""
-        return self._scan is not None and self._scan.is_alive()
-
-    def look(self, wait_s: float = 0.25) -> tuple[Entry, ...]:
-        """Bring the index up to date, for at most `wait_s` seconds; what takes longer goes on in the background."""
+    def look(self, *, whole: bool = False) -> tuple[Entry, ...]:
+        """Bring the index up to date. What takes longer than `patience_s` goes on in the background, unless `whole`."""
         with self._lock:
             if self._scan is None or not self._scan.is_alive():
                 self._scan = threading.Thread(target=self.index.refresh, name="trace-index", daemon=True)
                 self._scan.start()
             scan = self._scan
-        scan.join(wait_s)
+        scan.join(None if whole else self._patience_s)
         return self.index.entries
 
-    @property
-    def version(self) -> str:
-        """Changes whenever a page of this run would look different."""
+    def stand(self) -> Stand:
+        """To be asked for before what it stands for is read: what changes meanwhile is then shown by the next look."""
+        reading = self._scan is not None and self._scan.is_alive()
         stamps = [_stamp_of(self.run_dir / name) for name in (RUN_FILE, REVIEWS_FILE, FORKS_FOLDER)]
-        parts = [self.index.version, *(stamp.mtime_ns if stamp else 0 for stamp in stamps), int(self.reading)]
-        return "-".join(format(part, "x") for part in parts)
+        parts = [self.index.version, *(stamp.mtime_ns if stamp else 0 for stamp in stamps), int(reading)]
+        return Stand("-".join(format(part, "x") for part in parts), reading)
 
     @property
     def state(self) -> RunState:
@@ -166,7 +175,7 @@ class OpenRuns:
         TraceError: a folder holds no run.
     """
 
-    def __init__(self, run_dirs: Sequence[Path], cache_dir: Path | None = None) -> None:
+    def __init__(self, run_dirs: Sequence[Path], cache_dir: Path | None = None, patience_s: float = 0.25) -> None:
         self.by_key: dict[str, OpenRun] = {}
         for run_dir in run_dirs:
             folder = find_run(run_dir).resolve()
@@ -178,7 +187,7 @@ class OpenRuns:
             while key in self.by_key:
                 number += 1
                 key = f"{base}-{number}"
-            self.by_key[key] = OpenRun(folder, key, cache_dir)
+            self.by_key[key] = OpenRun(folder, key, cache_dir, patience_s)
 
     def of(self, request: Request) -> OpenRun:
         """The run that an address names; 404 where there is none."""

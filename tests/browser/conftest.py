@@ -18,7 +18,8 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.viewer.app import Options
 
-expect.set_options(timeout=20_000)
+PATIENCE_MS = 90_000  # a small machine that is busy, not a slow page
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")  # not longer: while it lives, this thread has a running event loop
@@ -44,7 +45,7 @@ def page(browser: Browser) -> Generator[Page]:
             complaints.append(message.text)
 
     opened.on("console", hear)
-    opened.set_default_timeout(60_000)  # a small machine that is busy, not a slow page
+    opened.set_default_timeout(PATIENCE_MS)
     yield opened
     context.close()
     assert complaints == []

@@ -1,5 +1,6 @@
 """The viewer, driven in a real browser on a real run."""
 
+import contextlib
 import json
 import re
 import threading
@@ -8,11 +9,11 @@ from pathlib import Path
 import pytest
 from helpers.accessible import assert_no_serious_fault
 from helpers.viewer import NORMALS, Serve
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Error, Page, Route, expect
 
 from anomalyagent.configs.schema import Settings
 from anomalyagent.graph.locate import trajectory_ids
-from anomalyagent.graph.review import read_reviews
+from anomalyagent.graph.review import read_reviews, record_verdict
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.trace import Trajectory, read_trajectory
 from anomalyagent.graph.viewer.app import Options
@@ -26,6 +27,26 @@ def told(run: Path) -> list[Trajectory]:
 def of(run: Path, outcome: str) -> Trajectory:
     """A trajectory of that outcome, with as many rounds as there are."""
     return max((one for one in told(run) if one.outcome == outcome), key=lambda one: one.rounds)
+
+
+class Gate:
+    """Holds the next request of `page` for an address like the pattern `address`, until it is told what becomes of it."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        self.held: Route | None = None
+        page.route(re.compile(address), self._hold, times=1)
+
+    def _hold(self, route: Route) -> None:
+        self.held = route
+
+    def wait(self) -> Route:
+        """The request, as soon as there is one."""
+        for _ in range(6000):  # a minute, where it never comes
+            if self.held is not None:
+                return self.held
+            self.page.wait_for_timeout(10)
+        raise AssertionError("no such request came")
 
 
 def test_filtering_and_sorting_change_the_table_and_its_address(page: Page, viewer: str, run: Path) -> None:
@@ -49,7 +70,50 @@ def test_filtering_and_sorting_change_the_table_and_its_address(page: Page, view
     expect(rows.first.locator("[data-row]")).to_have_text(best.id)
     page.reload()
     expect(page.locator("select[name=sort]")).to_have_value("-score")
-    assert page.locator("td.pics img").first.evaluate("image => image.complete && image.naturalWidth") == 144
+    picture = page.locator("td.pics img").first
+    picture.scroll_into_view_if_needed()  # it is loaded only then, and not before the page is called whole
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 144
+
+
+def test_the_last_change_of_the_filter_counts_however_slow_the_answers_are(page: Page, viewer: str, run: Path) -> None:
+    rejected = sum(one.outcome == "rejected" for one in told(run))
+    script = Gate(page, "/static/htmx")
+    page.goto(viewer, wait_until="commit")
+    script.wait()
+    outcome, rows = page.locator("select[name=outcome]"), page.locator("table.rows tbody tr")
+    outcome.select_option("rejected")  # nobody listens yet
+    script.wait().continue_()
+    expect(page).to_have_url(f"{viewer}?outcome=rejected")
+    expect(rows).to_have_count(rejected)
+    page.wait_for_load_state()
+    first = Gate(page, r"[?&]outcome=failed(&|$)")
+    outcome.select_option("failed")
+    first.wait()
+    second = Gate(page, r"[?&]outcome=accepted(&|$)")
+    outcome.select_option("accepted")  # before the first answer is there
+    second.wait()
+    last = Gate(page, r"[?&]outcome=(&|$)")
+    outcome.select_option("")
+    last.wait().continue_()
+    expect(page).to_have_url(viewer)
+    expect(rows).to_have_count(len(told(run)))
+
+
+def test_a_look_for_news_that_comes_late_does_not_undo_the_filter(page: Page, viewer: str, run: Path) -> None:
+    rejected = sum(one.outcome == "rejected" for one in told(run))
+    page.goto(viewer)
+    look = Gate(page, r"[?&]since=")
+    look.wait()
+    record_verdict(run, told(run)[0].id, "keep", "")  # there is news
+    page.locator("select[name=outcome]").select_option("rejected")
+    rows = page.locator("table.rows tbody tr")
+    expect(rows).to_have_count(rejected)
+    with contextlib.suppress(Error):  # given up by the page
+        look.wait().continue_()
+    with page.expect_response(re.compile(r"[?&]since=.*outcome=rejected|outcome=rejected.*[?&]since=")):
+        pass  # the next look
+    expect(page).to_have_url(f"{viewer}?outcome=rejected")
+    expect(rows).to_have_count(rejected)
 
 
 def test_the_keyboard_reaches_trajectories_and_goes_on_to_the_next(page: Page, viewer: str, run: Path) -> None:
@@ -158,11 +222,12 @@ def test_a_replay_asks_before_each_drawing_and_takes_a_change_and_a_rejection(pa
     page.locator("input[name='approve:image_gen']").check()
     page.get_by_role("button", name="Replay").click()
     started = page.get_by_role("heading", level=1)
-    expect(started).to_have_text("image_gen waits for you", timeout=90_000)  # tools start first
+    expect(started).to_have_text("image_gen waits for you")
     assert_no_serious_fault(page, "a call that waits")
     page.goto(viewer)
     expect(page.get_by_text("1 waiting for you")).to_be_visible()
     page.get_by_role("link", name="1 fork is under way").click()
+    expect(started).to_have_text("Forks under way")
     assert_no_serious_fault(page, "forks under way")
     page.get_by_role("link", name="image_gen waits for you").click()
     page.get_by_label("spec.severity").fill("5.25")
@@ -200,26 +265,6 @@ def test_reviewing_goes_by_keys_from_one_to_the_next_and_agreement_is_shown(page
     assert wanted[0] not in read_reviews(run)
 
 
-class Gate:
-    """Holds the next request of `page` for an address like `address`, until it is told what becomes of it."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.page = page
-        self.held: Route | None = None
-        page.route(re.compile(address), self._hold, times=1)
-
-    def _hold(self, route: Route) -> None:
-        self.held = route
-
-    def wait(self) -> Route:
-        """The request, as soon as there is one."""
-        for _ in range(6000):  # a minute, where it never comes
-            if self.held is not None:
-                return self.held
-            self.page.wait_for_timeout(10)
-        raise AssertionError("no such request came")
-
-
 @pytest.mark.parametrize("parsed", [True, False], ids=["its-scripts-are-late", "its-end-is-late"])
 def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, viewer: str, run: Path, parsed: bool) -> None:
     """A key counts as soon as the page is seen, also where the rest comes late, but not while an answer is under way."""
@@ -235,7 +280,10 @@ def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, v
     page.goto(f"{viewer}/review", wait_until="commit")
     script.wait()
     expect(page.get_by_role("heading", level=1)).to_have_text(first)
-    assert page.evaluate("document.readyState") == ("interactive" if parsed else "loading")
+    if parsed:
+        page.wait_for_function("document.readyState == 'interactive'")
+    else:
+        assert page.evaluate("document.readyState") == "loading"
     answer = Gate(page, r"/t/[^/]+/review(\?|$)")
     page.keyboard.press("d")  # the page is not whole yet; this takes it away
     page.keyboard.press("k")  # what the first key said is on its way

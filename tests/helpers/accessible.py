@@ -9,7 +9,8 @@ __all__ = ["assert_no_serious_fault"]
 
 
 def assert_no_serious_fault(page: Page, what: str) -> None:
-    """Nothing on the page is a serious or critical fault to axe."""
+    """Nothing on the page, once it is whole, is a serious or critical fault to axe."""
+    page.wait_for_load_state()
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
     serious = [
         (one["id"], one["nodes"][0]["html"][:200], one["nodes"][0].get("failureSummary", "")[:200])

@@ -38,13 +38,13 @@ class Answer(NamedTuple):
 
 
 @contextmanager
-def serving(run_dirs: Sequence[Path], cache: Path, options: Options | None = None) -> Generator[str]:
-    """The address of a viewer, e.g. `http://127.0.0.1:40123`."""
+def serving(run_dirs: Sequence[Path], cache: Path, options: Options | None = None, patience_s: float = 60) -> Generator[str]:
+    """The address of a viewer, e.g. `http://127.0.0.1:40123`; its pages wait for all trajectories, also on a slow machine."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(64)
     port = int(listener.getsockname()[1])
-    app = make_app(run_dirs, replace(options or Options(), port=port, cache_dir=cache))
+    app = make_app(run_dirs, replace(options or Options(), port=port, cache_dir=cache, patience_s=patience_s))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -2,31 +2,39 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.photos import make_photos
 from helpers.trajectories import make_trajectory, store
 from helpers.viewer import ask, serving
+from starlette.responses import Response
 from typer.testing import CliRunner
 
 from anomalyagent.cli import app
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError, TraceError
+from anomalyagent.graph import run_index
 from anomalyagent.graph.fork_records import ForkRecords
-from anomalyagent.graph.review import read_reviews
+from anomalyagent.graph.review import read_reviews, record_verdict
 from anomalyagent.graph.run import Request, synthesize
 from anomalyagent.graph.trace import Trajectory, read_trajectory
 from anomalyagent.graph.viewer.app import Options
 from anomalyagent.graph.viewer.export import export_run
+from anomalyagent.graph.viewer.jobs import Job, Jobs
 from anomalyagent.graph.viewer.serving import serve
 from anomalyagent.graph.viewer.story import RewardTerm
+from anomalyagent.graph.viewer.web import page as make_page
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo, write_photo
 from anomalyagent.training.judging import JudgeSettings, make_judge
 from anomalyagent.training.rewards import RewardWeights, reward
@@ -106,6 +114,62 @@ def test_a_page_of_a_call_that_was_answered_since_rules_on_no_other(run: Path, t
     assert answer.status == 422
     assert "went on meanwhile" in answer.text
     assert records.get(record.id).waiting == waiting
+
+
+@pytest.mark.parametrize(("state", "leads_to"), [("done", "/r/run/t/made-fork1"), ("waiting", "/r/run/forks/made-fork1")])
+def test_a_fork_that_is_over_before_its_page_is_asked_for_leads_on_all_the_same(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Any, leads_to: str
+) -> None:
+    over = Job(1, "run", "made", "Fork of made at turn 1", state, made="made-fork1")
+
+    def get(jobs: Jobs, number: int) -> Job:
+        return over
+
+    monkeypatch.setattr(Jobs, "get", get)
+    with serving([run], tmp_path / "cache", Options(allow_fork=True)) as address:
+        answer = ask(address, "/r/run/jobs/1")
+        assert (answer.status, answer.headers["location"].split("?")[0]) == (303, leads_to)
+        later = ask(address, "/r/run/jobs/1", headers={"HX-Request": "true"})
+        assert (later.status, later.headers["hx-redirect"].split("?")[0]) == (200, leads_to)
+
+
+def test_nothing_is_called_reviewed_while_trajectories_are_still_being_read(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go = threading.Event()
+
+    def read_later(path: Path) -> Trajectory:
+        go.wait(60)
+        return read_trajectory(path)
+
+    monkeypatch.setattr(run_index, "read_trajectory", read_later)
+    options = Options(allow_review=True)
+    with serving([run], tmp_path / "cache", options, patience_s=0) as address, ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(ask, address, "/r/run/review")
+        assert "Reading the trajectories: 0 of" in ask(address, "/r/run").text
+        go.set()
+        answer = asked.result()
+    assert (answer.status, "/t/accepted-00000" in answer.headers.get("location", "")) == (303, True)
+
+
+def test_what_changes_while_a_page_is_made_is_shown_by_its_next_look(
+    run: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def page_late(*given: Any, **values: Any) -> Response:
+        record_verdict(run, "accepted-00000", "keep", "")  # after the verdicts were read
+        return make_page(*given, **values)
+
+    monkeypatch.setattr("anomalyagent.graph.viewer.app.page", page_late)
+    first = ask(address, "/r/run").text
+    monkeypatch.undo()
+    assert 'class="badge verdict-keep"' not in first
+    since = re.search(r'name="since" value="([^"]+)"', first)
+    assert since is not None
+    second = ask(address, f"/r/run?since={since[1]}")
+    assert (second.status, 'class="badge verdict-keep"' in second.text) == (200, True)
+    since = re.search(r'name="since" value="([^"]+)"', second.text)
+    assert since is not None
+    assert ask(address, f"/r/run?since={since[1]}").status == 204
 
 
 def test_a_verdict_is_taken_from_the_viewers_own_pages_only(run: Path, tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ function press(event) {
   else found.click();
 }
 
+// A filter that is changed before htmx listens to it counts as soon as it does.
+let changed = null;
+const remember = (event) => { changed = event.target; };
+document.addEventListener("input", remember);
+document.addEventListener("htmx:after:process", () => {
+  document.removeEventListener("input", remember);
+  changed?.dispatchEvent(new Event("input", { bubbles: true }));
+}, { once: true });
+
 // The stage -----------------------------------------------------------------------------------------------------------
 
 const source = (element, prefix) => element?.getAttribute(`data-${prefix}src`) ?? window.imageOf?.(element?.getAttribute(`data-${prefix}image`));
