@@ -6,7 +6,6 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,13 +16,13 @@ from anomalyagent.mcp_tools.imaging.color import just_noticeable_difference, lab
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.ground import Ground, ground_of, seen_from_afar
 from anomalyagent.mcp_tools.imaging.photo import Photo
+from anomalyagent.mcp_tools.imaging.pieces import Pieces, find_pieces
 
 __all__ = ["AFAR", "Scene", "scene_of"]
 
 AFAR = 3
 """From so many times as far `ground_afar` is seen."""
 
-_ALIKE = 0.8  # share of the foreground that pieces of at least half of the largest one's size hold, where pieces are alike
 _GRAINED = 0.4  # coherence of a surface that runs one way
 _COLOURED, _BROWN = 12.0, (30.0, 95.0)  # CIELAB chroma, hue in degrees
 _CACHE_BYTES = 192 * 2**20
@@ -142,27 +141,23 @@ class Scene:
         return measures.depth_below_outline(self.foreground)
 
     def other_pieces(self, x: float, y: float) -> Mask | None:
-        """(H, W) bool: the pieces that a place does not lie on, nor nearest to; None where there are not several alike."""
-        labels, boxes = self._pieces
-        if 0 in boxes:
+        """(H, W) bool: what of the object is not the piece that a place lies on, or nearest to; None where there are not
+        several alike."""
+        if self._pieces is None:
             return None
+        labels = self._pieces.labels
         height, width = labels.shape
         own = int(labels[min(max(round(y), 0), height - 1), min(max(round(x), 0), width - 1)])
         if own == 0:
             ys, xs = np.nonzero(labels)
             nearest = int(((xs - x) ** 2 + (ys - y) ** 2).argmin())
             own = int(labels[ys[nearest], xs[nearest]])
-        return np.asarray((labels > 0) & (labels != own), np.bool_)
+        return np.asarray(self.foreground & (labels != own), np.bool_)
 
     @property
     def alike_pieces(self) -> tuple[NDArray[np.int32], list[int]] | None:
         """Labels of the pieces, (H, W), and which of them are whole ones, where there are several alike; else None."""
-        labels, boxes = self._pieces
-        if 0 in boxes:
-            return None
-        areas = np.bincount(labels.ravel(), minlength=len(boxes) + 1)
-        areas[0] = 0
-        return labels, [int(one) for one in np.flatnonzero(2 * areas >= areas.max())]
+        return self._pieces
 
     def zone_mask(self, zone: Zone) -> Mask:
         """(H, W) bool: the part of the foreground that `zone` names, where it is legal; empty only when nothing is legal.
@@ -180,24 +175,26 @@ class Scene:
         if zone in ("edge", "interior"):
             band = max(2.0, 0.12 * min(float(self.depth_px.max()), 0.5 * np.sqrt(self.object_area_px)))
             return self.foreground & ((self.depth_px <= band) if zone == "edge" else (self.depth_px > band))
+        if self._pieces is None:
+            left, top, right, bottom = _third(zone, self.box_xyxy)
+            part = np.zeros_like(self.foreground)
+            part[top:bottom, left:right] = self.foreground[top:bottom, left:right]
+            return part
+        return self._thirds_of_pieces(self._pieces.labels, zone)
+
+    def _thirds_of_pieces(self, labels: NDArray[np.int32], zone: Zone) -> Mask:
+        """(H, W) bool: of each piece the part that a zone names."""
         part = np.zeros_like(self.foreground)
-        labels, boxes = self._pieces
-        for one, box in boxes.items():
-            left, top, right, bottom = _third(zone, box)
-            inside = labels[top:bottom, left:right]
-            part[top:bottom, left:right] |= (inside == one) if one else self.foreground[top:bottom, left:right]
+        for one in np.unique(labels[labels > 0]):
+            ys, xs = np.nonzero(labels == one)
+            left, top, right, bottom = _third(zone, (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1))
+            part[top:bottom, left:right] |= labels[top:bottom, left:right] == one
         return part
 
     @cached_property
-    def _pieces(self) -> tuple[NDArray[np.int32], dict[int, tuple[int, int, int, int]]]:
-        """Labels of the pieces, (H, W), and the box of each; 0 is the whole object, where it is one or its pieces not alike."""
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(self.foreground.astype(np.uint8))
-        areas = stats[1:, cv2.CC_STAT_AREA]
-        large = areas[2 * areas >= areas.max(initial=1)]
-        if len(large) < 2 or int(large.sum()) < _ALIKE * self.object_area_px:
-            return np.zeros((1, 1), np.int32), {0: self.box_xyxy}
-        boxes = {one: (int(x), int(y), int(x + w), int(y + h)) for one, (x, y, w, h, _) in enumerate(stats) if one > 0}
-        return np.asarray(labels, np.int32), boxes
+    def _pieces(self) -> Pieces | None:
+        """The pieces, where they are several alike."""
+        return None if self.fills_frame else find_pieces(self.foreground, self.photo.rgb)
 
 
 def _third(zone: Zone, box_xyxy: tuple[int, int, int, int]) -> tuple[int, int, int, int]:

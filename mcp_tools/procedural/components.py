@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = [
     "Component",
@@ -25,8 +26,9 @@ __all__ = [
     "find_protrusions",
     "find_repeated",
     "is_flank",
+    "lies_on_piece",
     "mask_in",
-    "nearest_piece",
+    "nearest_pieces",
     "pieces_of",
     "touches_twice",
 ]
@@ -37,6 +39,7 @@ _SHADED, _COUNTERPART, _OPPOSITE = 5.0, 0.2, 0.25
 _PART_PX = 16.0  # size of a wanted part on the scaled copy
 _WHOLE_PX = 256.0  # longest side of the copy on which the whole object is searched
 _SECOND = 0.25  # of where a part touches the body most: what counts as a second place
+_ON_PIECE = 0.7  # of a part
 _AT_OUTLINE = 0.15  # of its border
 _REACH = 4.5  # half width of the search region, in part sizes
 
@@ -152,6 +155,7 @@ def find_repeated(scene: Scene, area_px: float) -> list[Component]:
     return [part for part, is_alike in zip(found, alike, strict=True) if is_alike]
 
 
+@once_per_scene
 def pieces_of(scene: Scene) -> list[Component]:
     """The like pieces of a tray, each as a part; empty where there are not several. What the frame cuts is left out."""
     found = scene.alike_pieces
@@ -179,11 +183,16 @@ def pieces_of(scene: Scene) -> list[Component]:
     return parts
 
 
-def nearest_piece(site: Site) -> Component | None:
-    """Of like pieces on a tray the one that a site lies on or nearest to; None where there are not several."""
+def lies_on_piece(scene: Scene, part: Component) -> bool:
+    """False for what is seen in the gaps between pieces that touch; true where there are not several."""
+    found = scene.alike_pieces
+    return found is None or bool((found[0][part.window.slices][part.mask] > 0).mean() > _ON_PIECE)
+
+
+def nearest_pieces(site: Site) -> list[Component]:
+    """The like pieces on a tray, the one that a site lies on or nearest to first; empty where there are not several."""
     x, y = site.center_xy
-    pieces = pieces_of(site.scene)
-    return min(pieces, key=lambda one: np.hypot(one.center_xy[0] - x, one.center_xy[1] - y), default=None)
+    return sorted(pieces_of(site.scene), key=lambda one: np.hypot(one.center_xy[0] - x, one.center_xy[1] - y))
 
 
 def _find_blobs(site: Site, region: Region) -> list[Component]:

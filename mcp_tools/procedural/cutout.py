@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 
+_MOST_OF_A_PIECE, _ENOUGH_GROUND = 0.6, 0.15  # of a piece that a part must be to be it; of a part, for its ground to be seen
 _UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
@@ -93,7 +94,8 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
         ground, cleared = clear_protrusion(site, part, window, rng, whole=False)
         seat = np.maximum(seat, cleared)
     else:
-        ground = fill_behind(rgb, mask, rng)
+        bare = _ground_under_piece(site.scene, part, window, mask, soft_px)
+        ground = fill_behind(rgb, mask, rng) if bare is None else continue_backdrop(rgb, mask, bare, rng)
     if stands_out:  # it stays fixed where it leaves the body
         ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
         root_x, root_y = part.root_xy
@@ -103,6 +105,28 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     typical = max(float(np.percentile(away[mask], 75)), 1.0) if mask.any() else 1.0
     matte = own * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
     return CutOut(window, rgb, ground, seat, own, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
+
+
+def _ground_under_piece(scene: Scene, part: Component, window: Window, mask: Mask, soft_px: float) -> Mask | None:
+    """(h, w) bool: the ground around one of several pieces, on which no other lies; None of a part that is no piece, or where
+    too little ground is seen."""
+    if scene.alike_pieces is None or not _is_piece(scene, part):
+        return None
+    grow = 2 * round(2.0 * soft_px) + 1
+    taken = cv2.dilate(scene.foreground[window.slices].astype(np.uint8), np.ones((grow, grow), np.uint8)) > 0
+    bare = np.asarray(~taken & ~mask, np.bool_)
+    return bare if np.count_nonzero(bare) > _ENOUGH_GROUND * np.count_nonzero(mask) else None
+
+
+def _is_piece(scene: Scene, part: Component) -> bool:
+    """True when the part is most of one of several pieces."""
+    assert scene.alike_pieces is not None
+    labels, whole = scene.alike_pieces
+    inside = labels[part.window.slices][part.mask]
+    own = int(np.bincount(inside).argmax()) if inside.size else 0
+    if own == 0:
+        own = int(np.bincount(inside[inside > 0]).argmax()) if (inside > 0).any() else 0
+    return own in whole and int(np.count_nonzero(inside == own)) > _MOST_OF_A_PIECE * int(np.count_nonzero(labels == own))
 
 
 class Cleared(NamedTuple):

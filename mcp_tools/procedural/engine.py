@@ -41,6 +41,8 @@ _STROKES: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})  # only 
 _MERGING: frozenset[Mechanism] = frozenset(
     {"discoloration", "abrasion"}
 )  # areas that meet are one, no darker where they overlap
+_BREAKS_ONE: frozenset[Mechanism] = frozenset({"chip", "dent", "hole"})
+_OF_A_PIECE = 0.35  # of one of several pieces: more of it than that would not be broken but gone
 _MAY_REACH_OTHERS: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "transplant"})
 _MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
@@ -147,8 +149,12 @@ def _stronger(before: RGB, first: RGB, second: RGB) -> RGB:
 def _areas(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> list[float]:
     """Areas of the instances in pixels: no two alike, together what the spec asks for, the largest first."""
     weights = np.sort(np.exp(rng.normal(0.0, 0.35 if spec.count > 1 else 0.0, spec.count)))[::-1]
-    total = spec.area_fraction * scene.object_area_px
-    return [max(_MIN_AREA_PX, float(total * weight)) for weight in weights / weights.sum()]
+    total, most = spec.area_fraction * scene.object_area_px, np.inf
+    pieces = scene.alike_pieces if spec.mechanism in _BREAKS_ONE else None
+    if pieces is not None:
+        labels, whole = pieces
+        most = _OF_A_PIECE * float(np.median(np.bincount(labels.ravel())[whole]))
+    return [max(_MIN_AREA_PX, min(float(total * weight), most)) for weight in weights / weights.sum()]
 
 
 def _draw_instance(

@@ -26,6 +26,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, 
 from anomalyagent.mcp_tools.procedural.mechanisms.fibre import own_yarn
 from anomalyagent.mcp_tools.procedural.mechanisms.print import Faulty, named_faults
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
+from anomalyagent.mcp_tools.procedural.mechanisms.swap import OutOfPlace, named_ways
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
@@ -92,6 +93,9 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         case "print":
             faults = named_faults(prompt)
             return Faulty(faults) if faults else None
+        case "swap":
+            ways = named_ways(prompt)
+            return OutOfPlace(ways) if ways else None
         case "stain":
             return Spot() if names_spots(prompt) else None
         case "missing" if names_teeth(prompt):

@@ -20,7 +20,8 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_components,
     find_protrusions,
     find_repeated,
-    nearest_piece,
+    lies_on_piece,
+    nearest_pieces,
 )
 from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
@@ -53,7 +54,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         stage = clear_stage(site.scene, rng)
         if stage is not None:
             return edit_of(Window(0, 0, *site.scene.foreground.shape), stage.ground, stage.seat, size_fixed=True)
-    piece = nearest_piece(site)
+    piece = next(iter(nearest_pieces(site)), None)
     if piece is not None and site.area_px > _MOST_OF_A_PIECE * piece.area_px:
         return _remove(site, piece, rng)
     lead = nearest_part(site, protrusions_of(site.scene))
@@ -64,8 +65,10 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return _hollow(site, core, rng)
     disc = nearest_part(site, discs_of(site.scene, site.area_px))
     if disc is not None:
-        return _remove(site, disc, rng)
+        whole = piece is not None and disc.area_px > _MOST_OF_A_PIECE * piece.area_px
+        return _remove(site, piece if piece is not None and whole else disc, rng)
     components = [part for part in find_components(site) if part.area_px < _LARGEST_PART * site.scene.object_area_px]
+    components = [part for part in components if lies_on_piece(site.scene, part)]
     parts = find_protrusions(site)[:2] + components[:3]
     if parts and rng.random() < 0.9:
         return _remove(site, parts[int(rng.integers(len(parts)))], rng)

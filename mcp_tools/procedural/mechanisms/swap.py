@@ -5,16 +5,21 @@ frame; of several like pieces on a tray that happens to one, also where no part 
 one of several round parts is exchanged or recoloured, or another component exchanged, turned, moved or recoloured; without
 components, a region that edges of the photo bound is of another colour. Else a patch of an even surface is turned, mirrored or
 brought from elsewhere, in the light of its new place; where it is not even, the object as a whole may be out of place.
+What the words name (rotated, shifted, exchanged, of the wrong colour) is what happens.
 Pixels are the photo's own; only borders are blended.
 """
 
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
@@ -24,8 +29,9 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_components,
     find_repeated,
     is_flank,
+    lies_on_piece,
     mask_in,
-    nearest_piece,
+    nearest_pieces,
 )
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
 from anomalyagent.mcp_tools.procedural.discs import core_within, discs_of
@@ -37,9 +43,27 @@ from anomalyagent.mcp_tools.procedural.shapes import blob_at, pixel_grid, rectan
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 
-__all__ = ["render", "targets"]
+__all__ = ["OutOfPlace", "Way", "named_ways", "render", "targets"]
+
+Way = Literal["exchange", "turn", "move", "recolor"]
+
+_ALL: frozenset[Way] = frozenset({"exchange", "turn", "move", "recolor"})
+_NAMED: tuple[tuple[re.Pattern[str], frozenset[Way]], ...] = (
+    (re.compile(r"\b(?:wrong|other|different|off|swapped) colou?r\w*"), frozenset({"recolor"})),
+    (
+        re.compile(r"\b(?:rotat\w*|turned|tilt\w*|skew\w*|crooked|flip\w*|mirrored|invert\w*|upside down|revers\w*|askew)\b"),
+        frozenset({"turn"}),
+    ),
+    (re.compile(r"\b(?:shift\w*|displac\w*|offset|moved|off cent\w+|wrong (?:place|position|slot))\b"), frozenset({"move"})),
+    (re.compile(r"\b(?:misplac\w*|mis ?align\w*|misposition\w*|out of place)\b"), frozenset({"move", "turn"})),
+    (
+        re.compile(r"\b(?:swap\w*|exchang\w*|interchang\w*|transpos\w*|mixed up|wrong \w+)\b"),
+        frozenset({"exchange", "recolor"}),
+    ),
+)
 
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
+_PART_OF_A_PIECE = 0.4  # of one of several pieces: what is larger is the piece
 _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
 _DIRECTED = 0.3  # coherence of a texture that shows which way it runs
 _SAME_LIGHT = 0.85  # of the difference between a patch and what lies beside it
@@ -48,8 +72,10 @@ _ONE_LOOK = 6.0  # CIELAB units about its median within which a surface has one 
 _SAME_DYE = 9.0  # CIELAB units, see `dye_of`
 _MOSTLY = 0.6  # share of a body that has one colour when it is even
 _INSTEAD = 0.25  # chance that an uneven body without parts is out of place as a whole; else another place on it is tried
+_PIECES = 4  # so many are tried around a site
+_HEADINGS, _MAY_TOUCH = 12, 0.02  # tried for a part that moves, and how much of it may come to lie on another piece
 _GOES_ON = 0.15  # share of what lies around a part that looks like it: the part is but a piece of something larger
-_Way = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
+_Act = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
 
 _COLOURED = 15.0  # CIELAB chroma from which a part has a hue
 _CLEAR_JND = 4.0  # of a piece that is wrong among others like it
@@ -65,59 +91,100 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is exchanged (see module docstring); None when everything looks the same everywhere."""
+    return _render(site, spec, _ALL, rng)
+
+
+@dataclass(frozen=True)
+class OutOfPlace:
+    """A swap of the kinds that the words name; where none of them shows, of another, but of no other colour unless named."""
+
+    ways: frozenset[Way]
+
+    def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
+        """Parts of which there are several."""
+        return targets(scene, spec)
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """One instance."""
+        edit = _render(site, spec, self.ways, rng)
+        others = _ALL if "recolor" in self.ways else _ALL - {"recolor"}
+        return _render(site, spec, others, rng) if edit is None else edit
+
+
+def named_ways(prompt: str) -> frozenset[Way]:
+    """What the words say has happened; empty where they leave it open. A name in quotes goes before the sentence around it."""
+    for words in (*re.findall(r'"([^"]+)"', prompt), prompt):
+        for pattern, ways in _NAMED:
+            if pattern.search(plain(words)):
+                return ways
+    return frozenset()
+
+
+def _render(site: Site, spec: DefectSpec, ways: frozenset[Way], rng: np.random.Generator) -> Edit | None:
     whole = not site.scene.fills_frame and site.area_px > _WHOLE * site.scene.object_area_px
     if whole:
-        return _one_of_several(site, rng) or _object(site, rng)
+        edit = _one_of_several(site, ways, rng)
+        return edit if edit is not None or site.scene.alike_pieces is not None else _object(site, ways, rng)
+    piece = next(iter(nearest_pieces(site)), None)
+    most = _WHOLE * site.scene.object_area_px if piece is None else _PART_OF_A_PIECE * piece.area_px
     discs = discs_of(site.scene, site.area_px)
     disc = nearest_part(site, discs)
-    if disc is not None:
-        return _first_visible(site, [_another, _recolor], disc, list(discs), rng)
-    parts = [part for part in find_components(site)[:4] if part.area_px < _WHOLE * site.scene.object_area_px]
+    if disc is not None and disc.area_px < most:
+        acts = [_another, _recolor] if ways == _ALL else _acts(ways, _another)
+        return _first_visible(site, acts, disc, list(discs), rng)
+    parts = [part for part in find_components(site)[:4] if part.area_px < most]
     parts = [part for part in parts if not (is_flank(site.scene, part) or ends_the_object(site.scene, part))]
+    parts = [part for part in parts if lies_on_piece(site.scene, part)]
     if parts:
         part = parts[0] if rng.random() < 0.6 else parts[int(rng.integers(len(parts)))]
-        edit = _first_visible(site, [_exchange, _turn, _move, _recolor], part, parts, rng)
+        edit = _first_visible(site, _acts(ways, _exchange), part, parts, rng)
         if edit is not None:
             return edit
-    edit = _one_of_several(site, rng) or _region(site, rng)
-    if edit is not None or site.scene.alike_pieces is not None:
+    if piece is not None:
+        return _one_of_several(site, ways, rng)
+    edit = _region(site, rng) if "recolor" in ways else None
+    if edit is not None:
         return edit
     edit = _patch(site, spec, rng)
     if edit is None and not site.scene.fills_frame and rng.random() < _INSTEAD and not _is_even(site.scene):
-        return _object(site, rng)
+        return _object(site, ways, rng)
     return edit
 
 
-def _one_of_several(site: Site, rng: np.random.Generator) -> Edit | None:
-    """Of like pieces on a tray the nearest one, turned, moved or of another colour; None where there are none.
+def _acts(ways: frozenset[Way], exchange: _Act) -> list[_Act]:
+    acts: list[tuple[Way, _Act]] = [("exchange", exchange), ("turn", _turn), ("move", _move), ("recolor", _recolor)]
+    return [act for way, act in acts if way in ways]
+
+
+def _one_of_several(site: Site, ways: frozenset[Way], rng: np.random.Generator) -> Edit | None:
+    """Of like pieces on a tray the nearest one, turned, moved or of another colour; or else one beside it.
 
     Such a thing is wrong as a whole. Another one in its place would be no fault, nor one that looks the same when it is turned.
     """
-    piece = nearest_piece(site)
-    if piece is None:
-        return None
-    ways: list[_Way] = [_turn, _move, _recolor]
-    for index in rng.permutation(len(ways)):
-        edit = ways[int(index)](site, piece, [piece], rng)
-        if edit is None or edit.opacity is None or not (edit.opacity > 0.5).any():
-            continue
-        if float(np.percentile(_seen(site, edit, np.asarray(edit.opacity > 0.5, np.bool_)), 60)) > _CLEAR_JND:
-            return edit
+    acts = [act for act in _acts(ways, _exchange) if act is not _exchange]
+    for piece in nearest_pieces(site)[:_PIECES]:  # one in the middle of a heap has no room
+        for index in rng.permutation(len(acts)):
+            edit = acts[int(index)](site, piece, [piece], rng)
+            if edit is None or edit.opacity is None or not (edit.opacity > 0.5).any():
+                continue
+            clear = float(np.percentile(_seen(site, edit, np.asarray(edit.opacity > 0.5, np.bool_)), 60)) > _CLEAR_JND
+            if clear or (len(ways) == 1 and _visible(site, edit)):  # what is asked for by name need not be plain
+                return edit
     return None
 
 
 def _first_visible(
-    site: Site, ways: list[_Way], part: Component, parts: list[Component], rng: np.random.Generator
+    site: Site, acts: list[_Act], part: Component, parts: list[Component], rng: np.random.Generator
 ) -> Edit | None:
-    """The ways in any order, up to the first that changes something."""
-    for index in rng.permutation(len(ways)):
-        edit = ways[int(index)](site, part, parts, rng)
+    """The acts in any order, up to the first that changes something."""
+    for index in rng.permutation(len(acts)):
+        edit = acts[int(index)](site, part, parts, rng)
         if edit is not None and _visible(site, edit):
             return edit
     return None
 
 
-def _object(site: Site, rng: np.random.Generator) -> Edit | None:
+def _object(site: Site, ways: frozenset[Way], rng: np.random.Generator) -> Edit | None:
     """The whole object turned, mirrored or shifted; None when all of that looks the same."""
     scene = site.scene
     height, width = scene.foreground.shape
@@ -129,7 +196,9 @@ def _object(site: Site, rng: np.random.Generator) -> Edit | None:
     x0, y0, x1, y1 = scene.box_xyxy
     middle = 0.5 * (x0 + x1 - 1), 0.5 * (y0 + y1 - 1)
     place = CutOut(Window(0, 0, height, width), rgb, stage.ground, stage.seat, stage.seat, matte.astype(np.float32), middle)
-    for way in rng.permutation(3):
+    named = {0: "turn", 1: "turn", 2: "move"}
+    possible = [way for way in rng.permutation(3) if named[int(way)] in ways or not ways & {"turn", "move"}]
+    for way in possible:
         mirror = bool(way == 0)
         angle = float(rng.uniform(0.15, np.pi) * rng.choice([-1.0, 1.0])) if way == 1 else float(rng.normal(0.0, 0.05))
         shift = np.zeros(2)
@@ -227,17 +296,32 @@ def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
 def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
     """The component a little beside its place, often slightly turned."""
     del parts
-    heading, far = float(rng.uniform(0.0, 2.0 * np.pi)), float(rng.uniform(0.25, 0.8)) * float(np.sqrt(part.area_px))
-    dx, dy = far * np.cos(heading), far * np.sin(heading)
-    height, width = site.scene.foreground.shape
-    half = 0.5 * part.length_px
-    if not (half < part.center_xy[0] + dx < width - half and half < part.center_xy[1] + dy < height - half):
-        return None  # it would leave the frame
+    far = float(rng.uniform(0.25, 0.8)) * float(np.sqrt(part.area_px))
+    others = site.scene.other_pieces(*part.center_xy)
+    steps = [(far * np.cos(heading), far * np.sin(heading)) for heading in rng.uniform(0.0, 2.0 * np.pi, _HEADINGS)]
+    free = [(float(dx), float(dy)) for dx, dy in steps if _has_room(part, (dx, dy), others, site.scene.foreground.shape)]
+    if not free:
+        return None
+    dx, dy = free[0]
     lifted = cut_out(site, part, far + 0.1 * part.length_px, rng)
     middle = lifted.center_xy[0] + dx, lifted.center_xy[1] + dy
     map_x, map_y = turn_map(lifted.window.shape, middle, float(rng.normal(0.0, 0.25)))
     maps = map_x - np.float32(dx), map_y - np.float32(dy)
     return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
+
+
+def _has_room(part: Component, step: tuple[float, float], others: Mask | None, shape: tuple[int, int]) -> bool:
+    """True when a part moved by `step` stays in the frame, and off the other pieces of a tray."""
+    half = 0.5 * part.length_px
+    x, y = part.center_xy[0] + step[0], part.center_xy[1] + step[1]
+    if not (half < x < shape[1] - half and half < y < shape[0] - half):
+        return False
+    if others is None:
+        return True
+    ys, xs = np.nonzero(part.mask)
+    rows = np.clip(np.rint(ys + part.window.y0 + step[1]).astype(int), 0, shape[0] - 1)
+    columns = np.clip(np.rint(xs + part.window.x0 + step[0]).astype(int), 0, shape[1] - 1)
+    return bool(others[rows, columns].mean() < _MAY_TOUCH)
 
 
 def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:

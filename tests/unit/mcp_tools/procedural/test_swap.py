@@ -168,3 +168,62 @@ def test_a_symmetric_object_is_not_turned_into_the_same_look() -> None:
             assert edit.paint is not None
             change = np.abs(edit.paint - photo[edit.window.slices][..., None] / 255.0).max(axis=2)
             assert (change > 0.2).sum() > 0.03 * disc.sum()
+
+
+def _heap() -> Scene:
+    """Coins that touch, each with a stripe that tells how it lies, on white paper."""
+    photo = np.full((320, 360, 3), 240, np.uint8)
+    for row in range(3):
+        for column in range(4):
+            x, y = 82 + 52 * column + 26 * (row % 2), 110 + 46 * row
+            cv2.circle(photo, (x, y), 26, (120, 84, 40), cv2.FILLED)
+            cv2.rectangle(photo, (x - 16, y - 4), (x + 16, y + 4), (230, 190, 110), cv2.FILLED)
+    return Scene(photo_from_array(cv2.GaussianBlur(photo, (0, 0), 0.8)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("area", [0.1, 0.5])
+def test_in_a_heap_one_piece_is_out_of_place(area: float, seed: int) -> None:
+    scene = _heap()
+    spec = DefectSpec(mechanism="swap", area_fraction=area, severity=10.0, seed=seed)
+    drawn = render_defect(scene, spec, swap.OutOfPlace(frozenset({"move"})))
+    one = np.pi * 26**2
+    assert np.count_nonzero(drawn.mask) < 2.6 * one
+    assert np.count_nonzero(drawn.mask) > 0.3 * one
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_moved_does_not_land_on_another_piece(seed: int) -> None:
+    scene = _heap()
+    drawn = render_defect(
+        scene, SPEC.model_copy(update={"seed": seed, "area_fraction": 0.4}), swap.OutOfPlace(frozenset({"move"}))
+    )
+    brown = drawn.photo.rgb[..., 2] < 0.6
+    assert np.count_nonzero(brown) > 0.985 * np.count_nonzero(scene.photo.rgb[..., 2] < 0.6)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_called_rotated_keeps_its_colour_and_its_place(seed: int) -> None:
+    scene = _heap()
+    drawn = render_defect(
+        scene, SPEC.model_copy(update={"seed": seed, "area_fraction": 0.1}), swap.OutOfPlace(frozenset({"turn"}))
+    )
+    before, after = (lab_from_rgb(rgb).reshape(-1, 3) for rgb in (scene.photo.rgb, drawn.photo.rgb))
+    hue = np.median(np.arctan2(after[:, 2], after[:, 1])[drawn.mask.ravel()])
+    assert abs(hue - np.median(np.arctan2(before[:, 2], before[:, 1])[drawn.mask.ravel()])) < 0.2
+    ys, xs = np.nonzero(drawn.mask)
+    assert max(np.ptp(xs), np.ptp(ys)) < 64
+
+
+@pytest.mark.parametrize(
+    ("words", "ways"),
+    [
+        ('Add one strong swapped element ("rotated chip") somewhere on the pcb.', {"turn"}),
+        ('Add one swapped element ("misplaced component"). It has the right material.', {"move", "turn"}),
+        ('Add one misplaced element ("cable swap") on the cable.', {"exchange", "recolor"}),
+        ('Add one misplaced element ("wrong colour") on the cable.', {"recolor"}),
+        ("shift one of the labels", {"move"}),
+    ],
+)
+def test_the_words_say_what_has_happened(words: str, ways: set[str]) -> None:
+    assert swap.named_ways(words) == ways
