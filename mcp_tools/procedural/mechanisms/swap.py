@@ -72,6 +72,7 @@ _ONE_LOOK = 6.0  # CIELAB units about its median within which a surface has one 
 _SAME_DYE = 9.0  # CIELAB units, see `dye_of`
 _MOSTLY = 0.6  # share of a body that has one colour when it is even
 _INSTEAD = 0.25  # chance that an uneven body without parts is out of place as a whole; else another place on it is tried
+_ON_IT = 0.995  # of a part that lies within the outline
 _PIECES = 4  # so many are tried around a site
 _HEADINGS, _MAY_TOUCH = 12, 0.02  # tried for a part that moves, and how much of it may come to lie on another piece
 _GOES_ON = 0.15  # share of what lies around a part that looks like it: the part is but a piece of something larger
@@ -127,6 +128,8 @@ def _render(site: Site, spec: DefectSpec, ways: frozenset[Way], rng: np.random.G
         return edit if edit is not None or site.scene.alike_pieces is not None else _object(site, ways, rng)
     piece = next(iter(nearest_pieces(site)), None)
     most = _WHOLE * site.scene.object_area_px if piece is None else _PART_OF_A_PIECE * piece.area_px
+    if piece is not None and site.area_px > most:
+        return _one_of_several(site, ways, rng)
     discs = discs_of(site.scene, site.area_px)
     disc = nearest_part(site, discs)
     if disc is not None and disc.area_px < most:
@@ -297,9 +300,12 @@ def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     """The component a little beside its place, often slightly turned."""
     del parts
     far = float(rng.uniform(0.25, 0.8)) * float(np.sqrt(part.area_px))
-    others = site.scene.other_pieces(*part.center_xy)
+    others, body = site.scene.other_pieces(*part.center_xy), site.scene.foreground
+    barred = np.zeros_like(body) if others is None else others
+    if body[part.window.slices][part.mask].mean() > _ON_IT:
+        barred = barred | ~body  # print does not leave what it is printed on
     steps = [(far * np.cos(heading), far * np.sin(heading)) for heading in rng.uniform(0.0, 2.0 * np.pi, _HEADINGS)]
-    free = [(float(dx), float(dy)) for dx, dy in steps if _has_room(part, (dx, dy), others, site.scene.foreground.shape)]
+    free = [(float(dx), float(dy)) for dx, dy in steps if _has_room(part, (dx, dy), barred)]
     if not free:
         return None
     dx, dy = free[0]
@@ -310,18 +316,17 @@ def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
 
 
-def _has_room(part: Component, step: tuple[float, float], others: Mask | None, shape: tuple[int, int]) -> bool:
-    """True when a part moved by `step` stays in the frame, and off the other pieces of a tray."""
+def _has_room(part: Component, step: tuple[float, float], barred: Mask) -> bool:
+    """True when a part moved by `step` stays in the frame and off what is barred, (H, W) bool."""
     half = 0.5 * part.length_px
+    height, width = barred.shape
     x, y = part.center_xy[0] + step[0], part.center_xy[1] + step[1]
-    if not (half < x < shape[1] - half and half < y < shape[0] - half):
+    if not (half < x < width - half and half < y < height - half):
         return False
-    if others is None:
-        return True
     ys, xs = np.nonzero(part.mask)
-    rows = np.clip(np.rint(ys + part.window.y0 + step[1]).astype(int), 0, shape[0] - 1)
-    columns = np.clip(np.rint(xs + part.window.x0 + step[0]).astype(int), 0, shape[1] - 1)
-    return bool(others[rows, columns].mean() < _MAY_TOUCH)
+    rows = np.clip(np.rint(ys + part.window.y0 + step[1]).astype(int), 0, height - 1)
+    columns = np.clip(np.rint(xs + part.window.x0 + step[0]).astype(int), 0, width - 1)
+    return bool(barred[rows, columns].mean() < _MAY_TOUCH)
 
 
 def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:

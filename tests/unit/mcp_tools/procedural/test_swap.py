@@ -215,6 +215,15 @@ def test_what_is_called_rotated_keeps_its_colour_and_its_place(seed: int) -> Non
     assert max(np.ptp(xs), np.ptp(ys)) < 64
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_print_that_is_moved_stays_on_what_it_is_printed_on(seed: int) -> None:
+    scene = _heap()
+    drawn = render_defect(
+        scene, SPEC.model_copy(update={"seed": seed, "area_fraction": 0.01}), swap.OutOfPlace(frozenset({"move"}))
+    )
+    assert not drawn.mask[~cv2.dilate(scene.foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)].any()
+
+
 @pytest.mark.parametrize(
     ("words", "ways"),
     [
