@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
@@ -26,7 +27,7 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.loose_matter import adhesive, crumbs, flake, lint, smear
 from anomalyagent.mcp_tools.procedural.material import is_glass
 from anomalyagent.mcp_tools.procedural.named_matter import Named
-from anomalyagent.mcp_tools.procedural.palette import choose_matter, measure_surroundings, paint_of
+from anomalyagent.mcp_tools.procedural.palette import OWN, choose_matter, measure_surroundings, paint_of
 from anomalyagent.mcp_tools.procedural.solid_matter import band, chip, curl, debris, glob, rag, scrap, strip
 from anomalyagent.mcp_tools.procedural.spread_matter import bubble, drop, dust, filling, film, haze, powder, puddle
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
@@ -70,6 +71,10 @@ _CLEAR_COVER = (0.5, 0.85)  # of matter that light goes through
 _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _FILLED = 7.0  # odds of a hollow whose bottom is covered
 _CLEAR = 10.0  # JND
+_METALS = frozenset({"swarf", "solder"})
+_METAL_TONES = (30.0, 74.0)  # L: no piece of metal is as white as paper, or black, all over
+_OWN_TONES = 24.0  # L: nor does what the part itself is made of differ more from it
+_GLINTS = 0.05  # more contrast for each L beyond
 _LEAST_POWDER_PX = 160.0  # area
 
 
@@ -107,6 +112,10 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
         if cavity is not None and rng.random() < (0.3 if kind == "strip" else 0.75):
             cover = cover * _inside(site, cavity)
     tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
+    if matter.name in _METALS:
+        color, tone = _glinting(color, tone, _METAL_TONES)
+    elif matter.name == OWN:
+        color, tone = _glinting(color, tone, (float(near.lab[0]) - _OWN_TONES, float(near.lab[0]) + _OWN_TONES))
     see_through = kind in _TRANSLUCENT
     if named is not None and named.clear and not see_through:
         see_through = True
@@ -127,6 +136,14 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
         shadow=shadow,
         strength_fixed=not see_through,  # the colour is chosen for the severity: more opacity would only widen the outline
     )
+
+
+def _glinting(color: NDArray[np.float32], tone: Field, tones: tuple[float, float]) -> tuple[NDArray[np.float32], Field]:
+    """What must stand out more than its own `tones` (L) does so by lights and darks: it mirrors the lamp and a dark room."""
+    within = color.copy()
+    within[0] = np.clip(color[0], *tones)
+    beyond = abs(float(color[0] - within[0]))
+    return within, tone * np.float32(1.0 + _GLINTS * beyond)
 
 
 def _choose_kind(site: Site, spec: DefectSpec, cavity: Cavity | None, rng: np.random.Generator) -> str:

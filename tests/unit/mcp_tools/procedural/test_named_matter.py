@@ -102,3 +102,19 @@ def test_a_burr_is_made_of_the_part_itself(name: str) -> None:
         assert edit is not None
         assert edit.paint is not None
         assert np.abs(np.median(lab_from_rgb(edit.paint)[..., 1:], axis=(0, 1)) - hue).max() < 9.0
+
+
+def test_a_clear_piece_of_metal_shows_lights_and_darks_and_is_no_white_paper() -> None:
+    named = named_matter(WRITTEN.format(name="metal_contamination", item="carpet"))
+    assert named is not None
+    spec = DefectSpec(mechanism="contamination", severity=26.0, elongation=2.0)
+    middles: list[float] = []
+    for seed in range(12):
+        site = site_on(plain_sheet(level=110, grain=12.0), (64, 64), 500)
+        edit = contamination.Foreign(named).render(site, spec, np.random.default_rng(seed))
+        assert edit is not None
+        assert edit.paint is not None
+        assert edit.opacity is not None
+        lightness = lab_from_rgb(edit.paint)[..., 0][edit.opacity > 0.9]
+        middles.append(float(np.median(lightness)))
+    assert np.median(middles) < 90.0
