@@ -28,6 +28,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms.print import Faulty, named_fau
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mechanisms.swap import OutOfPlace, named_ways
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
+from anomalyagent.mcp_tools.procedural.missing_yarn import MissingYarn, names_missing_yarn
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
@@ -64,6 +65,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Doubled()
     if spec.mechanism in ("stain", "discoloration") and names_knot(prompt) and scene.fibrous:
         return Knot()
+    if spec.mechanism in ("scratch", "missing", "cut") and scene.fills_frame and names_missing_yarn(prompt):
+        return MissingYarn()
     if spec.mechanism in _TONED and names_chatter(prompt):
         return Chatter(spec.count)
     if spec.mechanism in ("bend", "dent") and scene.fills_frame and (crease := named_crease(prompt)) is not None:
