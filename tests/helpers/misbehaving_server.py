@@ -1,7 +1,7 @@
 """A small stdio MCP server of mask_gen that goes wrong in the way its first argument says.
 
-crash          ends in mid-call                      crash_once FLAG   so once, until the file FLAG exists
-hang           never answers and reads nothing       hang_once FLAG    so once
+crash          ends in mid-call                      crash_once FLAG   so if it is the first one: the file FLAG was not there
+hang           never answers and reads nothing       hang_once FLAG    likewise
 slow           answers calls never, listings always
 bad_result     a result that lies about its schema   no_output         no output schema
 other_tool     has another tool                      other_input       wants an argument that nobody sends
@@ -33,11 +33,6 @@ GOOD: dict[str, Any] = {"backend": "other", "mask": "m.png", "boxes_xyxy": [], "
 
 
 def go_wrong(way: str) -> None:
-    if way.endswith("_once"):
-        flag = Path(sys.argv[2])
-        if flag.exists():
-            return
-        flag.write_text("")
     if way.startswith("crash"):
         sys.stderr.write("out of memory, says the server\n")
         sys.stderr.flush()
@@ -49,6 +44,10 @@ def go_wrong(way: str) -> None:
 def main(way: str) -> None:
     if way == "silent":
         time.sleep(600)
+    if way.endswith("_once"):  # decided here: a client that gives up early does not find a second one that goes wrong
+        flag = Path(sys.argv[2])
+        way = "good" if flag.exists() else way
+        flag.write_text("")
     server = MCPServer("misbehaving", log_level="WARNING")
 
     async def mask_gen(normal_image: str, anomaly_image: str) -> Annotated[CallToolResult, Mask]:

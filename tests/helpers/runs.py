@@ -48,10 +48,18 @@ def command(
 
 
 def start(arguments: Sequence[str]) -> "subprocess.Popen[str]":
-    """Start a run as a process; its stdout has one line for each event."""
+    """Start a run as a process; its stdout has one line for each event.
+
+    The pipe is small, so that a run of `command` that has more to tell waits for its reader: however late this process is, the
+    run cannot be over before it is killed or interrupted.
+    """
     paths = [str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
-        arguments, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        arguments,
+        stdout=subprocess.PIPE,
+        pipesize=4096,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
 
 
@@ -109,7 +117,7 @@ def main() -> None:
     settings, normals, out, count, jobs, *types = sys.argv[1:]
 
     def tell(event: Event) -> None:
-        sys.stdout.write(f"{event}\n")
+        sys.stdout.write(f"{event!s:2047}\n")  # two fill the pipe
         sys.stdout.flush()
 
     wanted = request(Path(normals), Path(out), types=types, count=int(count), jobs=int(jobs))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -137,11 +138,29 @@ def test_another_seed_on_the_same_folder_is_refused_with_the_difference(
     assert "Traceback" not in refused.stderr
 
 
+HELD = """
+import runpy, sys
+write = sys.stdout.write
+
+def held(text):
+    done = write(text)
+    if "accepted" in text:
+        sys.stdout.flush()
+        sys.stdin.readline()
+    return done
+
+sys.stdout.write = held
+runpy.run_module("anomalyagent", run_name="__main__", alter_sys=True)
+"""
+"""The program, which waits after each sample until its stdin is closed: it is not done before the signal comes."""
+
+
 def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_data_set(normals: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"  # six samples were sometimes done before the signal came, on a busy machine
-    command = [sys.executable, "-m", "anomalyagent", "synthesize", "--normals", str(normals), "--item", "steel sheet"]
-    command += ["--anomaly-type", "scratch", "--count", "24", "--out", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", HELD, "synthesize", "--normals", str(normals), "--item", "steel sheet"]
+    command += ["--anomaly-type", "scratch", "--count", "6", "--out", str(out)]
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(command, text=True, **pipes) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if "accepted" in line:
@@ -149,9 +168,9 @@ def test_ctrl_c_leaves_a_run_that_resumes_to_the_same_data_set(normals: Path, tm
                 break
         process.communicate(timeout=60)
     assert process.returncode == 130
-    assert synthesize(normals, out, "--count", "24").returncode == 0
+    assert synthesize(normals, out, "--count", "6").returncode == 0
     whole = tmp_path / "whole"
-    assert synthesize(normals, whole, "--count", "24").returncode == 0
+    assert synthesize(normals, whole, "--count", "6").returncode == 0
     assert tree(out / "dataset") == tree(whole / "dataset")
 
 

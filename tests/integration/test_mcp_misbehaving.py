@@ -29,7 +29,14 @@ def _settings(*way: str) -> Settings:
 
 def _servers() -> list[psutil.Process]:
     """The misbehaving servers that run now; other children of this process are none of these tests' business."""
-    return [one for one in psutil.Process().children() if misbehaving_server.__file__ in one.cmdline()]
+
+    def is_one(child: psutil.Process) -> bool:
+        try:
+            return misbehaving_server.__file__ in child.cmdline()
+        except psutil.NoSuchProcess:  # it ended meanwhile
+            return False
+
+    return [child for child in psutil.Process().children() if is_one(child)]
 
 
 async def test_a_crash_in_mid_call_is_an_error_that_quotes_the_server_and_other_tools_live_on(tmp_path: Path) -> None:
