@@ -2,13 +2,14 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
 from pydantic import AfterValidator
 
-__all__ = ["TEMPORARY_SUFFIX", "HomePath", "expand_home", "is_text", "temporary_beside", "user_folder"]
+__all__ = ["TEMPORARY_SUFFIX", "HomePath", "expand_home", "is_text", "temporary_beside", "user_folder", "write_whole"]
 
 TEMPORARY_SUFFIX = ".part"
 _NAME = "anomalyagent"
@@ -37,6 +38,26 @@ def user_folder(kind: Literal["cache", "data"]) -> Path:
 def temporary_beside(path: Path, suffix: str = TEMPORARY_SUFFIX) -> Path:
     """A name beside `path` that no other thread or process has: what is written there is renamed when it is whole."""
     return path.with_name(f".{os.getpid()}-{secrets.token_hex(6)}{suffix}")
+
+
+def write_whole(path: Path, data: bytes, suffix: str = TEMPORARY_SUFFIX) -> None:
+    """Write a file so that other threads and processes see the old one or the whole new one; missing folders are made.
+
+    Raises:
+        OSError: the folder cannot be made or written, or the disk is full; the old file, if any, is untouched.
+    """
+    temporary = temporary_beside(path, suffix)
+    try:
+        try:
+            temporary.write_bytes(data)  # not by tempfile, whose files nobody else may read
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def is_text(name: str) -> bool:

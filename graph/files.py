@@ -7,7 +7,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from anomalyagent.configs.paths import TEMPORARY_SUFFIX, temporary_beside
+from anomalyagent.configs.paths import TEMPORARY_SUFFIX, temporary_beside, write_whole
 from anomalyagent.errors import RunError
 
 __all__ = ["alone_in", "link_or_copy", "remove_temporaries", "write_atomically"]
@@ -37,19 +37,14 @@ def alone_in(folder: Path) -> Generator[None]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path` under a temporary name in the same folder, then rename.
+    """As `configs.paths.write_whole`, with an error of this layer.
 
     Raises:
         RunError: the disk is full or the folder cannot be written; the old file, if any, is untouched.
     """
-    temporary = temporary_beside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        temporary.replace(path)
+        write_whole(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise RunError(_cannot_write(path, error)) from error
 
 

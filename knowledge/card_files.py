@@ -10,10 +10,10 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from anomalyagent.configs.faults import first_fault
-from anomalyagent.configs.paths import user_folder
+from anomalyagent.configs.paths import user_folder, write_whole
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge import card_models
-from anomalyagent.knowledge.cache import cache_folder, write_whole
+from anomalyagent.knowledge.cache import cache_folder
 from anomalyagent.knowledge.card_models import Card
 
 __all__ = ["load_cards", "read_card_file", "user_card_folder"]

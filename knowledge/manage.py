@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from anomalyagent.configs.paths import write_whole
 from anomalyagent.configs.schema import KnowledgeSettings
 from anomalyagent.errors import KnowledgeError
-from anomalyagent.knowledge.cache import write_whole
 from anomalyagent.knowledge.card_files import load_cards, read_card_file, user_card_folder
 from anomalyagent.knowledge.card_models import Card
 from anomalyagent.knowledge.embedding import Embedder

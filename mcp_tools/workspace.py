@@ -226,7 +226,7 @@ class Workspace:
         path = folder / name
         # The name is the content's, so a regular file of that name is the same image; writing replaces a link.
         if path.is_symlink() or not path.is_file():
-            write_atomically(encode_png(native), path)
+            write_atomically(path, encode_png(native))
         return f"images/{name}"
 
     def _held(self, folder: Path) -> str:

@@ -60,7 +60,7 @@ def import_photo(
     data = read_image_file(source, max_bytes)
     decoded = decode_image(data, str(source), max_pixels=max_pixels, min_side_px=min_side_px)
     photo = photo_from_array(decoded.native, decoded.mode, decoded.notes)
-    write_atomically(data if decoded.plain_png else encode_png(photo.native), target_png)
+    write_atomically(target_png, data if decoded.plain_png else encode_png(photo.native))
     return Imported(photo, hashlib.sha256(data).hexdigest(), decoded.plain_png)
 
 

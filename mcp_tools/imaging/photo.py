@@ -8,7 +8,6 @@ import errno
 import hashlib
 import struct
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.configs.paths import temporary_beside
+from anomalyagent.configs.paths import write_whole
 from anomalyagent.errors import ImageError, ToolInputError, WorkspaceError
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.decoding import PhotoMode, decode_image, read_image_file
@@ -187,12 +186,12 @@ def write_photo(photo: Photo, path: Path) -> None:
     Raises:
         WorkspaceError: the place cannot be written or is full; nothing partial is left behind.
     """
-    write_atomically(encode_png(photo.native), path)
+    write_atomically(path, encode_png(photo.native))
 
 
 def write_mask(mask: Mask, path: Path) -> None:
     """Write a mask as 8-bit grey PNG, 0 or 255, atomically."""
-    write_atomically(encode_png(mask.astype(np.uint8) * np.uint8(255)), path)
+    write_atomically(path, encode_png(mask.astype(np.uint8) * np.uint8(255)))
 
 
 def read_mask(path: Path) -> Mask:
@@ -228,27 +227,15 @@ def encode_png(native: NDArray[Any]) -> bytes:
     return b"".join(parts)
 
 
-def write_atomically(data: bytes, path: Path) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Put `data` at `path` in one step: readers see the old file or the whole new one. Missing folders are made.
 
     Raises:
         WorkspaceError: the place cannot be written or is full.
     """
-    temporary: Path | None = None
     try:
-        temporary = temporary_beside(path, ".tmp")
-        try:
-            file = temporary.open("xb")
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("xb")
-        with file:
-            file.write(data)
-        temporary.replace(path)
+        write_whole(path, data, ".tmp")
     except OSError as error:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
         reason = _WRITE_REASONS.get(error.errno or 0, error.strerror or str(error))
         raise WorkspaceError(f"cannot write {path}: {reason}. Choose another output folder or make room.") from error
 

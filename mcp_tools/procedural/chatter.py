@@ -12,8 +12,9 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import fit_shift, log_ratio, measure_surroundings
+from anomalyagent.mcp_tools.procedural.placement import Extent, turned_box
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover
 
@@ -47,7 +48,7 @@ class Chatter:
         pitch = max(float(np.sqrt(site.area_px / (count * max(spec.elongation, 3.0)))) / duty, _PITCH_PX)
         length = site.area_px / (count * duty * pitch)
         angle = _direction(site, spec, rng)
-        window = _window(site, 1.5 * length, (count + 1) * pitch, angle)
+        window = turned_box(site.scene, site.center_xy, Extent(1.5 * length, (count + 1) * pitch), angle)
         if min(window.shape) < 2 * _PITCH_PX:
             return None
         x, y = pixel_grid(window)
@@ -75,14 +76,3 @@ def _direction(site: Site, spec: DefectSpec, rng: np.random.Generator) -> float:
     if spec.orientation_deg is not None or coherence < _CLEAR:
         return site.angle_rad
     return lines + (0.5 * np.pi if rng.random() < _ACROSS else 0.0) + float(rng.normal(0.0, 0.02))
-
-
-def _window(site: Site, length: float, depth: float, angle: float) -> Window:
-    """Box that holds the spell, clipped to the photo."""
-    height, width = site.scene.photo.shape
-    cosine, sine = abs(np.cos(angle)), abs(np.sin(angle))
-    half_x, half_y = 0.5 * (length * cosine + depth * sine), 0.5 * (length * sine + depth * cosine)
-    x, y = site.center_xy
-    return Window(
-        max(int(y - half_y), 0), max(int(x - half_x), 0), min(int(y + half_y) + 1, height), min(int(x + half_x) + 1, width)
-    )

@@ -20,6 +20,7 @@ from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 __all__ = [
     "Component",
     "around",
+    "around_point",
     "beside_others",
     "ends_the_object",
     "find_components",
@@ -88,6 +89,12 @@ def around(window: Window, margin_px: float, photo_shape: tuple[int, int]) -> Wi
     return Window(
         max(window.y0 - m, 0), max(window.x0 - m, 0), min(window.y1 + m, photo_shape[0]), min(window.x1 + m, photo_shape[1])
     )
+
+
+def around_point(xy: NDArray[np.floating], reach_px: float, photo_shape: tuple[int, int]) -> Window:
+    """All pixels within `reach_px` of a place, as a box clipped to the photo."""
+    x, y = int(xy[0]), int(xy[1])
+    return around(Window(y, x, y + 1, x + 1), reach_px, photo_shape)
 
 
 def beside_others(scene: Scene, at_xy: tuple[float, float], window: Window) -> Field:

@@ -17,7 +17,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import around
+from anomalyagent.mcp_tools.procedural.components import around_point
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid
 from anomalyagent.mcp_tools.procedural.tracks import Tracks, find_tracks
@@ -109,7 +109,7 @@ def _open(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | Non
     """A stretch of a track is gone, with rounded or slanted ends."""
     for point in _points(tracks, site):
         gap = float(np.clip(0.5 * site.area_px / point.half_px, point.half_px, _LONGEST * point.half_px))
-        window = _window_at(point.xy, 0.5 * gap + 4.0 * point.half_px + 6.0, site)
+        window = around_point(point.xy, 0.5 * gap + 4.0 * point.half_px + 6.0, site.scene.photo.shape)
         ahead, aside = _along(window, point)
         slanted = np.abs(ahead + np.float32(rng.uniform(-0.4, 0.4)) * aside)
         round_px = np.float32(rng.uniform(-0.35, 0.35) / point.half_px) * np.square(aside)
@@ -127,7 +127,7 @@ def _bite(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | Non
         deep = min(radius, 2.0 * (1.0 - _LEFT) * point.half_px * float(rng.uniform(0.6, 1.0)))
         side = float(rng.choice([-1.0, 1.0]))
         center = point.xy + np.float32(side * (point.half_px + 0.1 * deep)) * point.rise
-        window = _window_at(center, 1.6 * radius**2 / max(deep, 1.0) + 4.0, site)
+        window = around_point(center, 1.6 * radius**2 / max(deep, 1.0) + 4.0, site.scene.photo.shape)
         outline = blob_distance(
             window,
             (float(center[0]), float(center[1])),
@@ -155,7 +155,7 @@ def _spur(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | Non
             continue
         taper = float(rng.uniform(0.4, 1.2))
         base = min(0.5 * site.area_px * (taper + 1.0) / length, length, 0.4 * _LONGEST * point.half_px)
-        window = _window_at(point.xy, 1.5 * (length + base) + point.half_px + 4.0, site)
+        window = around_point(point.xy, 1.5 * (length + base) + point.half_px + 4.0, site.scene.photo.shape)
         ahead, aside = _along(window, point)
         out = np.float32(side) * aside - point.half_px
         left = np.clip(1.0 - out / length, 0.0, 1.3)
@@ -176,7 +176,7 @@ def _short(tracks: Tracks, site: Site, rng: np.random.Generator) -> _Change | No
         if gap is None or gap >= farthest:
             continue
         half = float(np.clip(0.5 * site.area_px / gap, max(0.4 * point.half_px, 0.8), 0.5 * _LONGEST * point.half_px))
-        window = _window_at(point.xy, gap + 2.0 * half + 2.0 * point.half_px + 4.0, site)
+        window = around_point(point.xy, gap + 2.0 * half + 2.0 * point.half_px + 4.0, site.scene.photo.shape)
         ahead, aside = _along(window, point)
         out = np.float32(side) * aside - point.half_px
         flare = 0.85 + np.float32(rng.uniform(0.1, 0.6)) * np.square(np.clip(2.0 * out / gap - 1.0, -1.2, 1.2))
@@ -205,7 +205,7 @@ def _filled(tracks: Tracks, site: Site, _rng: np.random.Generator) -> _Change | 
     away = np.square(tracks.hole_xy - np.array(site.center_xy, np.float32)).sum(axis=1)
     index = int(away.argmin())
     xy = tracks.hole_xy[index]
-    window = _window_at(xy, 3.0 * float(np.sqrt((tracks.holes == index + 1).sum())) + 6.0, site)
+    window = around_point(xy, 3.0 * float(np.sqrt((tracks.holes == index + 1).sum())) + 6.0, site.scene.photo.shape)
     hole = (tracks.holes[window.slices] == index + 1).astype(np.uint8)
     beyond = cv2.distanceTransform(1 - hole, cv2.DIST_L2, 5)
     return _Change(window, (2.0 + 2.0 * site.scene.blur_sigma_px - beyond).astype(np.float32), adds=True)
@@ -223,7 +223,7 @@ def _patch(tracks: Tracks, room_px: Field, site: Site, rng: np.random.Generator,
         return None
     nearest = int(((x - site.center_xy[0]) ** 2 + (y - site.center_xy[1]) ** 2).argmin())
     center = np.array([x[nearest], y[nearest]], np.float32)
-    window = _window_at(center, 3.0 * radius + 4.0, site)
+    window = around_point(center, 3.0 * radius + 4.0, site.scene.photo.shape)
     outline = blob_distance(
         window,
         (float(center[0]), float(center[1])),
@@ -260,11 +260,6 @@ def _way_to_copper(tracks: Tracks, point: _Point, side: float, most_px: float) -
         return None
     beyond = np.flatnonzero(copper[bare[0] :])
     return float(beyond[0]) if beyond.size else most_px
-
-
-def _window_at(xy: NDArray[np.floating], reach_px: float, site: Site) -> Window:
-    x, y = int(xy[0]), int(xy[1])
-    return around(Window(y, x, y + 1, x + 1), reach_px, site.scene.photo.shape)
 
 
 def _along(window: Window, point: _Point) -> tuple[Field, Field]:

@@ -9,7 +9,7 @@ from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
 
-__all__ = ["Extent", "extent_of", "place_instance", "place_on_target", "window_around"]
+__all__ = ["Extent", "extent_of", "place_instance", "place_on_target", "turned_box", "window_around"]
 
 _CANDIDATES = 14
 _ALONG: frozenset[Mechanism] = frozenset({"stain", "discoloration", "contamination", "hole"})
@@ -38,11 +38,16 @@ def extent_of(scene: Scene, area_px: float, elongation: float) -> Extent:
 
 def window_around(scene: Scene, center_xy: tuple[float, float], extent: Extent, angle_rad: float) -> Window:
     """Box that holds a shape of this extent with room for bends, branches, shadows and the lens; clipped to the photo."""
+    room = 0.3 * extent.length_px + 0.8 * extent.width_px + 6.0 + 4.0 * scene.blur_sigma_px
+    return turned_box(scene, center_xy, extent, angle_rad, room)
+
+
+def turned_box(scene: Scene, center_xy: tuple[float, float], extent: Extent, angle_rad: float, room_px: float = 0.0) -> Window:
+    """Box that holds a rectangle of this extent, turned, and `room_px` on each side; clipped to the photo."""
     height, width = scene.photo.shape
     cosine, sine = abs(np.cos(angle_rad)), abs(np.sin(angle_rad))
-    room = 0.3 * extent.length_px + 0.8 * extent.width_px + 6.0 + 4.0 * scene.blur_sigma_px
-    half_x = 0.5 * (extent.length_px * cosine + extent.width_px * sine) + room
-    half_y = 0.5 * (extent.length_px * sine + extent.width_px * cosine) + room
+    half_x = 0.5 * (extent.length_px * cosine + extent.width_px * sine) + room_px
+    half_y = 0.5 * (extent.length_px * sine + extent.width_px * cosine) + room_px
     x, y = center_xy
     return Window(
         max(int(y - half_y), 0), max(int(x - half_x), 0), min(int(y + half_y) + 1, height), min(int(x + half_x) + 1, width)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Lab, Mask
+from anomalyagent.mcp_tools.imaging.measures import pixels_within
 from anomalyagent.mcp_tools.procedural.components import Component, Region, around, measured_part, region_of
 from anomalyagent.mcp_tools.procedural.edit import Site
 
@@ -112,7 +113,7 @@ def _is_solid(piece: NDArray[np.uint8]) -> bool:
     if len(contours) != 1:
         return False
     hull = cv2.convexHull(contours[0])
-    return int(piece.sum()) > _SOLID * (cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True))
+    return int(piece.sum()) > _SOLID * pixels_within(hull)
 
 
 def _bounded(piece: NDArray[np.uint8], look: Lab) -> float:

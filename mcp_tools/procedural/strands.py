@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
-from anomalyagent.mcp_tools.procedural.components import around
+from anomalyagent.mcp_tools.procedural.components import around_point
 from anomalyagent.mcp_tools.procedural.cutout import edit_of, edit_of_drawn
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.mesh import Mesh
@@ -93,7 +93,7 @@ def _straight_strand(mesh: Mesh, site: Site, cell: int, other: int, along: Vecto
     first, across = 0.5 * (centers[cell] + centers[other]), centers[other] - centers[cell]
     rise = rise * np.sign(rise @ across)
     reach = _LOOKED_AT * float(np.linalg.norm(pitch))
-    window = _window_at(first, reach, site)
+    window = around_point(first, reach, site.scene.photo.shape)
     ahead, aside = _along_and_aside(window, first, run, rise)
     near = np.abs(ahead) < reach
     lines = [near & (np.abs(np.abs(aside) - at) < 0.5) for at in np.arange(0.0, 0.5 * float(rise @ across))]
@@ -114,7 +114,7 @@ def _cut_strand(site: Site, strand: _Strand, rng: np.random.Generator) -> Edit:
     """A stretch of the strand is gone; its ends stick out now and then."""
     rgb = site.scene.photo.rgb
     length = max(site.area_px / (2.0 * strand.half_px), 2.0 * strand.half_px)
-    window = _window_at(strand.first_xy, 0.5 * length + float(np.linalg.norm(strand.across)), site)
+    window = around_point(strand.first_xy, 0.5 * length + float(np.linalg.norm(strand.across)), site.scene.photo.shape)
     ahead, aside = _along_and_aside(window, strand.first_xy, strand.run, strand.rise)
     slanted = ahead + np.float32(rng.uniform(-0.7, 0.7)) * aside
     within = _ramp(0.5 * length - np.abs(slanted), site)
@@ -138,7 +138,7 @@ def _stick_out(broken: RGB, window: Window, strand: _Strand, at_px: float, rng: 
 def _join_cells(mesh: Mesh, site: Site, cell: int, other: int) -> Edit | None:
     """What separates two cells is gone; there it is as dark or bright as deep in them."""
     middle = 0.5 * (mesh.centers_xy[cell] + mesh.centers_xy[other])
-    window = _window_at(middle, 1.5 * float(np.abs(mesh.pitches).max()), site)
+    window = around_point(middle, 1.5 * float(np.abs(mesh.pitches).max()), site.scene.photo.shape)
     labels = mesh.cells_in(window)
     both = np.isin(labels, [cell + 1, other + 1])
     if not both.any():
@@ -161,7 +161,7 @@ def _lay_aside(site: Site, strand: _Strand, far_px: float, rng: np.random.Genera
     """A stretch of one strand lies `far_px` beside its place, in a bow or with a kink."""
     rgb = site.scene.photo.rgb
     reach = max(0.5 * site.area_px / (3.0 * strand.half_px), 1.5 * far_px, 3.0 * strand.half_px)
-    window = _window_at(strand.first_xy, reach + far_px + strand.half_px + 2.0, site)
+    window = around_point(strand.first_xy, reach + far_px + strand.half_px + 2.0, site.scene.photo.shape)
     ahead, aside = _along_and_aside(window, strand.first_xy, strand.run, strand.rise)
     at = np.clip(1.0 - np.abs(ahead) / reach, 0.0, 1.0)
     bow = at * at * (3.0 - 2.0 * at) if rng.random() < 0.7 else np.minimum(1.15 * at, 1.0) ** 1.3
@@ -177,15 +177,10 @@ def _lay_aside(site: Site, strand: _Strand, far_px: float, rng: np.random.Genera
 def _push_all(site: Site, middle: Vector, rise: Vector, far_px: float, reach: float, stretch: float) -> Edit:
     """All strands around a place pushed to one side."""
     push = rise * np.float32(min(far_px, _STEEPEST * reach))
-    window = _window_at(middle, stretch * reach + far_px + 2.0, site)
+    window = around_point(middle, stretch * reach + far_px + 2.0, site.scene.photo.shape)
     at = middle + push - np.array([window.x0, window.y0], np.float32)
     maps = push_map(window.shape, (float(at[0]), float(at[1])), (float(push[0]), float(push[1])), reach, stretch)
     return _edit(site, window, sample(np.ascontiguousarray(site.scene.photo.rgb[window.slices]), *maps))
-
-
-def _window_at(xy: Vector, reach_px: float, site: Site) -> Window:
-    x, y = (int(value) for value in xy)
-    return around(Window(y, x, y + 1, x + 1), reach_px, site.scene.photo.shape)
 
 
 def _along_and_aside(window: Window, first_xy: Vector, run: Vector, rise: Vector) -> tuple[Field, Field]:

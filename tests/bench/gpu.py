@@ -141,7 +141,7 @@ class Desk:
         self.made += 1
         native = np.ascontiguousarray(np.roll(self.photos[number % len(self.photos)], self.made, axis=1))
         ref = f"{self.made:05}.png"
-        write_atomically(encode_png(native), self.workspace.root / ref)
+        write_atomically(self.workspace.root / ref, encode_png(native))
         return ref
 
     def make(self, ref: str, seed: int) -> str:

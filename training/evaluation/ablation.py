@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from anomalyagent.configs.paths import temporary_beside
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError, RunError
 from anomalyagent.graph.names import safe_name
@@ -129,17 +130,23 @@ def _loosen(dataset: Path, out: Path) -> Path:
     manifests = [folder / MANIFEST for folder in (dataset, out)]
     if out.is_dir() and manifests[0].read_bytes() == manifests[1].read_bytes():
         return out
-    half_made = out.with_name(f".{out.name}.part")
-    shutil.rmtree(half_made, ignore_errors=True)
+    half_made = temporary_beside(out)
+    try:
+        _copy_loosened(dataset, half_made)
+        shutil.rmtree(out, ignore_errors=True)
+        half_made.rename(out)
+    finally:
+        shutil.rmtree(half_made, ignore_errors=True)
+    return out
+
+
+def _copy_loosened(dataset: Path, half_made: Path) -> None:
     shutil.copytree(dataset, half_made)
     for path in sorted((half_made / "ground_truth").glob("*/*.png")):
         mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         assert mask is not None
         path.unlink()  # the copy may be a hard link
         cv2.imwrite(str(path), _hulls(np.asarray(mask, np.uint8)))
-    shutil.rmtree(out, ignore_errors=True)
-    half_made.rename(out)
-    return out
 
 
 def _hulls(mask: "np.ndarray[Any, np.dtype[np.uint8]]") -> "np.ndarray[Any, np.dtype[np.uint8]]":

@@ -307,7 +307,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(Path, "open", open_full)
     with pytest.raises(WorkspaceError, match="disk is full"):
-        photo_module.write_atomically(b"x" * 10000, tmp_path / "a.png")
+        photo_module.write_atomically(tmp_path / "a.png", b"x" * 10000)
     assert list(tmp_path.iterdir()) == []
 
 
