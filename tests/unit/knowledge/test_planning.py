@@ -43,6 +43,21 @@ def test_a_listed_item_gets_its_own_types_and_nothing_else() -> None:
     assert "listed for 'bottle'" in kinds[0].reason
 
 
+@pytest.mark.parametrize(
+    ("item", "belongs", "foreign"),
+    [
+        ("ball bearing", "missing_ball", "missing_tooth"),
+        ("compression spring", "deformed_coil", "hole"),
+        ("tablet blister", "missing_tablet", "misprint"),
+    ],
+)
+def test_bearings_springs_and_blisters_suffer_their_own_faults(item: str, belongs: str, foreign: str) -> None:
+    """A bearing lost teeth, a spring had holes, and of a blister only the cardboard was known."""
+    kinds = {kind.anomaly_type for kind in plan_kinds(CARDS, item, PLAIN)}
+    assert belongs in kinds
+    assert foreign not in kinds
+
+
 def test_the_material_that_the_words_name_decides_for_an_unlisted_item() -> None:
     kinds = plan_kinds(CARDS, "brass flange coupling", PLAIN)
     assert all("metal" in kind.reason for kind in kinds)
