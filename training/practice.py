@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from anomalyagent.errors import ConfigError
+from anomalyagent.errors import ConfigError, RunError
 from anomalyagent.graph.inputs import find_normals
 from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Task
@@ -38,7 +38,7 @@ class Source(_Section):
     Exactly one of `folder` and `specimen`; exactly one of `cards` and `item` (with `types`).
     """
 
-    folder: Path | None = Field(default=None, description="Photos of good parts; relative to the configuration's `root`.")
+    folder: Path | None = Field(default=None, description="Photos of good parts; relative to where the command is given.")
     specimen: str | None = Field(default=None, description=f"Drawn photos: {', '.join(SPECIMENS)}.")
     cards: list[str] = Field(default_factory=list[str], description="Items of knowledge cards that give names and types.")
     item: str | None = Field(default=None, description="Item name.")
@@ -139,7 +139,13 @@ class Practice:
 
     @cached_property
     def _files(self) -> list[list[Path]]:
-        return [
-            [path for _, path in find_normals([self._root / source.folder])] if source.folder is not None else []
-            for source in self._settings.sources
-        ]
+        return [self._files_of(source.folder) if source.folder is not None else [] for source in self._settings.sources]
+
+    def _files_of(self, folder: Path) -> list[Path]:
+        try:
+            return [path for _, path in find_normals([self._root / folder])]
+        except RunError as error:
+            raise ConfigError(
+                f"practice on {folder}: {error} Folders are looked for where the command is given ({self._root.absolute()}); "
+                "those of the shipped configurations lie in a clone of the repository: give it there."
+            ) from error

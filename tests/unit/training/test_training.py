@@ -139,6 +139,16 @@ def test_shipped_trainings_are_valid_and_never_practise_what_is_measured() -> No
         load_train_settings("tiny", ("grpo.stepz=3",))
 
 
+def test_practice_away_from_the_clone_says_where_the_photos_are(tmp_path: Path) -> None:
+    from anomalyagent.knowledge.cards import load_cards
+    from anomalyagent.training.practice import Practice
+
+    practice = Practice(load_train_settings("evaluation").practice, load_cards(()), tmp_path, 0)
+    environment: Any = None
+    with pytest.raises(ConfigError, match="practice on examples/normals/connector: .* lie in a clone of the repository"):
+        practice.task(0, environment)
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL asks transformers under a name that is going away
 def test_trl_trains_on_the_live_tools(
     settings: TrainSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
