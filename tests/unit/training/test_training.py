@@ -145,7 +145,7 @@ def test_practice_away_from_the_clone_says_where_the_photos_are(tmp_path: Path) 
 
     practice = Practice(load_train_settings("evaluation").practice, load_cards(()), tmp_path, 0)
     environment: Any = None
-    with pytest.raises(ConfigError, match="practice on examples/normals/connector: .* lie in a clone of the repository"):
+    with pytest.raises(ConfigError, match=r"practice on examples/normals/connector: .* lie in a clone of the repository"):
         practice.task(0, environment)
 
 
