@@ -31,6 +31,7 @@ from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.missing_yarn import MissingYarn, names_missing_yarn
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
+from anomalyagent.mcp_tools.procedural.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.strands import Strands
 
@@ -67,6 +68,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Knot()
     if spec.mechanism in ("scratch", "missing", "cut") and scene.fills_frame and names_missing_yarn(prompt):
         return MissingYarn()
+    if spec.mechanism == "contamination" and names_run(prompt) and named_matter(prompt) is None:
+        return PaintRun()
     if spec.mechanism in _TONED and names_chatter(prompt):
         return Chatter(spec.count)
     if spec.mechanism in ("bend", "dent") and scene.fills_frame and (crease := named_crease(prompt)) is not None:
