@@ -32,8 +32,11 @@ _SAVE_EVERY = 2000
 """Entries read anew after which the cache is stored, so that a killed first look is not lost."""
 
 _SCAN_EVERY_S = 20.0
+"""Time after which every file is looked at again, also where the folder's own time says that nothing came or went."""
 _GIVE_WAY_S = 0.005
+"""Pause before each file that is read while somebody waits (`first`)."""
 _FRESH_NS = 2_000_000_000
+"""Age below which a folder's time may hide a later change: file systems round their times, the coarsest to two seconds."""
 
 EntryOutcome = Literal["accepted", "rejected", "failed", "unreadable"]
 

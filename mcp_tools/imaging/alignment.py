@@ -14,6 +14,7 @@ from anomalyagent.mcp_tools.imaging.color import luminance
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.drift import drop_drift
 from anomalyagent.mcp_tools.imaging.framing import same_frame
+from anomalyagent.mcp_tools.imaging.measures import correlation
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.sizes import reduced, scale_within, size_within
 
@@ -114,7 +115,7 @@ def _register(reference: RGB, moved: RGB) -> RGB:
         if kind == cv2.MOTION_EUCLIDEAN and len(tried) == 2 and tried[1][0] <= _ABOUT_AS_WELL * tried[0][0] + 1e-6:
             break  # a shift does it
         if (found := _find_warp(fixed, moving, start, calm, kind)) is not None:
-            left = 1.0 - _correlation(fixed[calm], _warped(moving, found, size, cv2.INTER_LINEAR)[calm])
+            left = 1.0 - correlation(fixed[calm], _warped(moving, found, size, cv2.INTER_LINEAR)[calm])
             tried.append((left, found))
     if not tried:
         return moved
@@ -124,7 +125,7 @@ def _register(reference: RGB, moved: RGB) -> RGB:
     motion = float(np.abs(corners @ warp.T - corners[:, :2]).max())
     if motion > _MAX_SHIFT * max(size) or motion * max(1.0, 1.0 / scale) < _LEAST_MOTION_PX:
         return moved
-    if after > _LEAST_GAIN * (1.0 - _correlation(fixed[calm], moving[calm])):
+    if after > _LEAST_GAIN * (1.0 - correlation(fixed[calm], moving[calm])):
         return moved
     warp[:, 2] /= scale
     aligned = np.clip(_warped(moved, warp, (width, height), cv2.INTER_CUBIC), 0.0, 1.0).astype(np.float32)
@@ -168,11 +169,6 @@ def _calm(fixed: Any, moving: Any) -> Mask:
     changed = (error > max(0.02, 4.0 * float(np.median(error)))).astype(np.uint8)
     calm = cv2.dilate(changed, np.ones((9, 9), np.uint8)) == 0
     return calm if calm.mean() > 0.3 else np.ones(fixed.shape, np.bool_)
-
-
-def _correlation(first: Any, second: Any) -> float:
-    a, b = first - first.mean(), second - second.mean()
-    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9))
 
 
 def _line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.color import luminance
+from anomalyagent.mcp_tools.imaging.measures import correlation
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["agreement", "same_frame"]
@@ -117,17 +118,12 @@ def _compared(pair: _Pair, way: _Way) -> float:
     shown = max(1, round(turned_hw[1] * smaller)), max(1, round(turned_hw[0] * smaller))
     frame = _resized(pair.reference, size)
     first, second = luminance(frame), luminance(_laid_over(frame, _resized(turned, shown)))
-    found = [_correlation(first, second)]
+    found = [correlation(first, second)]
     fine = [one - np.asarray(cv2.GaussianBlur(one, (0, 0), 3.0), np.float32) for one in (first, second)]
-    found.append(_correlation(*fine))
+    found.append(correlation(*fine))
     return float(np.mean(found))
 
 
 def _resized(rgb: RGB, size_wh: tuple[int, int]) -> RGB:
     smaller = rgb.shape[0] * rgb.shape[1] > size_wh[0] * size_wh[1]
     return np.asarray(cv2.resize(rgb, size_wh, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC), np.float32)
-
-
-def _correlation(first: Field, second: Field) -> float:
-    a, b = first - first.mean(), second - second.mean()
-    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9))

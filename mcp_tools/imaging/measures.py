@@ -4,12 +4,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.sizes import reduced, size_within
 
 __all__ = [
     "DEFAULT_LIGHT",
+    "correlation",
     "depth_below_outline",
     "estimate_blur",
     "estimate_light",
@@ -141,6 +143,12 @@ def depth_below_outline(foreground: Mask) -> Field:
     # where the object is cut off by the frame there is no outline
     padded = np.pad(foreground.astype(np.uint8), 1, mode="constant" if foreground.all() else "edge")
     return cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1].astype(np.float32)
+
+
+def correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+    """Pearson's, -1..1, of two fields of one shape; 0 where one of them is flat."""
+    a, b = first - first.mean(), second - second.mean()
+    return float((a * b).sum() / max(float(np.sqrt((a * a).sum() * (b * b).sum())), 1e-9))
 
 
 def pixels_within(polygon: Any) -> float:
