@@ -21,10 +21,10 @@ from anomalyagent.errors import ImageError, RunError
 from anomalyagent.graph.dataset import photo_behind
 from anomalyagent.graph.files import remove_temporaries
 from anomalyagent.mcp_tools.imaging.importing import import_photo
+from anomalyagent.mcp_tools.imaging.suffixes import IMAGE_SUFFIXES
 
-__all__ = ["IMAGE_SUFFIXES", "Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
+__all__ = ["Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".gif", ".jp2"})
 UNREAD_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".jfif", ".psd"}
 )

@@ -26,6 +26,7 @@ from rapidfuzz import process
 from anomalyagent.configs.paths import expand_home, is_text
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import ImageError, WorkspaceError
+from anomalyagent.mcp_tools.imaging.suffixes import is_image_name
 
 if TYPE_CHECKING:  # the arrays and codecs load on the first image, so that servers start fast
     from numpy.typing import NDArray
@@ -34,10 +35,9 @@ if TYPE_CHECKING:  # the arrays and codecs load on the first image, so that serv
     from anomalyagent.mcp_tools.imaging.importing import PhotoCache
     from anomalyagent.mcp_tools.imaging.photo import Photo
 
-__all__ = ["IMAGE_SUFFIXES", "URI_PREFIX", "Workspace", "reference_problem", "uri_of"]
+__all__ = ["URI_PREFIX", "Workspace", "reference_problem", "uri_of"]
 
 URI_PREFIX = "image://"
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 _MOST_CHARS = 1024
 _MOST_NAME_BYTES = 255
@@ -208,7 +208,7 @@ class Workspace:
         for folder, folders, names in os.walk(top):
             folders[:] = sorted(name for name in folders if not name.startswith(".") and is_text(name))
             here = Path(folder).relative_to(self.root)
-            found += [(here / name).as_posix() for name in sorted(names) if _is_image_name(name)]
+            found += [(here / name).as_posix() for name in sorted(names) if is_text(name) and is_image_name(name)]
             if len(found) >= most:
                 break
         return found[:most]
@@ -281,7 +281,3 @@ def _shown(ref: str) -> str:
 
 def _or_more(listed: list[str]) -> str:
     return "+" if len(listed) == _MOST_LISTED else ""
-
-
-def _is_image_name(name: str) -> bool:
-    return not name.startswith(".") and is_text(name) and Path(name).suffix.lower() in IMAGE_SUFFIXES

@@ -17,6 +17,7 @@ from anomalyagent.knowledge.words import mechanism_of
 from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array, read_mask, read_photo
 from anomalyagent.mcp_tools.imaging.sizes import reduced
+from anomalyagent.mcp_tools.imaging.suffixes import is_image_name
 from anomalyagent.mcp_tools.judge.expectation import Expectation, expect
 from anomalyagent.mcp_tools.judge.ladder import SPOILERS, draw_dent, draw_good, spoil
 from anomalyagent.mcp_tools.judge.specimens import SPECIMENS, make_specimen
@@ -26,7 +27,6 @@ __all__ = ["GOOD", "REAL", "Case", "generated_cases", "ladder_cases", "read_norm
 
 GOOD = "good"
 REAL = "real"
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def _read(path: Path, side_px: int) -> Photo:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in folder.iterdir() if is_image_name(path.name))
 
 
 def read_normals(folder: Path, count: int, side_px: int) -> list[Photo]:

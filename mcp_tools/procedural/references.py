@@ -24,6 +24,7 @@ from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.measures import depth_below_outline
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_own_photo
+from anomalyagent.mcp_tools.imaging.suffixes import is_image_name
 from anomalyagent.mcp_tools.procedural.lie import Lie, lie_at
 
 __all__ = [
@@ -38,7 +39,6 @@ __all__ = [
     "priors_of",
 ]
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _MARGIN = 0.35
 _MOST = 400
 _NO_DEFECT = "{} holds no defect with a mask: expected <stem>.png with <stem>_mask.png beside it, or MVTec layout."
@@ -171,20 +171,15 @@ def find_pairs(folder: Path) -> list[Pair]:
 def _candidates(folder: Path) -> list[Pair]:
     """Images, by name, with the masks that they should have."""
     if (folder / "test").is_dir():
-        images = [image for image in sorted((folder / "test").glob("*/*")) if _is_image(image)]
+        images = [image for image in sorted((folder / "test").glob("*/*")) if is_image_name(image.name)]
         truth = folder / "ground_truth"
         return [Pair(one, truth / one.parent.name / f"{one.stem}_mask.png", one.parent.name) for one in images]
     found: list[Pair] = []
     for image in sorted([*folder.glob("*"), *folder.glob("*/*")]):
-        if _is_image(image) and not image.stem.endswith("_mask"):
+        if is_image_name(image.name) and not image.stem.endswith("_mask"):
             mask = image.with_name(f"{image.stem}_mask.png")
             found.append(Pair(image, mask, "" if image.parent == folder else image.parent.name))
     return found
-
-
-def _is_image(path: Path) -> bool:
-    """Hidden files (`._x.png` of other systems) are none."""
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
 def measure_donor(pair: Pair) -> Donor | None:

@@ -168,6 +168,14 @@ def test_a_bare_name_is_answered_with_the_paths_that_hold_it(tmp_path: Path) -> 
         workspace.read_photo("nut.png")
 
 
+def test_photos_of_every_kind_that_is_read_are_listed(tmp_path: Path) -> None:
+    names = ("a.ppm", "b.jp2", "c.PNG", "d.bmp")
+    workspace = make_workspace(tmp_path, names)
+    for hidden in (".e.png", "f.txt"):
+        (tmp_path / hidden).write_bytes(b"")
+    assert workspace.images() == sorted(names)
+
+
 def test_an_empty_workspace_says_that_it_is_empty(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="holds no images"):
         Workspace(tmp_path).read_photo("part.png")
