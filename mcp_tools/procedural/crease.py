@@ -28,6 +28,7 @@ _PLIANT = re.compile(r"\b(?:papers?|cardboards?|paperboards?|cartons?|kraft|film
 _SLENDER = (14.0, 45.0)  # length to width of the two flanks together
 _SEEN = 0.7  # share of that width in which the change can be seen
 _STEEP = 0.3  # logarithm of the light that a flank gains or loses, before the strength is fitted
+_MOST = 0.6  # logarithm of the light that a flank can gain: it is matt
 _LEAST_FACING = 0.35  # of it: a line that points at the lamp is still seen, by the lamp's width and the room
 _SHARP_PX = 0.6  # within which the slope turns round, beside what the lens blurs,
 _ROUND = 0.12  # and that of a wrinkle, of the width of its flanks
@@ -77,6 +78,7 @@ class Crease:
             window=site.window,
             support=np.abs(light) > 0.002,
             log_reflectance=np.repeat(light.astype(np.float32)[..., None], 3, axis=2),
+            most_light=_MOST,
         )
 
 

@@ -92,6 +92,8 @@ class Edit:
         photographed: True when `paint` is made of pixels of this photo (moved, filled): the lens has blurred them already
             and their noise is theirs, so neither is added again.
         off_object: True when it may change what lies beside the object though its mechanism (see `engine.py`) may not.
+        most_light: logarithm of the light that `log_reflectance` adds at the most: no matt flank is lighter than one that looks
+            at the lamp.
         absorbs: True when the colour of `log_reflectance` grows by taking light away: more dye is deeper, it does not glow.
     """
 
@@ -110,3 +112,4 @@ class Edit:
     photographed: bool = False
     off_object: bool = False
     absorbs: bool = False
+    most_light: float | None = None

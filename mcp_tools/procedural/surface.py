@@ -148,6 +148,9 @@ class Surface:
             change = edit.log_reflectance * np.float32(gain)
             if edit.absorbs:
                 change = change - np.float32(max(gain - _SHINING, 0.0)) * _colour_gained(edit.log_reflectance)
+            if edit.most_light is not None:
+                most = np.float32(edit.most_light)
+                change = np.minimum(change, most * np.tanh(np.maximum(change, 0.0) / most))
             change = np.clip(change, -6.0, 3.0)
             veil = np.minimum(light, _VEIL * around)
             light = veil + (light - veil) * np.exp(change)

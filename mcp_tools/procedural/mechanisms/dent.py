@@ -25,6 +25,11 @@ _STEEPEST = 0.3  # logarithm of the light that the steepest flank gains or loses
 _BENT = 0.12  # the same of what a mirrored light adds: less, so that the lamp is seen to come from where it comes
 _SHINING = 30.0  # L that the lights of a fully glossy body stand above its median
 _GLOSSY = 0.35  # share of the light of a lit flank that even a body without lights in the photo mirrors
+_NEUTRAL = 14.0  # CIELAB chroma: metal has hardly more
+_MATT_MOST, _POLISHED_MOST = (
+    0.55,
+    1.6,
+)  # logarithm of the light: a matt flank can only look at the lamp, a polished one mirrors it
 _SMALL_PX = 1.8  # radius: smaller, it would have no slope
 
 
@@ -50,7 +55,13 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     mirrored = mirrored_part(site.scene, light, _GLOSSY + (1.0 - _GLOSSY) * shine)
     if mirrored is not None:
         light = light - mirrored
-    return Edit(window=site.window, support=support, log_reflectance=np.repeat(light[..., None], 3, axis=2), mirrored=mirrored)
+    return Edit(
+        window=site.window,
+        support=support,
+        log_reflectance=np.repeat(light[..., None], 3, axis=2),
+        mirrored=mirrored,
+        most_light=_MATT_MOST + (_POLISHED_MOST - _MATT_MOST) * shine,
+    )
 
 
 def _hollow(site: Site, radius: float, stretch: float, rng: np.random.Generator) -> tuple[Field, Field]:
@@ -79,8 +90,11 @@ def _shine(site: Site) -> float:
     lightness = body_lightness(site.scene)
     if lightness.size < 16:
         return 0.0
-    median, bright = np.percentile(lightness, [50, 99.5])
-    return float(np.clip((bright - median) / _SHINING, 0.0, 1.0))
+    dark, median, bright = np.percentile(lightness, [0.5, 50, 99.5])
+    # light and dark alike are the texture of a coloured surface that fills the photo (no metal): lights are what goes beyond
+    _, a, b = np.median(site.scene.lab[site.window.slices].reshape(-1, 3), axis=0)
+    texture = median - dark if site.scene.fills_frame and np.hypot(a, b) > _NEUTRAL else 0.0
+    return float(np.clip((bright - median - texture) / _SHINING, 0.0, 1.0))
 
 
 def _mirrored(site: Site, slope_x: Field, slope_y: Field, radius: float, rng: np.random.Generator) -> Field:
