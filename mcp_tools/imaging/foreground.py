@@ -42,6 +42,7 @@ _MIN_EDGE_RATIO = 3.0  # steepness of the outline against the steepest tenth of 
 _MIN_CLEARNESS = 5.0  # step that four fifths of the outline exceed, against how uneven the background is beside it
 # light that the background gets in the object's shadow, against full light: beside it, typically in a hole, deep in a hole
 _CAST_SHADE, _HOLE_SHADE, _DEEP_SHADE, _FULL_LIGHT = 0.27, 0.2, 0.02, 0.97
+_SURE_TINT, _SURE_MATCH = 6.0, 0.35  # CIELAB chroma of the shade of a coloured background, and how far off it a pixel may be
 _UMBRA = 0.06  # close under a tall part, where what looks like it is told from the part by its soft border
 _LIT = 0.9  # light from which on a background is not shaded but uneven
 # share of the outline, and of the background, that an object may throw shade on; more if it is no more than its own size
@@ -158,9 +159,9 @@ def _find_object(lab: Lab, expected: Lab, spread: float, *, faint: bool) -> _Sma
         mask = _fill_holes(mask, alike)
         for least in (_DEEP_SHADE, _HOLE_SHADE):  # a dark object looks like the deepest shade itself
             mask = _open_holes(mask, alike | ((light >= least) & (light <= _FULL_LIGHT)), light, lab, expected)
-        mask = _without_cast_shadow(mask, (light >= _CAST_SHADE) & (light <= _FULL_LIGHT), lab)
+        mask = _without_cast_shadow(mask, light, lab, expected)
         mask = _without_deep_shadow(mask, light, lab)
-        mask = _without_bridges(mask, lab)
+        mask = _without_bridges(mask, light, lab)
     share = float(mask.mean())
     if not _MIN_SHARE <= share <= 1.0 - _MIN_SHARE:
         return None
@@ -296,14 +297,21 @@ def _fill_holes(mask: _SmallMask, like_background: Mask | None) -> _SmallMask:
     return mask
 
 
-def _without_cast_shadow(mask: _SmallMask, shaded: Mask, lab: Lab) -> _SmallMask:
+def _without_cast_shadow(mask: _SmallMask, light: Field, lab: Lab, expected: Lab) -> _SmallMask:
     """The candidate without shadows on the background around it: smooth, and clearly lighter than what stays.
 
     A grey object also looks like a shadow of a lighter grey background, and so do parts of it; only what lies between
-    the background and a much darker or otherwise coloured main part is taken away.
+    the background and a much darker or otherwise coloured main part is taken away. On a coloured background no grey part
+    looks so: there deep and sharp shadows are taken away, too.
     """
+    shaded = (light >= _CAST_SHADE) & (light <= _FULL_LIGHT)
+    shade = expected[..., 1:] * np.cbrt(light)[..., None]
+    tint = _length(shade)
+    sure = (
+        (tint > _SURE_TINT) & (_length(lab[..., 1:] - shade) < _SURE_MATCH * tint) & (light >= _UMBRA) & (light <= _FULL_LIGHT)
+    )
     calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < _CALM_SHADE)
-    doubtful = _reaching_outside(np.asarray((mask > 0) & shaded & calm, np.uint8), mask)
+    doubtful = _reaching_outside(np.asarray((mask > 0) & ((shaded & calm) | sure), np.uint8), mask)
     rest = np.asarray(cv2.morphologyEx(mask * (1 - doubtful), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
     if not doubtful.any() or int(rest.sum()) * 2 < int(mask.sum()):
         return mask
@@ -334,14 +342,14 @@ def _without_deep_shadow(mask: _SmallMask, light: Field, lab: Lab) -> _SmallMask
     return _keep_main_parts(rest)
 
 
-def _without_bridges(mask: _SmallMask, lab: Lab) -> _SmallMask:
+def _without_bridges(mask: _SmallMask, light: Field, lab: Lab) -> _SmallMask:
     """A tray of parts without those of its backdrop that are darker or lighter than its border told, and so count as object.
 
-    Nothing but the threshold divides them from the rest of the backdrop. They are taken away if more parts are found so, and
-    the parts are most of it.
+    Nothing but the threshold divides them from the rest of the backdrop, and they look like it in some light. They are taken
+    away if more parts are found so, and the parts are most of it.
     """
     calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < _CALM, np.uint8)
-    bridges = _reaching_outside(mask & calm, mask)
+    bridges = _reaching_outside(mask & calm & np.asarray(light > 0.0, np.uint8), mask)
     parts = _keep_main_parts(np.asarray(cv2.morphologyEx(mask & (1 - bridges), cv2.MORPH_OPEN, _BOX3), np.uint8))
     more = _pieces(parts) >= max(_MANY, _pieces(mask) + 1)
     filled = float(parts.mean()) > max(_MIN_FILLED, 0.5 * float(mask.mean()))
