@@ -30,6 +30,7 @@ from anomalyagent.mcp_tools.procedural.components import (
 from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.mechanisms import chip
+from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
@@ -50,6 +51,8 @@ _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Leads, pins and tabs are bent rather than what holds them, and components rather than their board."""
+    if mounted_on(scene):
+        return targets_at(mounted_on(scene))
     if is_populated(scene):
         return targets_at(find_repeated(scene, spec.area_fraction * scene.object_area_px / spec.count))
     return targets_at(protrusions_of(scene))
@@ -67,7 +70,7 @@ def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], floa
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """Something near the site is bent (see module docstring)."""
-    if is_populated(site.scene):
+    if mounted_on(site.scene) or is_populated(site.scene):
         return _component_askew(site, spec, rng) or chip.render(site, spec.model_copy(update={"zone": "edge"}), rng)
     lead = nearest_part(site, protrusions_of(site.scene))
     parts = find_protrusions(site)[:3] if lead is None else [lead]
@@ -103,7 +106,8 @@ def _component_askew(site: Site, spec: DefectSpec, rng: np.random.Generator) -> 
     leads = find_protrusions(site)[:1]
     if leads:
         return _bend_part(site, spec, leads[0], rng, stands_out=True)
-    parts = [part for part in find_components(site)[:4] if part.elongation < _COMPACT]
+    mounted = nearest_part(site, mounted_on(site.scene))
+    parts = [part for part in find_components(site)[:4] if part.elongation < _COMPACT] if mounted is None else [mounted]
     parts = [part for part in parts if not ends_the_object(site.scene, part)]
     return _bend_part(site, spec, _free_end(parts[0], rng), rng, stands_out=False, may_kink=False) if parts else None
 

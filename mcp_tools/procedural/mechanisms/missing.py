@@ -1,9 +1,9 @@
 """Missing: a part of the object is gone and one sees what lies behind or under it.
 
 When about the whole object is asked for, or most of one of several like pieces, its place is empty. Else, in this order: a
-protrusion, one of several round parts or what fills it, or another separable component near the site is removed; a piece is
-bitten out of the outline, the background shows; on a surface without either, a layer is gone and leaves a shallow bed of
-another tone. Holes are filled from their own surroundings.
+protrusion, what is mounted on a board, one of several round parts or what fills it, or another separable component near the
+site is removed; a piece is bitten out of the outline, the background shows; on a surface without either, a layer is gone and
+leaves a shallow bed of another tone. Holes are filled from their own surroundings.
 """
 
 import cv2
@@ -26,6 +26,7 @@ from anomalyagent.mcp_tools.procedural.components import (
 from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
+from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
@@ -44,7 +45,11 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
         return []
     wanted = spec.area_fraction * scene.object_area_px / spec.count
     return targets_at(
-        protrusions_of(scene) or cores_of(scene, wanted) or discs_of(scene, wanted) or find_repeated(scene, wanted)
+        protrusions_of(scene)
+        or mounted_on(scene)
+        or cores_of(scene, wanted)
+        or discs_of(scene, wanted)
+        or find_repeated(scene, wanted)
     )
 
 
@@ -60,6 +65,9 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     lead = nearest_part(site, protrusions_of(site.scene))
     if lead is not None:
         return _remove(site, lead, rng)
+    mounted = nearest_part(site, mounted_on(site.scene))
+    if mounted is not None:
+        return _remove(site, mounted, rng)
     core = nearest_part(site, cores_of(site.scene, site.area_px))
     if core is not None:
         return _hollow(site, core, rng)

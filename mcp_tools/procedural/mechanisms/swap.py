@@ -2,9 +2,10 @@
 
 When about the whole object is asked for, it is turned or mirrored in its place or put down a little beside it, within the
 frame; of several like pieces on a tray that happens to one, also where no part of a piece can be told. Else, near the site,
-one of several round parts is exchanged or recoloured, or another component exchanged, turned, moved or recoloured; without
-components, a region that edges of the photo bound is of another colour. Else a patch of an even surface is turned, mirrored or
-brought from elsewhere, in the light of its new place; where it is not even, the object as a whole may be out of place.
+what is mounted on a board is exchanged, turned or moved, one of several round parts exchanged or recoloured, or another
+component exchanged, turned, moved or recoloured; without components, a region that edges of the photo bound is of another
+colour. Else a patch of an even surface is turned, mirrored or brought from elsewhere, in the light of its new place; where it
+is not even, the object as a whole may be out of place.
 What the words name (rotated, shifted, exchanged, of the wrong colour) is what happens.
 Pixels are the photo's own; only borders are blended.
 """
@@ -36,6 +37,7 @@ from anomalyagent.mcp_tools.procedural.components import (
 from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
 from anomalyagent.mcp_tools.procedural.discs import core_within, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
+from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
 from anomalyagent.mcp_tools.procedural.regions import dye_of, region_at
@@ -72,7 +74,9 @@ _ONE_LOOK = 6.0  # CIELAB units about its median within which a surface has one 
 _SAME_DYE = 9.0  # CIELAB units, see `dye_of`
 _MOSTLY = 0.6  # share of a body that has one colour when it is even
 _INSTEAD = 0.25  # chance that an uneven body without parts is out of place as a whole; else another place on it is tried
+_MAY_OVERLAP = 0.06  # of a thing that is turned or exchanged, which its blurred border is
 _ON_IT = 0.995  # of a part that lies within the outline
+_OTHERWISE = 0.3  # chance that another kind is drawn at a place where the named one does not show
 _PIECES = 4  # so many are tried around a site
 _HEADINGS, _MAY_TOUCH = 12, 0.02  # tried for a part that moves, and how much of it may come to lie on another piece
 _GOES_ON = 0.15  # share of what lies around a part that looks like it: the part is but a piece of something larger
@@ -87,7 +91,9 @@ _VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-not
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Parts of which there are several: one of them is exchanged, turned or moved."""
     wanted = spec.area_fraction * scene.object_area_px / spec.count
-    return [] if spec.area_fraction > _WHOLE else targets_at(discs_of(scene, wanted) or find_repeated(scene, wanted))
+    if spec.area_fraction > _WHOLE:
+        return []
+    return targets_at(mounted_on(scene) or discs_of(scene, wanted) or find_repeated(scene, wanted))
 
 
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
@@ -108,8 +114,9 @@ class OutOfPlace:
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """One instance."""
         edit = _render(site, spec, self.ways, rng)
-        others = _ALL if "recolor" in self.ways else _ALL - {"recolor"}
-        return _render(site, spec, others, rng) if edit is None else edit
+        if edit is not None or rng.random() > _OTHERWISE:  # another place may do
+            return edit
+        return _render(site, spec, _ALL if "recolor" in self.ways else _ALL - {"recolor"}, rng)
 
 
 def named_ways(prompt: str) -> frozenset[Way]:
@@ -130,6 +137,11 @@ def _render(site: Site, spec: DefectSpec, ways: frozenset[Way], rng: np.random.G
     most = _WHOLE * site.scene.object_area_px if piece is None else _PART_OF_A_PIECE * piece.area_px
     if piece is not None and site.area_px > most:
         return _one_of_several(site, ways, rng)
+    things = mounted_on(site.scene)
+    thing = nearest_part(site, things)
+    if thing is not None:  # chips and cans have the colours that they have
+        kinds = ways if ways == frozenset({"recolor"}) else (ways - {"recolor"}) or _ALL - {"recolor"}
+        return _first_visible(site, _acts(kinds, _exchange), thing, list(things), rng)
     discs = discs_of(site.scene, site.area_px)
     disc = nearest_part(site, discs)
     if disc is not None and disc.area_px < most:
@@ -267,7 +279,10 @@ def _exchange(site: Site, part: Component, parts: list[Component], rng: np.rando
     map_y = ((y - host.center_xy[1]) / zoom + guest.center_xy[1]).astype(np.float32)
     # light differs from place to place: the guest is shown in the light of the host
     light = np.median(host.ground, axis=(0, 1)) - np.median(guest.ground, axis=(0, 1))
-    return put_down(host, sample(guest.rgb, map_x, map_y) + light.astype(np.float32), sample_cover(guest.matte, map_x, map_y))
+    cover = sample_cover(guest.matte, map_x, map_y)
+    if not _lies_free(site.scene, part, host.window, cover):
+        return None
+    return put_down(host, sample(guest.rgb, map_x, map_y) + light.astype(np.float32), cover)
 
 
 def _another(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
@@ -293,17 +308,15 @@ def _turn(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     angle = 0.0 if mirror else float(by_quarters if rng.random() < 0.6 else askew)
     lifted = cut_out(site, part, 0.25 * part.length_px, rng)
     maps = turn_map(lifted.window.shape, lifted.center_xy, angle, mirror)
-    return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
+    turned = sample_cover(lifted.matte, *maps)
+    return put_down(lifted, sample(lifted.rgb, *maps), turned) if _lies_free(site.scene, part, lifted.window, turned) else None
 
 
 def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
     """The component a little beside its place, often slightly turned."""
     del parts
     far = float(rng.uniform(0.25, 0.8)) * float(np.sqrt(part.area_px))
-    others, body = site.scene.other_pieces(*part.center_xy), site.scene.foreground
-    barred = np.zeros_like(body) if others is None else others
-    if body[part.window.slices][part.mask].mean() > _ON_IT:
-        barred = barred | ~body  # print does not leave what it is printed on
+    barred = _barred(site.scene, part)
     steps = [(far * np.cos(heading), far * np.sin(heading)) for heading in rng.uniform(0.0, 2.0 * np.pi, _HEADINGS)]
     free = [(float(dx), float(dy)) for dx, dy in steps if _has_room(part, (dx, dy), barred)]
     if not free:
@@ -314,6 +327,26 @@ def _move(site: Site, part: Component, parts: list[Component], rng: np.random.Ge
     map_x, map_y = turn_map(lifted.window.shape, middle, float(rng.normal(0.0, 0.25)))
     maps = map_x - np.float32(dx), map_y - np.float32(dy)
     return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
+
+
+def _barred(scene: Scene, part: Component) -> Mask:
+    """(H, W) bool: where a part may not come to lie: on other pieces or what else is mounted, print not beside its body."""
+    others, body = scene.other_pieces(*part.center_xy), scene.foreground
+    barred = np.zeros_like(body) if others is None else others.copy()
+    if body[part.window.slices][part.mask].mean() > _ON_IT:
+        barred |= ~body
+    for other in mounted_on(scene):
+        if other.center_xy != part.center_xy:
+            barred[other.window.slices] |= other.mask
+    return barred
+
+
+def _lies_free(scene: Scene, part: Component, window: Window, cover: Field) -> bool:
+    """True when what is mounted, laid down where `cover` (h, w) 0..1 says, lies on its board and on nothing else."""
+    if not any(part.center_xy == thing.center_xy for thing in mounted_on(scene)):
+        return True
+    shown = cover > 0.5
+    return bool(not shown.any() or _barred(scene, part)[window.slices][shown].mean() < _MAY_OVERLAP)
 
 
 def _has_room(part: Component, step: tuple[float, float], barred: Mask) -> bool:

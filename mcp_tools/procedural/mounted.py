@@ -1,0 +1,137 @@
+"""What is mounted on a board or panel: chips, capacitors, switches, which stand out of its own dye.
+
+Tracks, print and pads are thin; what is left of the rest when those are taken away is mounted. A board under a solder mask has
+one dye, whatever the light; print and parts have others. Such a search is believed when many solid things of more than one
+kind are found.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.mcp_tools.imaging.arrays import Lab, Mask
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
+from anomalyagent.mcp_tools.procedural.components import Component, Region, measured_part
+from anomalyagent.mcp_tools.procedural.edit import Site, Window
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
+from anomalyagent.mcp_tools.procedural.regions import dye_of
+
+__all__ = ["mounted_on"]
+
+_SIDE_PX = 320  # longer side of the copy
+_THIN = 0.011  # of it: half the width of tracks, print and pads at the most
+_OTHER_DYE = 11.0  # units of `dye_of` from the board's own
+_COLOURED = 14.0  # tint of a board that has a dye of its own
+_OF_ONE_DYE = 0.35  # least share of the photo's object that has it
+_LEAST, _LARGEST = 0.0007, 0.12  # of the object, for a thing on it
+_SOLID = 0.8  # of its convex hull
+_MIDDLE, _BEHIND, _ALL_OF_IT = 0.6, 12.0, 0.9  # of its depth; CIELAB units from what lies behind: so is that share of a hole
+_MANY = 6
+_KINDS, _APART = 2, 14.0  # things at least that differ by so many CIELAB units from the most frequent ones
+
+
+@once_per_scene
+def mounted_on(scene: Scene) -> tuple[Component, ...]:
+    """The things on a board, the largest first; empty where the photo shows none, or too few of them."""
+    size, scale = size_within(scene.photo.shape, _SIDE_PX, 8), scale_within(scene.photo.shape, _SIDE_PX)
+    solid = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    if not solid.any() or scene.alike_pieces is not None:
+        return ()
+    contours, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)  # cans of the backdrop's colour are no holes
+    rgb = cv2.resize(scene.photo.rgb, size, interpolation=cv2.INTER_AREA)
+    lab = lab_from_rgb(np.asarray(rgb, np.float32))
+    other = _of_another_dye(lab, solid > 0)
+    if other is None:
+        return ()
+    pieces = _thick(other)
+    beyond = cv2.erode(1 - solid, np.ones((5, 5), np.uint8)) > 0
+    background = np.median(lab[beyond], axis=0) if np.count_nonzero(beyond) > 0.02 * beyond.size else None
+    area = int(solid.sum())
+    count, labels, stats, centers = cv2.connectedComponentsWithStats(pieces, connectivity=4)
+    height, width = pieces.shape
+    photo_height, photo_width = scene.photo.shape
+    whole = Window(0, 0, photo_height, photo_width)
+    site = Site(scene, (0.5 * photo_width, 0.5 * photo_height), float(area) / scale**2, 0.0, whole)
+    region = Region(whole, scale, solid)
+    found: list[tuple[Component, NDArray[np.float32], bool]] = []
+    for one in range(1, count):
+        x, y, w, h, pixels = (int(value) for value in stats[one])
+        if not _LEAST * area < pixels < _LARGEST * area or x == 0 or y == 0 or x + w == width or y + h == height:
+            continue
+        body = labels == one
+        piece = body[y : y + h, x : x + w].astype(np.uint8)
+        contours, _ = cv2.findContours(np.pad(piece, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        hull = cv2.convexHull(np.concatenate(contours))
+        if pixels < _SOLID * (cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True)):
+            continue
+        look = np.median(lab[body], axis=0)
+        center = float(centers[one][0]), float(centers[one][1])
+        with_leads = _with_leads(body, pieces, other)
+        x, y, w, h = cv2.boundingRect(with_leads)
+        piece = with_leads[y : y + h, x : x + w]
+        part = measured_part(site, region, piece, x, y, center, 0.0)
+        found.append((part, np.asarray(look, np.float32), _is_hole(lab, body, background)))
+    if len(found) < _MANY:
+        return ()
+    looks = np.stack([look for _, look, _ in found])
+    unlike = np.linalg.norm(looks[:, None] - looks[None], axis=2) > _APART
+    if int(unlike.sum(axis=1).min()) < _KINDS:
+        return ()
+    return tuple(sorted((part for part, _, is_hole in found if not is_hole), key=lambda part: -part.area_px))
+
+
+def _of_another_dye(lab: Lab, solid: Mask) -> NDArray[np.uint8] | None:
+    """(h, w) 0 or 1: what has not the board's dye; None where no coloured dye covers most of the object."""
+    tint = dye_of(lab)[..., 1:]
+    tints = tint[solid]
+    own = np.median(tints, axis=0)
+    for _ in range(5):  # to the most frequent one
+        near = np.linalg.norm(tints - own, axis=1) < 2.0 * _OTHER_DYE
+        if not near.any():
+            return None
+        own = np.median(tints[near], axis=0)
+    if float(np.hypot(*own)) < _COLOURED:
+        return None
+    along = own / float(np.hypot(*own))
+    # of its dye is what has its hue: bright tracks and shaded mask differ in strength
+    strength, aside = tint @ along, tint @ np.array([-along[1], along[0]])
+    other = (strength < 0.45 * float(np.hypot(*own))) | (np.abs(aside) > np.maximum(_OTHER_DYE, 0.5 * strength))
+    if 1.0 - float(other[solid].mean()) < _OF_ONE_DYE:
+        return None
+    return (other & solid).astype(np.uint8)
+
+
+def _thick(other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w) 0 or 1: without what is thin; small gaps (print on a chip, a lamp mirrored in a can) are closed."""
+    reach = max(2, round(_THIN * max(other.shape)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    contours, hierarchy = cv2.findContours(other, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    filled = other.copy()
+    for index, contour in enumerate(contours):  # holes that are small
+        if hierarchy[0][index][3] >= 0 and cv2.contourArea(contour) < 2.0 * reach**2:
+            cv2.drawContours(filled, contours, index, 1, cv2.FILLED)
+    return np.asarray(cv2.morphologyEx(filled, cv2.MORPH_OPEN, disc), np.uint8)
+
+
+def _with_leads(body: Mask, pieces: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w) 0 or 1: a body and the short thin things that begin at it, end near it and touch no other."""
+    reach = 3 * max(2, round(_THIN * max(body.shape)))
+    near = cv2.dilate(body.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    rest = (other > 0) & (pieces == 0)
+    labels = np.asarray(cv2.connectedComponents(rest.astype(np.uint8), connectivity=4)[1])
+    begun = np.unique(labels[cv2.dilate(body.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0])
+    beside = cv2.dilate(((pieces > 0) & ~body).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    leaving = np.unique(labels[~near | beside])
+    return (body | np.isin(labels, np.setdiff1d(begun[begun > 0], leaving))).astype(np.uint8)
+
+
+def _is_hole(lab: Lab, body: Mask, background: Lab | None) -> bool:
+    """True of a hole in the board: in its middle one sees what lies behind."""
+    if background is None:
+        return False
+    depth = cv2.distanceTransform(np.pad(body, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    middle = lab[depth > _MIDDLE * float(depth.max())]
+    return bool((np.linalg.norm(middle - background, axis=1) < _BEHIND).mean() > _ALL_OF_IT)
