@@ -1,7 +1,6 @@
-"""`langgraph dev` from the root serves the graph: its API runs, interrupts, resumes and forks a synthesis."""
+"""`langgraph dev` serves the graph of langgraph.json: its API runs, interrupts, resumes and forks a synthesis."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from langgraph_sdk import get_client
 from langgraph_sdk.client import LangGraphClient
 
 ROOT = Path(__file__).parents[2]
-START_S = 90
+START_S = 240
 
 pytest.importorskip("langgraph_api", reason="the dev extra brings langgraph-cli[inmem]")
 
@@ -26,12 +25,13 @@ pytest.importorskip("langgraph_api", reason="the dev extra brings langgraph-cli[
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     port = free_port()
     program = [str(Path(sys.executable).with_name("langgraph")), "dev", "--no-browser", "--no-reload", "--port", str(port)]
-    kept = ROOT / ".langgraph_api"
-    was_there = kept.exists()
-    log = tmp_path_factory.mktemp("dev") / "log"
+    program += ["--config", str(ROOT / "langgraph.json")]
+    # It keeps `.langgraph_api` where it works: in the project two servers would share it, one test process's and another's.
+    folder = tmp_path_factory.mktemp("dev")
+    log = folder / "log"
     with log.open("wb") as output:
         quiet = {**os.environ, "LANGGRAPH_CLI_NO_ANALYTICS": "1", "LANGSMITH_TRACING": "false"}
-        process = subprocess.Popen(program, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, env=quiet)
+        process = subprocess.Popen(program, cwd=folder, stdout=output, stderr=subprocess.STDOUT, env=quiet)
         try:
             url, end = f"http://127.0.0.1:{port}", time.monotonic() + START_S
             while time.monotonic() < end and process.poll() is None:
@@ -46,8 +46,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         finally:
             process.terminate()
             process.wait(20)
-            if not was_there:
-                shutil.rmtree(kept, ignore_errors=True)
 
 
 @pytest.fixture
