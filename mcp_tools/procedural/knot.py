@@ -23,6 +23,7 @@ __all__ = ["Knot", "names_knot"]
 
 _KNOTS = re.compile(r"\bknots?\b")
 _LONGEST = 2.2  # lengths to widths of a branch that was cut askew
+_LARGEST = 0.04  # of the board: no branch is thicker
 _SWERVES = 1.35  # radii of the knot within which the grain is bent
 _DEAD = 0.55  # chance that the branch was dead
 _CRACKED = 0.3  # chance that its heart has dried open
@@ -39,7 +40,8 @@ class Knot:
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """One knot of the asked area, lying along the grain. None when the window is too small to hold any."""
-        extent = extent_of(site.scene, 0.8 * site.area_px * 4.0 / np.pi, min(max(spec.elongation, 1.0), _LONGEST))
+        area = min(site.area_px, _LARGEST * site.scene.object_area_px)
+        extent = extent_of(site.scene, 0.8 * area * 4.0 / np.pi, min(max(spec.elongation, 1.0), _LONGEST))
         half_long, half_wide = max(0.5 * extent.length_px, 1.5), max(0.5 * extent.width_px, 1.5)
         if min(site.window.shape) < 4:
             return None
@@ -62,6 +64,7 @@ class Knot:
             log_reflectance=((inside * _wood(radius, uneven, half_wide, rng))[..., None] * tone).astype(np.float32),
             paint=bent,
             opacity=cover.astype(np.float32),
+            size_fixed=area < site.area_px,
             absorbs=True,
         )
 

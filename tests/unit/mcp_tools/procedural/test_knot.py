@@ -44,3 +44,9 @@ def test_a_knot_is_a_dark_compact_oval_along_the_grain() -> None:
         heart = (slice(112, 129), slice(112, 129))
         assert made.photo.rgb[heart].mean() < 0.8 * scene.photo.rgb[heart].mean()
         assert 0.3 < made.mask.sum() / (0.03 * 240 * 240) < 2.5
+
+
+def test_no_knot_takes_a_large_part_of_the_board() -> None:
+    for seed in range(4):
+        made = render_defect(board(), spec_of(seed).model_copy(update={"area_fraction": 0.2, "count": 1}), Knot())
+        assert made.mask.mean() < 0.09
