@@ -1,7 +1,8 @@
 """What every HTTP request passes before it reaches the protocol: how many there may be, how slow, and the bearer token.
 
 A refusal is JSON, `{"error": name, "error_description": what to do}`, with the status that HTTP has for it: 401 without
-the right token, 429 for too many requests of one address, 503 for too many at once.
+the right token, 404 for another path than that of the tools, 429 for too many requests of one address, 503 for too many at
+once.
 """
 
 import hmac
@@ -16,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from anomalyagent.configs.schema import ServerSettings
 
-__all__ = ["LimitRequests", "RequireToken"]
+__all__ = ["LimitRequests", "OnlyPath", "RequireToken"]
 
 _MOST_ADDRESSES = 4096
 
@@ -46,6 +47,20 @@ class RequireToken:
             return False
         scheme, _, given = values[0].partition(b" ")
         return hmac.compare_digest(given.strip(), self._token) and scheme.lower() == b"bearer"
+
+
+class OnlyPath:
+    """Answers 404 to every HTTP request for another path than `path`, and names that one."""
+
+    def __init__(self, app: ASGIApp, path: str) -> None:
+        self._app = app
+        self._path = path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].rstrip("/") != self._path:
+            await _refuse(send, 404, "not_found", f"the tools are at {self._path}: give the client the address with it")
+            return
+        await self._app(scope, receive, send)
 
 
 class LimitRequests:
@@ -112,8 +127,8 @@ class LimitRequests:
         return received
 
 
-async def _refuse(send: Send, status: int, name: str, what: str, header: tuple[bytes, bytes]) -> None:
+async def _refuse(send: Send, status: int, name: str, what: str, *more: tuple[bytes, bytes]) -> None:
     body = json.dumps({"error": name, "error_description": what}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), header]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

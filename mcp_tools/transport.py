@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import ServerSettings
 from anomalyagent.errors import ConfigError
-from anomalyagent.mcp_tools.http_guards import LimitRequests, RequireToken
+from anomalyagent.mcp_tools.http_guards import LimitRequests, OnlyPath, RequireToken
 
 __all__ = ["HTTP_PATH", "MAX_BODY_BYTES", "http_app", "listening", "read_token", "serve_http", "serve_stdio"]
 
@@ -113,6 +113,7 @@ def http_app(
         transport_security=security,
         host=host,
     )
+    app = OnlyPath(app, HTTP_PATH)
     return LimitRequests(app if token is None else RequireToken(app, token), limits or ServerSettings())
 
 

@@ -76,6 +76,13 @@ def test_a_large_or_broken_body_is_refused_and_the_server_lives_on(guarded: Guar
     assert post(guarded.url, LIST, guarded.authorization).status == 200
 
 
+@pytest.mark.parametrize("path", ["", "/", "/sse", "/mcpx"])
+def test_an_address_without_the_path_is_told_where_the_tools_are(guarded: Guarded, path: str) -> None:
+    reply = post(guarded.url.replace("/mcp", path), LIST, guarded.authorization)
+    assert reply.status == 404
+    assert "the tools are at /mcp" in reply.body
+
+
 async def test_our_client_calls_over_http_with_the_token_file(guarded: Guarded) -> None:
     settings = tiny_settings()
     server = ToolSettings(backend="change", server=guarded.url, options={"token_file": str(guarded.token_file)})
