@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _FORK = re.compile(r"(.+)-fork(\d+)")
+_NO_ADDRESS = "names no trajectory. Give RUN/ID, e.g. runs/nuts/scratch-00003."
 
 
 class Found(NamedTuple):
@@ -62,9 +63,13 @@ def find_run(path: Path) -> Path:
         folder = folder.parent
     if not folder.is_dir():
         raise TraceError(f"{path} is not a folder. Give the folder of a run, as `synthesize --out` was given it.")
-    if not (folder / RUN_FILE).is_file() and not (folder / "trajectories").is_dir():
+    if not _is_run(folder):
         raise TraceError(f"{path} holds no run: there is neither {RUN_FILE} nor trajectories/ in it.")
     return folder
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / RUN_FILE).is_file() or (folder / "trajectories").is_dir()
 
 
 def find_trajectory(where: str | Path) -> Found:
@@ -75,11 +80,13 @@ def find_trajectory(where: str | Path) -> Found:
     """
     path = expand_home(where)
     if ".." in path.parts[-2:] or "\\" in path.name:
-        raise TraceError(f"{str(where)!r} names no trajectory. Give RUN/ID, e.g. runs/nuts/scratch-00003.")
+        raise TraceError(f"{str(where)!r} {_NO_ADDRESS}")
     name = path.name.removesuffix(".json")
     folder = path.parent.parent if path.parent.name == "trajectories" else path.parent
     if path.is_dir() and (path / RUN_FILE).is_file():
         raise TraceError(f"{where} is a whole run. Name one of its trajectories: {_some(path, '')}.")
+    if len(path.parts) == 1 and not _is_run(folder):
+        raise TraceError(f"{str(where)!r} {_NO_ADDRESS}")
     run_dir = find_run(folder)
     file = run_dir / "trajectories" / f"{name}.json"
     if name in ("", ".", "..") or not file.is_file():

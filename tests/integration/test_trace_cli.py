@@ -200,6 +200,7 @@ def test_what_is_not_there_is_named_with_what_is(run_dir: Path, trace: Trace, tm
         (("list", tmp_path), "holds no run"),
         (("diff", run_dir, f"{run_dir}/{NAME}"), "is a whole run"),
         (("show", f"{run_dir}/../secret"), "no run|no trajectory"),
+        (("show", "scratch-00000"), "names no trajectory. Give RUN/ID"),
         (("review", f"{run_dir}/nobody", "keep"), "no trajectory 'nobody'"),
     ]:
         with pytest.raises(AnomalyAgentError, match=message):
