@@ -21,6 +21,7 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
         ("MagneticTile", "fissures", "magnetic_tile/crack"),
         ("old green glass bottle", "contamination", "mvtec/bottle/contamination"),
         ("zip", "missing tooth", "mvtec/zipper/broken_teeth"),
+        ("syringe", "air bubble", "syringe/air_bubble"),
         ("capsule", "scratch", "mvtec/capsule/scratch"),
         ("capsules", "scratch", "visa/capsules/scratch"),
         ("wood", "scratch", "mvtec/wood/scratch"),
