@@ -143,7 +143,14 @@ def find_terms(text: str) -> list[Hit]:
             at += length - 1
             break
         at += 1
-    return hits
+    return [hit for index, hit in enumerate(hits) if not _is_component(text, hit, hits[index - 1] if index else None)]
+
+
+def _is_component(text: str, hit: Hit, before: Hit | None) -> bool:
+    """True of the chip in "rotated chip", "cracked chip": what is in such a state is a component, not a piece broken out."""
+    if before is None or hit.term != "chip" or text[before.end : hit.start].strip():
+        return False
+    return before.mechanism in ("swap", "bend") or (before.mechanism != "chip" and text[: before.end].endswith("ed"))
 
 
 _COMMON: Final = word_set(

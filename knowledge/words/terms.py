@@ -165,6 +165,7 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "tombstoning", "billboarding", "mounted wrong", "pill type", "cable swap", "transposed", "inverted", "mirrored",
         "dislocated", "offset part", "mismatched", "mismatch", "wrong position", "out of place", "turned over",
         "off position", "cross threaded", "substituted", "foreign variant", "wrong orientation", "mis assembled",
+        "tipped over", "toppled", "fallen over", "lying on its side", "knocked over",
     ),
     "print": (
         "print", "imprint", "faulty imprint", "misprint", "printing", "label", "logo", "marking", "lettering", "letter",

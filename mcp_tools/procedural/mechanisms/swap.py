@@ -53,7 +53,10 @@ _ALL: frozenset[Way] = frozenset({"exchange", "turn", "move", "recolor"})
 _NAMED: tuple[tuple[re.Pattern[str], frozenset[Way]], ...] = (
     (re.compile(r"\b(?:wrong|other|different|off|swapped) colou?r\w*"), frozenset({"recolor"})),
     (
-        re.compile(r"\b(?:rotat\w*|turned|tilt\w*|skew\w*|crooked|flip\w*|mirrored|invert\w*|upside down|revers\w*|askew)\b"),
+        re.compile(
+            r"\b(?:rotat\w*|turned|tilt\w*|skew\w*|crooked|flip\w*|mirrored|invert\w*|upside down|revers\w*|askew|"
+            r"toppl\w*|(?:tipped|fallen|knocked) over)\b"
+        ),
         frozenset({"turn"}),
     ),
     (re.compile(r"\b(?:shift\w*|displac\w*|offset|moved|off cent\w+|wrong (?:place|position|slot))\b"), frozenset({"move"})),

@@ -363,3 +363,23 @@ def test_colour_adjectives_name_no_defect_and_the_head_noun_decides(text: str, m
 )
 def test_words_of_inspection_lines(name: str, item: str, mechanism: str) -> None:
     assert mechanism_of(name, item).mechanism == mechanism
+
+
+@pytest.mark.parametrize(
+    ("name", "mechanism"),
+    [
+        ("rotated chip", "swap"),
+        ("swapped chips", "swap"),
+        ("wrong chip", "swap"),
+        ("bent chip", "bend"),
+        ("cracked chip", "crack"),
+        ("scratched chip", "scratch"),
+        ("missing chip", "missing"),
+        ("edge chip", "chip"),
+        ("large chip", "chip"),
+        ("tipped over", "swap"),
+        ("toppled vial", "swap"),
+    ],
+)
+def test_a_chip_in_a_state_is_a_component_and_what_tipped_over_is_out_of_place(name: str, mechanism: str) -> None:
+    assert mechanism_of(name).mechanism == mechanism
