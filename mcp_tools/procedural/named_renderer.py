@@ -34,6 +34,7 @@ from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.strands import Strands
+from anomalyagent.mcp_tools.procedural.torn import Torn, names_torn_paper
 
 __all__ = ["named_renderer"]
 
@@ -92,6 +93,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             if names_dye(prompt):
                 return Shifted(dyed=True)
             return None if names_heat(prompt) else Shifted()
+        case "cut" if names_torn_paper(prompt):
+            return Torn()
         case "cut" | "hole":
             return Frayed(cut if spec.mechanism == "cut" else hole) if names_cloth(prompt) else None
         case "fibre":
