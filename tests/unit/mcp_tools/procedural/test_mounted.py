@@ -10,8 +10,10 @@ from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.extra import Extra
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
 
 NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 _MARGIN = 16
@@ -77,3 +79,22 @@ def test_one_component_is_concerned_as_a_whole(mechanism: Mechanism, seed: int) 
     ordered = np.sort(changed)
     assert ordered[-1] > (0.9 if mechanism == "missing" else 0.12)
     assert ordered[-2] < 0.06
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_extra_component_lies_on_bare_board(seed: int) -> None:
+    scene = _board()
+    spec = DefectSpec(mechanism="contamination", area_fraction=0.01, severity=12.0, count=3, seed=seed)
+    renderer = named_renderer(scene, spec, 'Add three foreign particles ("extra component") on the pcb.')
+    assert isinstance(renderer, Extra)
+    drawn = render_defect(scene, spec, renderer)
+    assert _owners()[drawn.mask].max() == 0
+    assert not drawn.mask[~scene.foreground].any()
+    whole = [part.area_px for part in mounted_on(scene)]
+    assert 0.8 * min(whole) < np.count_nonzero(drawn.mask) < 1.5 * max(whole)
+
+
+@pytest.mark.parametrize("words", ["extra solder", "extra metal", "extra material", "dust"])
+def test_matter_is_no_component(words: str) -> None:
+    spec = DefectSpec(mechanism="contamination", area_fraction=0.01)
+    assert not isinstance(named_renderer(_board(), spec, f'Add one foreign particle ("{words}") on the pcb.'), Extra)
