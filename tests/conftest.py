@@ -12,6 +12,14 @@ settings.register_profile("same", derandomize=True, deadline=None, suppress_heal
 settings.load_profile("same")
 
 
+def _no_module(_path: str) -> bool:
+    return False
+
+
+# Nor what the tests before have imported: Hypothesis tries the constants of each module that is loaded by then.
+pytest.MonkeyPatch().setattr("hypothesis.internal.conjecture.providers.is_local_module_file", _no_module, raising=False)
+
+
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """A shut gate for the `WaitingMask`s of this test; it is open afterwards, so that no thread stays."""

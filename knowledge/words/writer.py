@@ -147,6 +147,11 @@ _UNCHANGED: Final = (
     "Preserve all other parts of the photo, its viewpoint and its lighting.",
 )
 
+_HEARD: Final = (
+    "Add one scratch on the {item}, 40 % from the left and 60 % from the top. It covers 2 % of the visible area."
+)
+"""What an item's name must not change the meaning of, neither before nor behind it."""
+
 
 def render_prompt(spec: DefectSpec, item_name: str, anomaly_type: str) -> str:
     """An editing prompt that `parse_prompt` reads back.
@@ -224,11 +229,6 @@ def _quotable(name: str) -> str:
 def _spoken(item_name: str) -> str:
     """The item's name, in quotes when a reader could take its words for a part of the instruction."""
     name = _quotable(item_name)
-    heard = read_prompt(f"Add one scratch on the {name}.")
-    safe = (
-        not any(hit.strong for hit in find_terms(plain(name)))
-        and heard.understood == ("mechanism", "count")
-        and heard.spec.mechanism == "scratch"
-        and not heard.notes
-    )
+    heard, plainly = (read_prompt(_HEARD.format(item=item)) for item in (name, "object"))
+    safe = heard == plainly and not any(hit.strong for hit in find_terms(plain(name)))
     return name if safe and re.fullmatch(r"[\w ]+", name) else f'"{name}"'

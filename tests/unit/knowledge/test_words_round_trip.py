@@ -101,6 +101,12 @@ def test_no_item_or_type_name_disturbs_the_round_trip(spec: DefectSpec, item: st
     check_equal(spec, parse_prompt(render_prompt(spec, item, anomaly_type)))
 
 
+@pytest.mark.parametrize("item", ["KEEP", "rest", "leave", "avoid", "without", "identical"])
+def test_a_name_that_is_a_word_of_command_does_not_swallow_what_comes_after_it(item: str) -> None:
+    spec = DefectSpec(mechanism="scratch", center=(0.25, 0.75), area_fraction=0.02, elongation=8.0, seed=3)
+    check_equal(spec, parse_prompt(render_prompt(spec, item, "scratch")))
+
+
 @settings(max_examples=60)
 @given(spec=SPECS)
 def test_a_written_prompt_leaves_nothing_unclear(spec: DefectSpec) -> None:
