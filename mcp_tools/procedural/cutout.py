@@ -108,11 +108,15 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
 
 
 def _ground_under_piece(scene: Scene, part: Component, window: Window, mask: Mask, soft_px: float) -> Mask | None:
-    """(h, w) bool: the ground around one of several pieces, on which no other lies; None of a part that is no piece, or where
-    too little ground is seen."""
-    if scene.alike_pieces is None or not _is_piece(scene, part):
+    """(h, w) bool: the ground around a piece that touches others, on which none of them lies; None of what touches none, or is
+    no piece, or where too little ground is seen."""
+    others = scene.other_pieces(*part.center_xy)
+    if others is None or not _is_piece(scene, part):
         return None
     grow = 2 * round(2.0 * soft_px) + 1
+    beside = cv2.dilate(mask.astype(np.uint8), np.ones((grow, grow), np.uint8)) > 0
+    if not others[window.slices][beside].any():
+        return None
     taken = cv2.dilate(scene.foreground[window.slices].astype(np.uint8), np.ones((grow, grow), np.uint8)) > 0
     bare = np.asarray(~taken & ~mask, np.bool_)
     return bare if np.count_nonzero(bare) > _ENOUGH_GROUND * np.count_nonzero(mask) else None

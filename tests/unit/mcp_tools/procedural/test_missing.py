@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from helpers.sites import comb, draw, labelled_sheet, plain_sheet, site_on
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.photo import read_photo
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_components
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
@@ -85,3 +86,38 @@ def test_a_sheet_without_parts_loses_a_layer() -> None:
     assert edit is not None
     assert edit.opacity is not None
     assert 0.6 * 500 < edit.opacity.sum() < 1.6 * 500
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_piece_missing_from_a_compartment_leaves_its_floor(seed: int) -> None:
+    """The walls of the tray were copied into the empty place."""
+    photo = np.full((240, 320, 3), 176, np.uint8)
+    for x in range(0, 321, 80):
+        cv2.line(photo, (x, 0), (x, 239), (120, 120, 120), 5)
+    for y in range(0, 241, 80):
+        cv2.line(photo, (0, y), (319, y), (120, 120, 120), 5)
+    for row in range(3):
+        for column in range(4):
+            x, y, angle = 40 + 80 * column, 40 + 80 * row, 30.0 * (row + column)
+            cv2.ellipse(photo, (x + 7, y + 8), (20, 13), angle, 0, 360, (140, 140, 140), cv2.FILLED)
+            cv2.ellipse(photo, (x, y), (20, 13), angle, 0, 360, (215, 170, 20), cv2.FILLED)
+    noise = np.random.default_rng(0).normal(0.0, 7.0, photo.shape)
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)))
+    made = render_defect(scene, DefectSpec(mechanism="missing", area_fraction=0.08, severity=16.0, seed=seed))
+    inside = cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    assert np.count_nonzero(inside) > 300
+    assert cv2.blur(made.photo.rgb.mean(axis=2), (3, 3))[inside].min() > 0.62
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_piece_missing_from_a_heap_leaves_paper(seed: int) -> None:
+    """The neighbours went on into the empty place."""
+    photo = np.full((320, 360, 3), 240, np.uint8)
+    for row in range(3):
+        for column in range(4):
+            cv2.circle(photo, (82 + 52 * column + 26 * (row % 2), 110 + 46 * row), 26, (120, 84, 40), cv2.FILLED)
+    scene = Scene(photo_from_array(cv2.GaussianBlur(photo, (0, 0), 0.8)))
+    made = render_defect(scene, DefectSpec(mechanism="missing", area_fraction=0.08, severity=16.0, seed=seed))
+    inside = cv2.erode(made.mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    assert np.count_nonzero(inside) > 1000
+    assert float((made.photo.rgb[inside].mean(axis=1) > 0.85).mean()) > 0.97
