@@ -147,9 +147,7 @@ _UNCHANGED: Final = (
     "Preserve all other parts of the photo, its viewpoint and its lighting.",
 )
 
-_HEARD: Final = (
-    "Add one scratch on the {item}, 40 % from the left and 60 % from the top. It covers 2 % of the visible area."
-)
+_HEARD: Final = "Add one scratch on the {item}, 40 % from the left and 60 % from the top. It covers 2 % of the visible area."
 """What an item's name must not change the meaning of, neither before nor behind it."""
 
 

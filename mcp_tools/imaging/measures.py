@@ -18,6 +18,7 @@ __all__ = [
     "estimate_noise",
     "local_orientation",
     "pixels_within",
+    "solidity",
     "surface_grain",
 ]
 
@@ -154,3 +155,11 @@ def correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> fl
 def pixels_within(polygon: Any) -> float:
     """Pixels of a polygon whose corners are pixel centres, its outline included (Pick's theorem). `polygon`: a cv2 contour."""
     return float(cv2.contourArea(polygon)) + 0.5 * float(cv2.arcLength(polygon, True)) + 1.0
+
+
+def solidity(area: Mask | NDArray[np.uint8]) -> float:
+    """Share of its convex hull that an area, (H, W), fills: 0..1; 0 for an empty one."""
+    outlines, _ = cv2.findContours(np.ascontiguousarray(area, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not outlines:
+        return 0.0
+    return min(1.0, int(np.count_nonzero(area)) / pixels_within(cv2.convexHull(np.concatenate(outlines))))

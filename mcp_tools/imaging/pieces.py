@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.measures import solidity
 from anomalyagent.mcp_tools.imaging.sizes import size_within
 
 __all__ = ["Pieces", "find_pieces"]
@@ -31,9 +32,11 @@ _GROUND = 0.4  # of how far the object lies from the ground in CIELAB: what is n
 
 
 class Pieces(NamedTuple):
-    """Attributes:
-    labels: (H, W) int32, 0 where there is none.
-    whole: labels of those that are no crumbs.
+    """The pieces of an object.
+
+    Attributes:
+        labels: (H, W) int32, 0 where there is none.
+        whole: labels of those that are no crumbs.
     """
 
     labels: NDArray[np.int32]
@@ -67,11 +70,7 @@ def _believed(labels: NDArray[np.int32]) -> Pieces | None:
 
 def _is_convex(piece: Mask) -> bool:
     rows, columns = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
-    tight = piece[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8)
-    contours, _ = cv2.findContours(np.pad(tight, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    points = np.concatenate(contours)
-    hull = cv2.convexHull(points)
-    return int(tight.sum()) > _CONVEX * (cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True) + 1.0)
+    return solidity(piece[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]) > _CONVEX
 
 
 def _parted(foreground: Mask, labels: NDArray[np.int32], rgb: RGB) -> NDArray[np.int32] | None:

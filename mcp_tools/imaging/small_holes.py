@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.imaging.measures import pixels_within
+from anomalyagent.mcp_tools.imaging.measures import solidity
 
 __all__ = ["open_small_holes"]
 
@@ -81,9 +81,7 @@ def _hole_at(
     if not enclosed or area < _LEAST_PX or max(w, h) > _LONGEST * min(w, h):
         return None
     inside = np.asarray(labels == one, np.bool_)
-    contours, _ = cv2.findContours(inside.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(contours[0])
-    if area < _ROUND * pixels_within(hull):
+    if solidity(inside) < _ROUND:
         return None
     core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if not core.any() or float(np.linalg.norm(np.median(own[core], axis=0) - backdrop)) > _SAME:

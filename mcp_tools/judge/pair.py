@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.change import mask_of_visibility, visible_change
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
-from anomalyagent.mcp_tools.imaging.measures import pixels_within
+from anomalyagent.mcp_tools.imaging.measures import solidity
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 
@@ -184,13 +184,11 @@ def _describe(labels: NDArray[np.int32], index: int, stats: NDArray[np.int32]) -
     straight = float(np.sqrt((xx + yy + spread) / max(1e-6, xx + yy - spread)))
     # area / width^2 is 1.77 for a disc, and follows a stroke around its bends.
     curved = area / width**2 / 1.77
-    outline, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    hull = cv2.convexHull(np.concatenate(outline))
     return Component(
         area=area,
         elongation=max(1.0, straight, curved),
         extent=max(1.0, straight),
-        solidity=min(1.0, area / pixels_within(hull)),
+        solidity=solidity(part),
         width=width,
         axis_rad=0.5 * float(np.arctan2(2 * xy, xx - yy)),
     )

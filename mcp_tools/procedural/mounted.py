@@ -5,12 +5,15 @@ one dye, whatever the light; print and parts have others. Such a search is belie
 kind are found.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
+from anomalyagent.mcp_tools.imaging.measures import solidity
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import Component, Region, measured_part
@@ -32,55 +35,60 @@ _MANY = 6
 _KINDS, _APART = 2, 14.0  # things at least that differ by so many CIELAB units from the most frequent ones
 
 
+class _Thing(NamedTuple):
+    part: Component
+    look: NDArray[np.float32]  # (3,) CIELAB
+    is_hole: bool
+
+
 @once_per_scene
 def mounted_on(scene: Scene) -> tuple[Component, ...]:
     """The things on a board, the largest first; empty where the photo shows none, or too few of them."""
-    size, scale = size_within(scene.photo.shape, _SIDE_PX, 8), scale_within(scene.photo.shape, _SIDE_PX)
-    solid = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
-    if not solid.any() or scene.alike_pieces is not None:
+    size = size_within(scene.photo.shape, _SIDE_PX, 8)
+    board = cv2.resize(scene.foreground.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+    if not board.any() or scene.alike_pieces is not None:
         return ()
-    contours, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)  # cans of the backdrop's colour are no holes
-    rgb = cv2.resize(scene.photo.rgb, size, interpolation=cv2.INTER_AREA)
-    lab = lab_from_rgb(np.asarray(rgb, np.float32))
-    other = _of_another_dye(lab, solid > 0)
-    if other is None:
+    contours, _ = cv2.findContours(board, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    cv2.drawContours(board, contours, -1, 1, cv2.FILLED)  # cans of the backdrop's colour are no holes
+    lab = lab_from_rgb(np.asarray(cv2.resize(scene.photo.rgb, size, interpolation=cv2.INTER_AREA), np.float32))
+    other = _of_another_dye(lab, board > 0)
+    things = [] if other is None else _things(scene, board, lab, other)
+    if len(things) < _MANY:
         return ()
+    looks = np.stack([thing.look for thing in things])
+    unlike = np.linalg.norm(looks[:, None] - looks[None], axis=2) > _APART
+    if int(unlike.sum(axis=1).min()) < _KINDS:
+        return ()
+    return tuple(sorted((thing.part for thing in things if not thing.is_hole), key=lambda part: -part.area_px))
+
+
+def _things(scene: Scene, board: NDArray[np.uint8], lab: Lab, other: NDArray[np.uint8]) -> list[_Thing]:
+    """Solid things of another dye than the board, (h, w) 0 or 1 as `other` is, that do not end with the photo."""
     pieces = _thick(other)
-    beyond = cv2.erode(1 - solid, np.ones((5, 5), np.uint8)) > 0
+    beyond = cv2.erode(1 - board, np.ones((5, 5), np.uint8)) > 0
     background = np.median(lab[beyond], axis=0) if np.count_nonzero(beyond) > 0.02 * beyond.size else None
-    area = int(solid.sum())
-    count, labels, stats, centers = cv2.connectedComponentsWithStats(pieces, connectivity=4)
-    height, width = pieces.shape
+    scale, area = scale_within(scene.photo.shape, _SIDE_PX), int(board.sum())
     photo_height, photo_width = scene.photo.shape
     whole = Window(0, 0, photo_height, photo_width)
     site = Site(scene, (0.5 * photo_width, 0.5 * photo_height), float(area) / scale**2, 0.0, whole)
-    region = Region(whole, scale, solid)
-    found: list[tuple[Component, NDArray[np.float32], bool]] = []
+    region = Region(whole, scale, board)
+    count, labels, stats, centers = cv2.connectedComponentsWithStats(pieces, connectivity=4)
+    height, width = pieces.shape
+    found: list[_Thing] = []
     for one in range(1, count):
         x, y, w, h, pixels = (int(value) for value in stats[one])
         if not _LEAST * area < pixels < _LARGEST * area or x == 0 or y == 0 or x + w == width or y + h == height:
             continue
         body = labels == one
-        piece = body[y : y + h, x : x + w].astype(np.uint8)
-        contours, _ = cv2.findContours(np.pad(piece, 1), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        hull = cv2.convexHull(np.concatenate(contours))
-        if pixels < _SOLID * (cv2.contourArea(hull) + 0.5 * cv2.arcLength(hull, True)):
+        if solidity(body[y : y + h, x : x + w]) < _SOLID:
             continue
-        look = np.median(lab[body], axis=0)
-        center = float(centers[one][0]), float(centers[one][1])
         with_leads = _with_leads(body, pieces, other)
         x, y, w, h = cv2.boundingRect(with_leads)
-        piece = with_leads[y : y + h, x : x + w]
-        part = measured_part(site, region, piece, x, y, center, 0.0)
-        found.append((part, np.asarray(look, np.float32), _is_hole(lab, body, background)))
-    if len(found) < _MANY:
-        return ()
-    looks = np.stack([look for _, look, _ in found])
-    unlike = np.linalg.norm(looks[:, None] - looks[None], axis=2) > _APART
-    if int(unlike.sum(axis=1).min()) < _KINDS:
-        return ()
-    return tuple(sorted((part for part, _, is_hole in found if not is_hole), key=lambda part: -part.area_px))
+        center = float(centers[one][0]), float(centers[one][1])
+        part = measured_part(site, region, with_leads[y : y + h, x : x + w], x, y, center, 0.0)
+        look = np.asarray(np.median(lab[body], axis=0), np.float32)
+        found.append(_Thing(part, look, _is_hole(lab, body, background)))
+    return found
 
 
 def _of_another_dye(lab: Lab, solid: Mask) -> NDArray[np.uint8] | None:

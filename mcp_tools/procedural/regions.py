@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Lab, Mask
-from anomalyagent.mcp_tools.imaging.measures import pixels_within
+from anomalyagent.mcp_tools.imaging.measures import solidity
 from anomalyagent.mcp_tools.procedural.components import Component, Region, around, measured_part, region_of
 from anomalyagent.mcp_tools.procedural.edit import Site
 
@@ -110,10 +110,7 @@ def _without_gaps(piece: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _is_solid(piece: NDArray[np.uint8]) -> bool:
     contours, _ = cv2.findContours(piece, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if len(contours) != 1:
-        return False
-    hull = cv2.convexHull(contours[0])
-    return int(piece.sum()) > _SOLID * pixels_within(hull)
+    return len(contours) == 1 and solidity(piece) > _SOLID
 
 
 def _bounded(piece: NDArray[np.uint8], look: Lab) -> float:

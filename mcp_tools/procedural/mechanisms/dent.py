@@ -26,10 +26,7 @@ _BENT = 0.12  # the same of what a mirrored light adds: less, so that the lamp i
 _SHINING = 30.0  # L that the lights of a fully glossy body stand above its median
 _GLOSSY = 0.35  # share of the light of a lit flank that even a body without lights in the photo mirrors
 _NEUTRAL = 14.0  # CIELAB chroma: metal has hardly more
-_MATT_MOST, _POLISHED_MOST = (
-    0.55,
-    1.6,
-)  # logarithm of the light: a matt flank can only look at the lamp, a polished one mirrors it
+_MATT_MOST, _POLISHED_MOST = 0.55, 1.6  # logarithm of the light: a matt flank looks at the lamp, a polished one mirrors it
 _SMALL_PX = 1.8  # radius: smaller, it would have no slope
 
 

@@ -23,10 +23,8 @@ __all__ = ["OwnYarn", "own_yarn", "render"]
 
 _LOOPS = re.compile(r"\b(?:loops?|snag\w*)\b")
 _PULLED = re.compile(r"\b(?:pulled|loose|hanging|floating|floats?|fuzz\w*|pills?|pilling|neps?|slubs?)\b(?!.*\bforeign\b)")
-_OWN_TONES = (
-    8.0,
-    92.0,
-)  # percentiles of L around: a yarn on top is as light as the lightest, on pale cloth as dark as the darkest
+# percentiles of L around: a yarn on top is as light as the lightest, on pale cloth as dark as the darkest
+_OWN_TONES = (8.0, 92.0)
 _PALE = 72.0  # L
 _YARN_SHADE = 0.45  # share of the light that a yarn that stands off keeps from the cloth beside it
 _LEAST_APART, _MOST_APART = 7.0, 20.0  # L between the cloth and its own yarn on it
