@@ -3,7 +3,7 @@
 import hashlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -25,6 +25,7 @@ AFAR = 3
 
 _GRAINED = 0.4  # coherence of a surface that runs one way
 _COLOURED, _BROWN = 12.0, (30.0, 95.0)  # CIELAB chroma, hue in degrees
+_SHARED = ("lab", "luma", "jnd", "ground", "light", "noise_sigma", "blur_sigma_px")  # by a part with its whole
 _CACHE_BYTES = 192 * 2**20
 _BYTES_PER_PIXEL = 64  # of a Scene with everything measured, photo included
 
@@ -33,16 +34,24 @@ _BYTES_PER_PIXEL = 64  # of a Scene with everything measured, photo included
 class Scene:
     """Measurements of a normal photo.
 
-    `legal`: (H, W) bool, where a defect may be; unset: all over the object.
+    `legal`: (H, W) bool, where a defect may be; unset: all over the object. `body`: (H, W) bool, what counts as the object;
+    unset: what is found in the photo.
     """
 
     photo: Photo
     legal: Mask | None = None
+    body: Mask | None = None
 
     @cached_property
     def foreground(self) -> Mask:
         """(H, W) bool, the object; all true when the photo is a surface that fills the frame."""
-        return find_foreground(self.photo.rgb)
+        return find_foreground(self.photo.rgb) if self.body is None else self.body
+
+    def narrowed(self, body: Mask) -> "Scene":
+        """The same photo with one of its parts, (H, W) bool, as the object; light, noise and what hangs on pixels is shared."""
+        narrowed = replace(self, body=body)
+        vars(narrowed).update({name: getattr(self, name) for name in _SHARED})
+        return narrowed
 
     @cached_property
     def allowed(self) -> Mask:

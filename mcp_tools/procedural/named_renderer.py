@@ -30,8 +30,10 @@ from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mechanisms.swap import OutOfPlace, named_ways
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.missing_yarn import MissingYarn, names_missing_yarn
+from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
+from anomalyagent.mcp_tools.procedural.on_components import OnComponents, names_component
 from anomalyagent.mcp_tools.procedural.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.strands import Strands
@@ -40,12 +42,17 @@ from anomalyagent.mcp_tools.procedural.torn import Torn, names_torn_paper
 __all__ = ["named_renderer"]
 
 _TONED: frozenset[Mechanism] = frozenset({"abrasion", "discoloration", "scratch", "stain"})
+_ON_COMPONENTS: frozenset[Mechanism] = frozenset(
+    {"abrasion", "chip", "crack", "cut", "dent", "discoloration", "hole", "scratch", "stain"}
+)
 _ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole", "missing", "swap"})
 
 
 def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
     """What draws the matter, the kind of body, the structure or the place that the prompt names; None: the mechanism's own."""
     named = _of_looks(scene, spec, prompt)
+    if spec.mechanism in _ON_COMPONENTS and names_component(prompt) and mounted_on(scene):
+        return OnComponents(named or renderer_of(spec.mechanism))
     place = named_place(prompt) if spec.center is None else None
     fastener = None if place is None else find_fastener(scene)
     if place is None or fastener is None:

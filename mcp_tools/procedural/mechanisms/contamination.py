@@ -72,6 +72,7 @@ _OUT_OF_FOCUS = 0.3  # chance in a cavity
 _FILLED = 7.0  # odds of a hollow whose bottom is covered
 _CLEAR = 10.0  # JND
 _METALS = frozenset({"swarf", "solder"})
+_OWN_HUE = 0.85  # of its colour that metal has by itself, however faint it should be: the rest mirrors what it lies on
 _METAL_TONES = (30.0, 74.0)  # L: no piece of metal is as white as paper, or black, all over
 _OWN_TONES = 24.0  # L: nor does what the part itself is made of differ more from it
 _GLINTS = 0.05  # more contrast for each L beyond
@@ -113,6 +114,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, named: Named
             cover = cover * _inside(site, cavity)
     tone = tone * min(0.35 + spec.severity / 14.0, 1.3)
     if matter.name in _METALS:
+        color[1:] = 0.0 if near.grey else _OWN_HUE * np.array(matter.lab[1:]) + (1.0 - _OWN_HUE) * color[1:]
         color, tone = _glinting(color, tone, _METAL_TONES)
     elif matter.name == OWN:
         color, tone = _glinting(color, tone, (float(near.lab[0]) - _OWN_TONES, float(near.lab[0]) + _OWN_TONES))

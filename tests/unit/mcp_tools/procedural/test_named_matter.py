@@ -11,8 +11,11 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.backends.procedural import ProceduralImageGen
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import contamination
-from anomalyagent.mcp_tools.procedural.named_matter import named_matter
+from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
+from anomalyagent.mcp_tools.procedural.named_matter import Named, named_matter
 from anomalyagent.mcp_tools.procedural.palette import MATTER
 
 WRITTEN = 'Add one mild deposit of foreign matter ("{name}") anywhere on the {item}. It lies on the surface.'
@@ -118,3 +121,16 @@ def test_a_clear_piece_of_metal_shows_lights_and_darks_and_is_no_white_paper() -
         lightness = lab_from_rgb(edit.paint)[..., 0][edit.opacity > 0.9]
         middles.append(float(np.median(lightness)))
     assert np.median(middles) < 90.0
+
+
+def test_solder_is_grey_however_faint_and_on_whatever_it_lies() -> None:
+    photo = np.full((160, 200, 3), (20, 90, 45), np.uint8) + np.random.default_rng(0).integers(0, 5, (160, 200, 3), np.uint8)
+    scene = Scene(photo_from_array(photo))
+    green = float(np.median(scene.lab[..., 1]))
+    for severity in (4.0, 14.0):
+        spec = DefectSpec(
+            mechanism="contamination", area_fraction=0.02, severity=severity, color_shift=(20.0, 0.0, 0.0), seed=1
+        )
+        drawn = render_defect(scene, spec, Foreign(Named({"glob": 1.0}, ("solder",))))
+        found = lab_from_rgb(drawn.photo.rgb)[drawn.mask]
+        assert float(np.median(found[:, 1])) > 0.35 * green  # a* of green is below 0
