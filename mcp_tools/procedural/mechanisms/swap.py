@@ -10,6 +10,7 @@ What the words name (rotated, shifted, exchanged, of the wrong colour) is what h
 Pixels are the photo's own; only borders are blended.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ from anomalyagent.mcp_tools.procedural.discs import core_within, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.palette import rgb_of
-from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
+from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.regions import dye_of, region_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, pixel_grid, rectangle_at, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
@@ -47,6 +48,9 @@ from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_ma
 
 __all__ = ["OutOfPlace", "Way", "named_ways", "render", "targets"]
 
+_PLATINGS = np.array([(74.0, 0.0, 1.0), (66.0, 5.0, 33.0), (58.0, 17.0, 24.0), (36.0, 2.0, 4.0)], np.float32)
+"""CIELAB of tin, gold, copper and of metal that has gone dark."""
+_NO_METAL = 13.0  # CIELAB a and b from all of them
 Way = Literal["exchange", "turn", "move", "recolor"]
 
 _ALL: frozenset[Way] = frozenset({"exchange", "turn", "move", "recolor"})
@@ -377,7 +381,10 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
     typical = np.median(lab[solid], axis=0)
     darker = typical[0] > 65.0 or (typical[0] > 45.0 and rng.random() < 0.5)
     shift = np.array([float(rng.uniform(18.0, 40.0)) * (-1.0 if darker else 1.0), 0.0, 0.0], np.float32)
-    if not site.scene.photo.is_grey:
+    plating = _plating(site.scene, part, typical, rng)
+    if plating is not None:
+        shift = plating - typical
+    elif not site.scene.photo.is_grey:
         hue = float(np.arctan2(typical[2], typical[1]) + rng.uniform(0.35, 1.65) * np.pi)
         chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(20.0, 40.0), 50.0))
         shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
@@ -393,6 +400,16 @@ def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random
     lab = lab + shift * dyed[..., None]
     lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
     return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
+
+
+def _plating(scene: Scene, part: Component, typical: Lab, rng: np.random.Generator) -> Lab | None:
+    """(3,) another metal than that of a pin or lead; None for what does not stand out of the object, or is of no metal."""
+    leads = [one for one in protrusions_of(scene) if math.dist(one.center_xy, part.center_xy) < 0.5 * one.length_px]
+    away = np.linalg.norm(_PLATINGS[:, 1:] - typical[1:], axis=1)
+    if not leads or scene.photo.is_grey or float(away.min()) > _NO_METAL:
+        return None
+    others = _PLATINGS[(away > _NO_METAL) | (np.abs(_PLATINGS[:, 0] - typical[0]) > 2.0 * _NO_METAL)]
+    return others[int(rng.integers(len(others)))]
 
 
 def _beside_core(scene: Scene, part: Component, window: Window) -> Field:

@@ -11,10 +11,12 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import find_components, is_flank
+from anomalyagent.mcp_tools.procedural.components import find_components, is_flank, mask_in
 from anomalyagent.mcp_tools.procedural.cutout import fill_behind
+from anomalyagent.mcp_tools.procedural.edit import Window
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
+from anomalyagent.mcp_tools.procedural.parts import protrusions_of
 
 NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 SPEC = DefectSpec(mechanism="swap", severity=8.0)
@@ -236,3 +238,20 @@ def test_print_that_is_moved_stays_on_what_it_is_printed_on(seed: int) -> None:
 )
 def test_the_words_say_what_has_happened(words: str, ways: set[str]) -> None:
     assert swap.named_ways(words) == ways
+
+
+def test_a_pin_of_another_colour_is_of_another_metal() -> None:
+    scene = Scene(read_photo(sorted((NORMALS / "connector").glob("*"))[0]))
+    pins = protrusions_of(scene)
+    recolored = 0
+    for seed in range(8):
+        spec = DefectSpec(mechanism="swap", area_fraction=pins[0].area_px / scene.object_area_px, severity=14.0, seed=seed)
+        drawn = render_defect(scene, spec, swap.OutOfPlace(frozenset({"recolor"})))
+        on_pins = drawn.mask & np.any([mask_in(Window(0, 0, *drawn.mask.shape), pin) for pin in pins], axis=0)
+        if np.count_nonzero(on_pins) < 0.5 * np.count_nonzero(drawn.mask):
+            continue
+        recolored += 1
+        _, a, b = np.median(lab_from_rgb(drawn.photo.rgb)[on_pins], axis=0)
+        assert -4.0 < a < 24.0  # no green pins, no pink ones
+        assert b > 0.6 * a - 4.0
+    assert recolored >= 3
