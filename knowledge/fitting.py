@@ -38,10 +38,9 @@ _ARRANGEMENT = frozenset(stem(word) for word in ("logical", "arrangement", "asso
 _WRONG_ARRANGEMENT: tuple[tuple[Mechanism, float], ...] = (("missing", 0.6), ("swap", 0.4))
 """What is wrong where all parts are sound: one is not there, or another one is or lies where it should not."""
 
-_SOAKED: frozenset[Mechanism] = frozenset(
-    {"stain", "discoloration"}
-)  # what changes the colour of the surface, and hides none of it
-_FAINTEST_STAIN = 0.45
+_SOAKED: frozenset[Mechanism] = frozenset({"stain", "discoloration"})
+"""What changes the colour of the surface, and hides none of it."""
+_FAINTEST_STAIN = 0.62  # of its colour's full strength: below, brown rust on grey steel is a pink tint
 _MATTER: frozenset[Mechanism] = frozenset({"contamination", "discoloration", "stain"})
 """What it is made of says what kind of these it is: a damp stain is no rust stain, though both are stains."""
 
