@@ -19,6 +19,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import around_point
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.quoted_type import quoted_type
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid
 from anomalyagent.mcp_tools.procedural.tracks import Tracks, find_tracks
 
@@ -95,11 +96,11 @@ def named_etching(prompt: str) -> str | None:
 
     The anomaly type, which stands in quotes, is read first.
     """
-    quoted = re.search(r"\(\s*[\"“]([^\"”]+)[\"”]\s*\)", prompt)
+    quoted = quoted_type(prompt)
     said = plain(prompt)
     if not _BOARD.search(said):
         return None
-    words = plain(quoted.group(1)) if quoted else said
+    words = said if quoted is None else plain(quoted)
     if "solder" in words:  # it lies on the copper
         return None
     return next((kind for pattern, kind in _WORDS if re.search(rf"\b(?:{pattern})\b", words)), None)

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from anomalyagent.knowledge.words.lexer import plain, stem
 from anomalyagent.mcp_tools.procedural.palette import OWN
+from anomalyagent.mcp_tools.procedural.quoted_type import quoted_type
 
 __all__ = ["Named", "named_matter"]
 
@@ -59,8 +60,8 @@ _NAMED: Final[dict[str, Named]] = {
 @lru_cache(maxsize=512)
 def named_matter(prompt: str) -> Named | None:
     """What the prompt names as foreign matter; None: nothing known here."""
-    quoted = re.search(r"\(\s*[\"“]([^\"”]+)[\"”]\s*\)", prompt)
-    texts = [quoted.group(1)] if quoted else []
+    quoted = quoted_type(prompt)
+    texts = [] if quoted is None else [quoted]
     labelled = re.search(r"\bdefect:\s*([^.;]+)", prompt, re.IGNORECASE)
     said = labelled.group(1) if labelled else prompt
     before_place = re.split(r"\b(?:on|in|at|along|near|across|over|inside|around|under|from)\b|[.(]", said, maxsplit=1)[0]

@@ -18,6 +18,7 @@ from anomalyagent.mcp_tools.procedural.components import Component
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.quoted_type import quoted_type
 
 __all__ = ["OnComponents", "names_component"]
 
@@ -67,8 +68,8 @@ class OnComponents:
 
 def names_component(prompt: str) -> bool:
     """True when the quoted name of the defect speaks of a component."""
-    quoted = re.search(r"\(\s*[\"“]([^\"”]+)[\"”]\s*\)", prompt)
-    return quoted is not None and bool(_COMPONENTS.search(plain(quoted.group(1))))
+    quoted = quoted_type(prompt)
+    return quoted is not None and bool(_COMPONENTS.search(plain(quoted)))
 
 
 def _large(scene: Scene) -> tuple[Component, ...]:
