@@ -159,7 +159,9 @@ def pixels_within(polygon: Any) -> float:
 
 def solidity(area: Mask | NDArray[np.uint8]) -> float:
     """Share of its convex hull that an area, (H, W), fills: 0..1; 0 for an empty one."""
-    outlines, _ = cv2.findContours(np.ascontiguousarray(area, np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    filled = np.ascontiguousarray(area, np.uint8)
+    x, y, w, h = cv2.boundingRect(filled)
+    outlines, _ = cv2.findContours(filled[y : y + h, x : x + w], cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not outlines:
         return 0.0
-    return min(1.0, int(np.count_nonzero(area)) / pixels_within(cv2.convexHull(np.concatenate(outlines))))
+    return min(1.0, int(np.count_nonzero(filled)) / pixels_within(cv2.convexHull(np.concatenate(outlines))))

@@ -69,8 +69,7 @@ def _believed(labels: NDArray[np.int32]) -> Pieces | None:
 
 
 def _is_convex(piece: Mask) -> bool:
-    rows, columns = np.flatnonzero(piece.any(axis=1)), np.flatnonzero(piece.any(axis=0))
-    return solidity(piece[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]) > _CONVEX
+    return solidity(piece) > _CONVEX
 
 
 def _parted(foreground: Mask, labels: NDArray[np.int32], rgb: RGB) -> NDArray[np.int32] | None:

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -195,8 +196,8 @@ class Scene:
         """(H, W) bool: of each piece the part that a zone names."""
         part = np.zeros_like(self.foreground)
         for one in np.unique(labels[labels > 0]):
-            ys, xs = np.nonzero(labels == one)
-            left, top, right, bottom = _third(zone, (int(xs.min()), int(ys.min()), int(xs.max()) + 1, int(ys.max()) + 1))
+            x, y, w, h = cv2.boundingRect((labels == one).astype(np.uint8))
+            left, top, right, bottom = _third(zone, (x, y, x + w, y + h))
             part[top:bottom, left:right] |= labels[top:bottom, left:right] == one
         return part
 

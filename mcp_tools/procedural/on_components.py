@@ -14,10 +14,11 @@ from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import Component
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
+from anomalyagent.mcp_tools.procedural.components import Component, mask_in
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.quoted_type import quoted_type
 
 __all__ = ["OnComponents", "names_component"]
@@ -44,8 +45,8 @@ class OnComponents:
         rng = np.random.default_rng([spec.seed, 7])
         area = max(spec.area_fraction * scene.object_area_px / spec.count, 1.0)
         found: list[Target] = []
-        for part in _large(scene):
-            ys, xs = np.nonzero(_bare(part))
+        for part in _bare_components(scene):
+            ys, xs = np.nonzero(part.mask)
             one = int(rng.integers(len(xs)))
             point = float(xs[one] + part.window.x0), float(ys[one] + part.window.y0)
             found.append(Target(point, min(area, _most(spec, part))))
@@ -53,14 +54,15 @@ class OnComponents:
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """As the mechanism draws it on the component at the site, or on the nearest one; None where there is none."""
-        parts = _large(site.scene)
+        parts = _bare_components(site.scene)
         if not parts:
             return None
         away = [_distance(site, part) for part in parts]
         part = parts[int(np.argmin(away))]
         if min(away) > 0.0:
             site = replace(site, center_xy=part.center_xy, window=part.window)
-        alone = _alone(site.scene, part)
+        height, width = site.scene.photo.shape
+        alone = site.scene.narrowed(mask_in(Window(0, 0, height, width), part))
         small = replace(site, scene=alone, area_px=min(site.area_px, _most(spec, part)))
         edit = self.mechanism.render(small, spec, rng)
         return None if edit is None else replace(edit, support=edit.support & alone.foreground[edit.window.slices])
@@ -72,34 +74,25 @@ def names_component(prompt: str) -> bool:
     return quoted is not None and bool(_COMPONENTS.search(plain(quoted)))
 
 
-def _large(scene: Scene) -> tuple[Component, ...]:
-    return tuple(
-        part
-        for part in mounted_on(scene)
-        if part.area_px >= _LEAST_PX**2 and scene.foreground[part.window.slices][_bare(part)].mean() > _ON_THE_BOARD
-    )
+@once_per_scene
+def _bare_components(scene: Scene) -> tuple[Component, ...]:
+    """The components that are large enough and lie on the board; their masks are without the blurred border."""
+    bare = [part._replace(mask=_without_border(part)) for part in mounted_on(scene) if part.area_px >= _LEAST_PX**2]
+    return tuple(part for part in bare if scene.foreground[part.window.slices][part.mask].mean() > _ON_THE_BOARD)
 
 
-def _alone(scene: Scene, part: Component) -> Scene:
-    """The photo with the component as the object."""
-    body = np.zeros(scene.photo.shape, np.bool_)
-    body[part.window.slices] = _bare(part)
-    return scene.narrowed(body)
-
-
-def _distance(site: Site, part: Component) -> float:
-    """Pixels between the site and the component; 0 where it lies on it."""
-    ys, xs = np.nonzero(_bare(part))
-    dx, dy = xs + part.window.x0 - round(site.center_xy[0]), ys + part.window.y0 - round(site.center_xy[1])
-    return float(np.hypot(dx, dy).min())
-
-
-def _bare(part: Component) -> Mask:
-    """(h, w) the component in its window, without its blurred border."""
+def _without_border(part: Component) -> Mask:
     body = part.mask.astype(np.uint8)
     while np.count_nonzero(body) > _SPARE * part.area_px:
         body = cv2.erode(body, np.ones((3, 3), np.uint8))
     return body > 0
+
+
+def _distance(site: Site, part: Component) -> float:
+    """Pixels between the site and the component; 0 where it lies on it."""
+    ys, xs = np.nonzero(part.mask)
+    dx, dy = xs + part.window.x0 - round(site.center_xy[0]), ys + part.window.y0 - round(site.center_xy[1])
+    return float(np.hypot(dx, dy).min())
 
 
 def _most(spec: DefectSpec, part: Component) -> float:
