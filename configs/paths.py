@@ -4,17 +4,45 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import platformdirs
 from pydantic import AfterValidator
 
-__all__ = ["TEMPORARY_SUFFIX", "HomePath", "expand_home", "is_text", "temporary_beside", "user_folder", "write_whole"]
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "FileStamp",
+    "HomePath",
+    "expand_home",
+    "is_text",
+    "temporary_beside",
+    "user_folder",
+    "write_whole",
+]
 
 TEMPORARY_SUFFIX = ".part"
 _NAME = "anomalyagent"
 _HOMELESS = Path(os.devnull, "set HOME", _NAME)
 """Where nothing can be made; messages that name it say what to do."""
+
+
+class FileStamp(NamedTuple):
+    """What tells whether a file still is the one that was read, without reading it.
+
+    Its time and size alone do not. Uncompressed photos of one camera are of one size, and copies may take the time of what they
+    are a copy of, in whole seconds (`cp -p` of what came out of an archive). What is replaced twice within a tick of the clock
+    of files, up to 10 ms, keeps its time too, not its inode.
+    """
+
+    mtime_ns: int
+    ctime_ns: int
+    size: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileStamp":
+        """The stamp of a file, to be taken before the file is read: what changes meanwhile then counts as changed."""
+        return cls(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def expand_home(path: Path | str) -> Path:

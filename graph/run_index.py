@@ -3,7 +3,7 @@
     index = RunIndex(run_dir)
     for entry in index.refresh(): ...
 
-A trajectory's file is read again only when its size or time has changed. What was read is kept between processes in the
+A trajectory's file is read again only when its size, time or inode has changed. What was read is kept between processes in the
 user's cache folder, never in the run; the cache can be deleted at any time. A file that cannot be read (cut off, unknown
 version, no trajectory at all) is an entry of outcome `unreadable` whose reason says what is wrong with it.
 """
@@ -18,18 +18,21 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
-from anomalyagent.configs.paths import expand_home, is_text, user_folder
+from anomalyagent.configs.paths import FileStamp, expand_home, is_text, user_folder
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.trace import SCHEMA_VERSION, Trajectory, final_verdict, read_trajectory
 
 __all__ = ["Entry", "RunIndex", "summarize_trajectory"]
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 MOST_BYTES = 512 * 2**20
 """Larger trajectory files are not read."""
 _SAVE_EVERY = 2000
 """Entries read anew after which the cache is stored, so that a killed first look is not lost."""
+
+_HEAD = len(FileStamp._fields)
+"""Columns of a cached row before those of the entry."""
 
 _SCAN_EVERY_S = 20.0
 """Time after which every file is looked at again, also where the folder's own time says that nothing came or went."""
@@ -76,13 +79,6 @@ class Entry(NamedTuple):
     parent: str | None = None
 
 
-class _Stamp(NamedTuple):
-    """What tells whether a file is the one that was read."""
-
-    size: int
-    mtime_ns: int
-
-
 class RunIndex:
     """The entries of one run folder. Safe to share between threads.
 
@@ -97,7 +93,7 @@ class RunIndex:
         digest = hashlib.sha256(os.fsencode(self.run_dir.resolve())).hexdigest()
         self._cache = folder / f"{digest[:32]}.json"
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[_Stamp, Entry]] = {}
+        self._known: dict[str, tuple[FileStamp, Entry]] = {}
         self._sorted: tuple[Entry, ...] = ()
         self._version = 0
         self._loaded = False
@@ -189,7 +185,7 @@ class RunIndex:
         self._sorted = tuple(entry for _, (_, entry) in sorted(self._known.items()))
         self._version += 1
 
-    def _read(self, name: str, stamp: _Stamp) -> Entry:
+    def _read(self, name: str, stamp: FileStamp) -> Entry:
         if stamp.size > MOST_BYTES:
             return Entry(name, "unreadable", f"the file has {stamp.size / 2**20:.0f} MiB; up to {MOST_BYTES >> 20} are read.")
         try:
@@ -197,13 +193,13 @@ class RunIndex:
         except TraceError as error:
             return Entry(name, "unreadable", str(error).replace(f"{self.run_dir}{os.sep}", ""))
 
-    def _load(self) -> dict[str, tuple[_Stamp, Entry]]:
+    def _load(self) -> dict[str, tuple[FileStamp, Entry]]:
         try:
             stored = cast("dict[str, Any]", json.loads(self._cache.read_bytes()))
             if stored["version"] != [CACHE_VERSION, SCHEMA_VERSION, list(Entry._fields)]:
                 return {}
             rows = cast("list[list[Any]]", stored["rows"])
-            return {row[2]: (_Stamp(row[0], row[1]), _entry_of(row[2:])) for row in rows}
+            return {row[_HEAD]: (FileStamp(*row[:_HEAD]), _entry_of(row[_HEAD:])) for row in rows}
         except (OSError, ValueError, KeyError, TypeError, IndexError):
             return {}  # no cache, or one that another version wrote: everything is read again
 
@@ -245,7 +241,7 @@ def summarize_trajectory(name: str, trajectory: Trajectory) -> Entry:
     )
 
 
-def _files(folder: Path) -> Iterator[tuple[str, _Stamp]]:
+def _files(folder: Path) -> Iterator[tuple[str, FileStamp]]:
     """Names (without `.json`) and stamps of the regular files; links, hidden files and names that are no text are left out."""
     try:
         with os.scandir(folder) as found:
@@ -255,7 +251,7 @@ def _files(folder: Path) -> Iterator[tuple[str, _Stamp]]:
                 if one.is_file(follow_symlinks=False):
                     with contextlib.suppress(FileNotFoundError):
                         status = one.stat(follow_symlinks=False)
-                        yield one.name.removesuffix(".json"), _Stamp(status.st_size, status.st_mtime_ns)
+                        yield one.name.removesuffix(".json"), FileStamp.of(status)
     except (FileNotFoundError, NotADirectoryError):
         return
 

@@ -10,7 +10,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from anomalyagent.configs.faults import first_fault
-from anomalyagent.configs.paths import user_folder, write_whole
+from anomalyagent.configs.paths import FileStamp, user_folder, write_whole
 from anomalyagent.errors import KnowledgeError
 from anomalyagent.knowledge import card_models
 from anomalyagent.knowledge.cache import cache_folder
@@ -114,7 +114,7 @@ def _is_there(folder: Path) -> bool:
         return False
 
 
-_parsed: dict[tuple[tuple[Path, int, int], ...], dict[str, Card]] = {}
+_parsed: dict[tuple[tuple[Path, FileStamp], ...], dict[str, Card]] = {}
 _CARDS = TypeAdapter(list[Card])
 
 
@@ -123,7 +123,7 @@ def _folder_cards(folder: Path, cache_dir: Path | None) -> dict[str, Card]:
         raise KnowledgeError(f"the card folder {folder} does not exist. Create it or remove it from knowledge.folders.")
     paths = sorted([*folder.rglob("*.yaml"), *folder.rglob("*.yml")])
     try:
-        key = tuple((path, status.st_mtime_ns, status.st_size) for path in paths for status in [path.stat()])
+        key = tuple((path, FileStamp.of(path.stat())) for path in paths)
     except OSError as error:  # a link that leads nowhere
         raise _unreadable(error) from error
     if key not in _parsed:

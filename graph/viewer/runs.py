@@ -4,6 +4,7 @@ Nothing here is trusted: a run may be live, damaged or hostile. Long texts of a 
 text can be had by itself.
 """
 
+import hashlib
 import re
 import threading
 from collections import OrderedDict
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple, cast
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from anomalyagent.configs.paths import FileStamp
 from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.fork_records import FORKS_FOLDER
 from anomalyagent.graph.locate import find_run
@@ -32,11 +34,6 @@ MOST_CHARACTERS = 12_000
 MOST_ITEMS = 400
 """Of one list or mapping on a page."""
 _KEPT_OPEN = 12
-
-
-class _Stamp(NamedTuple):
-    mtime_ns: int
-    size: int
 
 
 class Opened(NamedTuple):
@@ -84,9 +81,9 @@ class OpenRun:
         self._patience_s = patience_s
         self._lock = threading.Lock()
         self._scan: threading.Thread | None = None
-        self._state: tuple[_Stamp | None, RunState] | None = None
-        self._reviews: tuple[_Stamp | None, dict[str, Review]] | None = None
-        self._opened: OrderedDict[str, tuple[_Stamp, Opened]] = OrderedDict()
+        self._state: tuple[FileStamp | None, RunState] | None = None
+        self._reviews: tuple[FileStamp | None, dict[str, Review]] | None = None
+        self._opened: OrderedDict[str, tuple[FileStamp, Opened]] = OrderedDict()
 
     def look(self, *, whole: bool = False) -> tuple[Entry, ...]:
         """Bring the index up to date. What takes longer than `patience_s` goes on in the background, unless `whole`."""
@@ -102,8 +99,7 @@ class OpenRun:
         """To be asked for before what it stands for is read: what changes meanwhile is then shown by the next look."""
         reading = self._scan is not None and self._scan.is_alive()
         stamps = [_stamp_of(self.run_dir / name) for name in (RUN_FILE, REVIEWS_FILE, FORKS_FOLDER)]
-        parts = [self.index.version, *(stamp.mtime_ns if stamp else 0 for stamp in stamps), int(reading)]
-        return Stand("-".join(format(part, "x") for part in parts), reading)
+        return Stand(hashlib.sha256(repr([self.index.version, stamps, reading]).encode()).hexdigest()[:32], reading)
 
     @property
     def state(self) -> RunState:
@@ -224,9 +220,9 @@ def _is_plain(name: str) -> bool:
     return bool(name) and not name.startswith(".") and not any(char in name for char in "/\\\0")
 
 
-def _stamp_of(path: Path) -> _Stamp | None:
+def _stamp_of(path: Path) -> FileStamp | None:
     try:
         status = path.stat()
     except (OSError, ValueError):
         return None
-    return _Stamp(status.st_mtime_ns, status.st_size)
+    return FileStamp.of(status)

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from anomalyagent.configs.paths import FileStamp
 from anomalyagent.errors import ImageError
 from anomalyagent.mcp_tools.imaging.decoding import decode_image, read_image_file
 from anomalyagent.mcp_tools.imaging.photo import (
@@ -98,7 +99,7 @@ class PhotoCache:
     def __init__(self, max_bytes: int = 48 * 2**20, pair_bytes: int = 0) -> None:
         self._max_bytes = max_bytes
         self._pair_bytes = pair_bytes
-        self._photos: OrderedDict[tuple[Path, int, int], Photo] = OrderedDict()
+        self._photos: OrderedDict[tuple[Path, FileStamp], Photo] = OrderedDict()
         self._used = 0
         self._lock = threading.Lock()
 
@@ -124,7 +125,7 @@ class PhotoCache:
             raise ImageError(
                 f"cannot read image {path}: {error.strerror or error}. Check the path and its permissions."
             ) from error
-        key = (path, status.st_mtime_ns, status.st_size)
+        key = (path, FileStamp.of(status))
         with self._lock:
             kept = self._photos.get(key)
             if kept is not None:
@@ -137,10 +138,9 @@ class PhotoCache:
 
     def put(self, path: Path, photo: Photo) -> None:
         """Remember a photo that was just written to `path`."""
-        status = path.stat()
-        self._keep((path, status.st_mtime_ns, status.st_size), photo)
+        self._keep((path, FileStamp.of(path.stat())), photo)
 
-    def _keep(self, key: tuple[Path, int, int], photo: Photo) -> None:
+    def _keep(self, key: tuple[Path, FileStamp], photo: Photo) -> None:
         size = photo.native.nbytes + photo.rgb.nbytes
         if size > max(self._max_bytes, self._pair_bytes):
             return

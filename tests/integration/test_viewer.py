@@ -22,6 +22,7 @@ from starlette.responses import Response
 from typer.testing import CliRunner
 
 from anomalyagent.cli import app
+from anomalyagent.configs.paths import write_whole
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ConfigError, TraceError
 from anomalyagent.graph import run_index
@@ -32,6 +33,7 @@ from anomalyagent.graph.trace import Trajectory, read_trajectory
 from anomalyagent.graph.viewer.app import Options
 from anomalyagent.graph.viewer.export import export_run
 from anomalyagent.graph.viewer.jobs import Job, Jobs
+from anomalyagent.graph.viewer.runs import OpenRun
 from anomalyagent.graph.viewer.serving import serve
 from anomalyagent.graph.viewer.story import RewardTerm
 from anomalyagent.graph.viewer.web import page as make_page
@@ -99,6 +101,19 @@ def test_reading_is_all_that_is_allowed_unless_told_otherwise(run: Path, address
     for page in ("/r/run", "/r/run/t/accepted-00000", "/r/run/t/accepted-00000/export"):
         assert ask(address, page).status == 200
     assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
+def test_what_is_replaced_within_a_tick_of_the_clock_of_files_is_shown_at_once(run: Path, tmp_path: Path) -> None:
+    opened, stands, problems = OpenRun(run, "run", tmp_path / "cache", patience_s=0.0), set[str](), set[str | None]()
+    for policy, state in (("first", b'{"schema_version": 9}'), ("later", b'{"schema_version": 9,')):
+        write_whole(run / "run.json", state)
+        store(run, make_trajectory("a", policy=policy))
+        for file in ("run.json", "trajectories/a.json"):
+            os.utime(run / file, ns=(1, 1))
+        stands.add(opened.stand().version)
+        problems.add(opened.state.problem)
+        assert opened.open("a").whole.policy == policy
+    assert (len(stands), len(problems)) == (2, 2)
 
 
 def test_a_page_of_a_call_that_was_answered_since_rules_on_no_other(run: Path, tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ def test_only_new_and_changed_files_are_read_again(tmp_path: Path, read: list[st
     assert [entry.outcome for entry in index.entries] == ["failed", "accepted", "accepted"]
 
 
+def test_a_file_replaced_within_a_tick_of_the_clock_of_files_is_read_again(tmp_path: Path) -> None:
+    for policy in ("first", "later"):
+        os.utime(store(tmp_path, make_trajectory("a", policy=policy)), ns=(1, 1))
+        assert [entry.policy for entry in RunIndex(tmp_path, tmp_path / "cache").refresh()] == [policy]
+
+
 def test_another_process_reads_nothing_twice_and_a_damaged_cache_does_no_harm(tmp_path: Path, read: list[str]) -> None:
     store(tmp_path, make_trajectory("a", "rejected", score=4.0))
     first = RunIndex(tmp_path, tmp_path / "cache").refresh()

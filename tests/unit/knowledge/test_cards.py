@@ -145,6 +145,13 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     assert load(tmp_path)[0].id == "mine/gizmo/longer_name"
 
 
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        write(tmp_path, CARD.format(name=name))
+        os.utime(tmp_path / "mine.yaml", ns=(1, 1))
+        assert load(tmp_path)[0].id == f"mine/gizmo/{name}"
+
+
 def test_a_group_shares_its_fields(tmp_path: Path) -> None:
     text = """
     - {item: gizmo, material: metal, appearance: a, cause: b, location: c, inspection: d, source: me,

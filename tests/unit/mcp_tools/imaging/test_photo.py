@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import struct
 import sys
 import zlib
@@ -351,6 +352,16 @@ def test_the_cache_is_bounded_and_notices_changed_files(tmp_path: Path) -> None:
     assert cache.read(paths[0]) is not photos[0]
     write_photo(photo_from_array(np.full((80, 80), 9, np.uint8)), paths[5])
     assert cache.read(paths[5]).shape == (80, 80)
+
+
+def test_another_photo_of_the_same_size_and_time_is_not_taken_for_the_one_before(tmp_path: Path) -> None:
+    """`cp -p` puts one uncompressed photo in the place of another, both out of one archive."""
+    path, cache = tmp_path / "part.bmp", PhotoCache()
+    for grey in (40, 200):
+        with path.open("r+b" if path.exists() else "wb") as file:
+            Image.fromarray(np.full((64, 64, 3), grey, np.uint8)).save(file, "BMP")
+        os.utime(path, ns=(1, 1))
+        assert cache.read(path).native.max() == grey
 
 
 def test_a_large_photo_and_its_edited_copy_are_decoded_once(tmp_path: Path) -> None:
