@@ -36,6 +36,8 @@ from anomalyagent.mcp_tools.procedural.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.on_components import OnComponents, names_component
 from anomalyagent.mcp_tools.procedural.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
+from anomalyagent.mcp_tools.procedural.pin_rows import neighbouring_pins
+from anomalyagent.mcp_tools.procedural.solder_bridge import SolderBridge, names_bridge
 from anomalyagent.mcp_tools.procedural.strands import Strands
 from anomalyagent.mcp_tools.procedural.torn import Torn, names_torn_paper
 
@@ -68,6 +70,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         mesh = find_mesh(scene)
         if mesh is not None:
             return Strands(mesh, "bend" if spec.mechanism == "bend" else "break")
+    if spec.mechanism == "contamination" and names_bridge(prompt) and neighbouring_pins(scene):
+        return SolderBridge()
     if spec.mechanism in _ETCHED and (etched := etched_board(scene, prompt)) is not None:
         return etched
     doubles = spec.mechanism == "swap" or (spec.mechanism == "contamination" and named_matter(prompt) is None)

@@ -1,0 +1,140 @@
+"""Rows of pins or pads: bright compact spots of one size at even steps, which stand nearly side by side.
+
+Found by geometry alone, at the sizes that pins have on photos of boards: print is neither as solid nor as even.
+"""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.measures import solidity
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
+
+__all__ = ["Pin", "PinPair", "neighbouring_pins"]
+
+_WIDTHS = (0.008, 0.016, 0.032)  # of the photo's longer side: what is wider is no pin at that look
+_BRIGHTER = 0.12  # luma 0..1 by which a pin stands out
+_LEAST_PX = 8  # its area
+_SOLID = 0.72  # share of its convex hull that it fills
+_ALIKE = 0.45  # |log| of an area over that of its neighbour
+_EVEN = 0.18  # of a step: how far the next but one may stray
+_GAP = 1.3  # widths of a pin: neighbours farther apart are not bridged
+_ROW = 4  # pins at least
+_MOST = 6000  # spots of one size: where there are more they are a texture
+_SLENDER, _SQUARE = 1.5, 0.35  # a pin so much longer than wide stands square to its row: cosine between the two
+_AS_BRIGHT = 0.5  # of how much the brightest rows stand out: what does so less is print
+
+
+class Pin(NamedTuple):
+    """(x, y) of its middle, pixels of the photo; its width along the row and its length square to it; how much brighter it is
+    than what lies around it, luma 0..1.
+    """
+
+    xy: NDArray[np.float32]
+    width_px: float
+    length_px: float
+    rise: float
+
+
+class PinPair(NamedTuple):
+    """A pin, the vector (x, y) to the next one of its row, and how many more follow at the same step."""
+
+    pin: Pin
+    step: NDArray[np.float32]
+    more: int
+
+    @property
+    def gap_px(self) -> float:
+        """Free way between the two."""
+        return float(np.linalg.norm(self.step)) - self.pin.width_px
+
+
+class _Spot(NamedTuple):
+    xy: NDArray[np.float32]
+    area: float
+    points: NDArray[np.float32]  # (n, 2) pixels around the middle
+    rise: float
+
+
+@once_per_scene
+def neighbouring_pins(scene: Scene) -> tuple[PinPair, ...]:
+    """All neighbours in rows of pins; empty where the photo shows none."""
+    luma = cv2.GaussianBlur(scene.luma, (0, 0), 0.6)
+    found: list[PinPair] = []
+    for share in _WIDTHS:
+        reach = max(3, round(share * max(luma.shape)))
+        found += _pairs(_spots(np.asarray(luma, np.float32), scene.foreground, reach))
+    rises = [pair.pin.rise for pair in found]
+    return tuple(pair for pair in found if pair.pin.rise > _AS_BRIGHT * float(np.percentile(rises, 90.0)))
+
+
+def _spots(luma: Field, solid: Mask, reach: int) -> list[_Spot]:
+    """What is brighter than all around it and narrower than `reach` pixels one way."""
+    kernel = np.ones((reach, reach), np.uint8)
+    raised = luma - cv2.morphologyEx(luma, cv2.MORPH_OPEN, kernel)
+    level = 0.5 * cv2.dilate(raised, kernel)  # half way up, whatever the pin's brightness
+    shown = (raised > np.maximum(level, _BRIGHTER)) & solid
+    count, labels, stats, centers = cv2.connectedComponentsWithStats(shown.astype(np.uint8), connectivity=4)
+    spots: list[_Spot] = []
+    for one in range(1, count):
+        x, y, w, h, area = (int(value) for value in stats[one])
+        if area < _LEAST_PX or min(w, h) > reach or area > 4 * reach**2:
+            continue
+        body = np.asarray(labels[y : y + h, x : x + w] == one, np.bool_)
+        if solidity(body) < _SOLID:
+            continue
+        ys, xs = np.nonzero(body)
+        middle = np.asarray(centers[one], np.float32)
+        points = np.stack([xs + x, ys + y], axis=1).astype(np.float32) - middle
+        spots.append(_Spot(middle, float(area), points, float(raised[y : y + h, x : x + w][body].max())))
+    return spots
+
+
+def _pairs(spots: list[_Spot]) -> list[PinPair]:
+    if not _ROW <= len(spots) <= _MOST:
+        return []
+    at = np.stack([spot.xy for spot in spots])
+    logs = np.log([spot.area for spot in spots])
+
+    def next_at(index: int, step: NDArray[np.float32]) -> int | None:
+        off = np.linalg.norm(at - at[index] - step, axis=1)
+        one = int(off.argmin())
+        near = off[one] < _EVEN * float(np.linalg.norm(step)) and abs(logs[one] - logs[index]) < _ALIKE
+        return one if near and one != index else None
+
+    found: list[PinPair] = []
+    for index, spot in enumerate(spots):
+        away = np.linalg.norm(at - at[index], axis=1)
+        for other in np.argsort(away)[1:7]:
+            step = at[other] - at[index]
+            if step[int(np.abs(step).argmax())] < 0.0:  # each pair once
+                continue
+            if abs(logs[other] - logs[index]) > _ALIKE or not (pin := _as_pin(spot, step)):
+                continue
+            after, last = 0, int(other)
+            while (following := next_at(last, step)) is not None and after < _ROW:
+                after, last = after + 1, following
+            before, first = 0, index
+            while (previous := next_at(first, -step)) is not None and before < _ROW:
+                before, first = before + 1, previous
+            if after + before + 2 >= _ROW:
+                found.append(PinPair(pin, step, after))
+    return found
+
+
+def _as_pin(spot: _Spot, step: NDArray[np.float32]) -> Pin | None:
+    """The spot as a pin of a row in the direction of `step`; None where its neighbour is too far, or not beside it."""
+    far = float(np.linalg.norm(step))
+    along = spot.points @ (step / far)
+    across = spot.points @ (np.array([-step[1], step[0]], np.float32) / far)
+    width, length = float(np.ptp(along)) + 1.0, float(np.ptp(across)) + 1.0
+    if not 0.0 < far - width < _GAP * width + 1.0 or length < 0.6 * width:
+        return None
+    spreads, axes = np.linalg.eigh(spot.points.T @ spot.points / len(spot.points))
+    if spreads[1] > _SLENDER**2 * spreads[0] and abs(float(axes[:, 1] @ step)) > _SQUARE * far:
+        return None
+    return Pin(spot.xy, width, length, spot.rise)
