@@ -11,10 +11,11 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.facets import borders_of, mosaic
 from anomalyagent.mcp_tools.procedural.material import dark_tone
 from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, borders_of, fractal_noise, mosaic, smooth_step
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
 
 __all__ = ["draw_net"]
 

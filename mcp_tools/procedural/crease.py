@@ -16,8 +16,9 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.frayed import names_cloth
+from anomalyagent.mcp_tools.procedural.paths import Path, path_profile, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
-from anomalyagent.mcp_tools.procedural.shapes import Path, path_profile, smooth_step, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
 
 __all__ = ["Crease", "named_crease"]

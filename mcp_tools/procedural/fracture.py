@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Site
-from anomalyagent.mcp_tools.procedural.shapes import Branch, Path, fractal_noise
+from anomalyagent.mcp_tools.procedural.paths import Branch, Path
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
 from anomalyagent.mcp_tools.procedural.surface_fields import lightness_of
 
 __all__ = ["Resistance", "fracture_arms", "resistance_of"]

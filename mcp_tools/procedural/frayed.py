@@ -15,7 +15,7 @@ from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule
-from anomalyagent.mcp_tools.procedural.shapes import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
 
 __all__ = ["Frayed", "names_cloth"]
 

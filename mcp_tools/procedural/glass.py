@@ -14,7 +14,8 @@ import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.procedural.edit import Window
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, mosaic, smooth_step
+from anomalyagent.mcp_tools.procedural.facets import mosaic
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step
 
 __all__ = ["crush_glass", "paint_faces", "soften"]
 

@@ -11,15 +11,8 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline, edge_cover, relief_tone
 from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.palette import Matter
-from anomalyagent.mcp_tools.procedural.shapes import (
-    blob_at,
-    blob_distance,
-    fractal_noise,
-    pixel_grid,
-    smooth_step,
-    spline_path,
-    trace_stroke,
-)
+from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, blob_distance, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise, shade
 
 __all__ = ["adhesive", "crumbs", "flake", "lint", "smear", "torn_outline"]

@@ -14,7 +14,8 @@ from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.frayed import names_cloth
 from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, path_profile, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.paths import path_profile
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import own_texture
 
 __all__ = ["MissingYarn", "names_missing_yarn"]

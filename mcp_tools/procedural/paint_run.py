@@ -13,8 +13,9 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.paths import path_profile
 from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, path_profile, pixel_grid
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, window_guard
 
 __all__ = ["PaintRun", "names_run"]

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
-from anomalyagent.mcp_tools.procedural.shapes import borders_of, fractal_noise, mosaic
+from anomalyagent.mcp_tools.procedural.facets import borders_of, mosaic
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
 
 __all__ = ["Rubble", "lay_rubble"]
 

@@ -10,16 +10,11 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.bodies import cut_outline, dome, edge_cover, relief_tone
 from anomalyagent.mcp_tools.procedural.edit import Site
+from anomalyagent.mcp_tools.procedural.facets import facet_planes
 from anomalyagent.mcp_tools.procedural.loose_matter import torn_outline
 from anomalyagent.mcp_tools.procedural.palette import Matter
-from anomalyagent.mcp_tools.procedural.shapes import (
-    blob_at,
-    facet_planes,
-    fractal_noise,
-    pixel_grid,
-    spline_path,
-    trace_stroke,
-)
+from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid
 from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
 
 __all__ = ["band", "chip", "cloth", "curl", "debris", "glob", "rag", "scrap", "strip"]

@@ -32,7 +32,8 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.mechanisms import chip
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
 from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover, turn_map
 

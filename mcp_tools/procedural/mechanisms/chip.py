@@ -23,20 +23,15 @@ from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.axis import near_protrusions
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.facets import facet_planes
 from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
 from anomalyagent.mcp_tools.procedural.material import contrast_for, median_background, polish_of, recolor, shading_of, subdued
 from anomalyagent.mcp_tools.procedural.named_body import Body
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.paths import path_profile
 from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
-from anomalyagent.mcp_tools.procedural.shapes import (
-    blob_distance,
-    facet_planes,
-    fractal_noise,
-    path_profile,
-    pixel_grid,
-    smooth_step,
-)
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.spall import SHADED_HOLLOW, paint_spall, spall_outline
 from anomalyagent.mcp_tools.procedural.surface_fields import shade
 from anomalyagent.mcp_tools.procedural.wall_break import break_wall

@@ -23,16 +23,9 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.fracture import fracture_arms, resistance_of
 from anomalyagent.mcp_tools.procedural.material import dark_tone, is_glass
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
+from anomalyagent.mcp_tools.procedural.paths import Branch, Path, branching_paths, path_profile, trace_stroke
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
-from anomalyagent.mcp_tools.procedural.shapes import (
-    Branch,
-    Path,
-    branching_paths,
-    fractal_noise,
-    path_profile,
-    smooth_step,
-    trace_stroke,
-)
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step
 
 __all__ = ["render"]
 

@@ -15,8 +15,9 @@ from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of, reach_contrast
+from anomalyagent.mcp_tools.procedural.paths import Path, path_profile, spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
-from anomalyagent.mcp_tools.procedural.shapes import Path, fractal_noise, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
 __all__ = ["OwnYarn", "own_yarn", "render"]

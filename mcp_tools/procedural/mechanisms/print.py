@@ -25,9 +25,10 @@ from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
 from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
+from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.picture_print import Inks, find_inks, print_again
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
 
 __all__ = ["Faulty", "named_faults", "render", "targets"]

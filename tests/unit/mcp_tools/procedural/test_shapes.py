@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 
 from anomalyagent.mcp_tools.procedural.edit import Window
-from anomalyagent.mcp_tools.procedural.shapes import (
-    blob_distance,
-    branching_paths,
-    facet_planes,
-    fractal_noise,
-    mosaic,
-    offset_path,
-    spline_path,
-    trace_stroke,
-)
+from anomalyagent.mcp_tools.procedural.facets import facet_planes, mosaic
+from anomalyagent.mcp_tools.procedural.paths import branching_paths, offset_path, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise
 
 WINDOW = Window(10, 20, 110, 140)
 
