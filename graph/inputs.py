@@ -2,7 +2,7 @@
 
     <run>/dataset/<item>/train/good/000.png ...      in the order of the given paths, inside a folder by name
 
-What cannot be read is skipped with a warning and listed in run.json.
+What cannot be read, or shows nothing at all, is skipped with a warning and listed in run.json.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from anomalyagent.configs.schema import LimitSettings
@@ -21,6 +20,7 @@ from anomalyagent.errors import ImageError, RunError
 from anomalyagent.graph.dataset import photo_behind
 from anomalyagent.graph.files import remove_temporaries
 from anomalyagent.mcp_tools.imaging.importing import import_photo
+from anomalyagent.mcp_tools.imaging.normal_set import Look, is_blank, look_of, unlike_others
 from anomalyagent.mcp_tools.imaging.suffixes import IMAGE_SUFFIXES
 
 __all__ = ["Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
@@ -31,9 +31,8 @@ UNREAD_SUFFIXES = frozenset(
 """Photos as phones, cameras and browsers store them, which are not read; a user must not miss them without a word."""
 
 
-_FLAT = 2
-"""Range of the values of each channel, in the steps of the file, up to which nothing is on a photo."""
-_IS_FLAT = "it is one colour all over, as from a covered lens: make sure that it shows a good part"
+_BLANK = "it is one colour all over, as from a covered lens"
+_UNLIKE = "it is unlike the other photos: make sure that it shows a good part"
 
 
 class _Record(BaseModel):
@@ -74,7 +73,7 @@ def find_normals(paths: Sequence[Path], say: Callable[[str], None] = lambda _tex
     In a folder, a photo with harmless differences beside the photo that it was made of is none of its own.
 
     Args:
-        say: told how many such photos, and how many of formats that are not read, were left out.
+        say: told how many such photos, and how many of formats that are not read or in folders below, were left out.
     Raises:
         RunError: a path does not exist, or there is no image file at all.
     """
@@ -94,6 +93,9 @@ def find_normals(paths: Sequence[Path], say: Callable[[str], None] = lambda _tex
                 raise RunError(f"{_empty(inside)}{convert} Name a folder with photos of good parts ({kinds}).")
             if unread:
                 say(f"photos in {inside} that cannot be read are left out ({left_out}): save them as JPEG or PNG to use them.")
+            if below := _photos_below(listed):
+                folders = ", ".join(f"{count} in {name}" for name, count in below.items())
+                say(f"photos in folders below {inside} are left out ({folders}): name such a folder, too, to use them.")
             stems = {file.stem for file in images}
             photos = [file for file in images if photo_behind(file) not in stems]
             if varied := len(images) - len(photos):
@@ -133,11 +135,11 @@ def import_normals(
     Args:
         report: called with (done, of, warning or None) after each.
     Raises:
-        RunError: none could be read.
+        RunError: none could be read, or all show nothing.
         WorkspaceError: the run folder cannot be written.
     """
 
-    def bring(numbered: tuple[int, tuple[str, Path]]) -> tuple[Path, str, list[str]] | str:
+    def bring(numbered: tuple[int, tuple[str, Path]]) -> tuple[Path, str, list[str], Look] | str:
         number, (_, path) = numbered
         target = run_dir / folder / f".{number}.part"
         try:
@@ -150,13 +152,12 @@ def import_normals(
             )
         except ImageError as error:
             return str(error)
-        notes = list(done.photo.notes)
-        native = done.photo.native
-        if np.ptp(native.reshape(native.shape[0] * native.shape[1], -1)[:, :3], axis=0).max() <= _FLAT:
-            notes.append(_IS_FLAT)
-        return target, done.source_sha256, notes
+        if is_blank(done.photo):
+            target.unlink()
+            return f"{_BLANK}. Take a photo of a good part."
+        return target, done.source_sha256, list(done.photo.notes), look_of(done.photo)
 
-    inputs = Inputs(normals=[], skipped=[])
+    inputs, looks = Inputs(normals=[], skipped=[]), list[Look]()
     remove_temporaries(run_dir / folder)
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         for done, ((name, path), brought) in enumerate(
@@ -166,14 +167,18 @@ def import_normals(
                 inputs.skipped.append(Skipped(source=name, source_sha256=hash_file(path), reason=brought))
                 report(done, len(candidates), f"skipped {name}: {brought}")
                 continue
-            temporary, digest, notes = brought
+            temporary, digest, notes, look = brought
             ref = f"{folder}/{len(inputs.normals):03d}.png"
             temporary.replace(run_dir / ref)
             inputs.normals.append(Normal(source=name, source_sha256=digest, ref=ref, notes=notes))
-            report(done, len(candidates), f"{name}: {_IS_FLAT}" if _IS_FLAT in notes else None)
+            looks.append(look)
+            report(done, len(candidates), None)
     if not inputs.normals:
         reasons = "; ".join(one.reason for one in inputs.skipped[:3])
-        raise RunError(f"none of the {len(candidates)} normal images can be read: {reasons}")
+        raise RunError(f"none of the {len(candidates)} normal images can be used: {reasons}")
+    for number in unlike_others(looks):
+        inputs.normals[number].notes.append(_UNLIKE)
+        report(len(candidates), len(candidates), f"{inputs.normals[number].source}: {_UNLIKE}")
     for path in (run_dir / folder).glob("*.png"):
         if path.stem.isdecimal() and int(path.stem) >= len(inputs.normals):
             path.unlink()
@@ -196,6 +201,19 @@ def _listed(folder: Path) -> list[Path]:
         return [file for file in folder.iterdir() if not file.name.startswith(".")]
     except OSError as error:
         raise RunError(f"cannot list {folder}: {error.strerror or error}. Check its permissions.") from error
+
+
+def _photos_below(listed: Iterable[Path]) -> dict[str, int]:
+    """Photos directly in the folders among `listed`, by the folder's name."""
+    counted = dict[str, int]()
+    for folder in sorted(file for file in listed if file.is_dir()):
+        try:
+            count = sum(file.suffix.lower() in IMAGE_SUFFIXES | UNREAD_SUFFIXES for file in _listed(folder))
+        except RunError:
+            continue  # it may be closed to us: none of its photos was asked for
+        if count:
+            counted[folder.name] = count
+    return counted
 
 
 def _empty(folder: Path) -> str:

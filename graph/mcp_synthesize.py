@@ -33,6 +33,7 @@ from anomalyagent.mcp_tools.workspace import Workspace, uri_of
 
 if TYPE_CHECKING:
     from anomalyagent.graph.build import Graph
+    from anomalyagent.mcp_tools.imaging.photo import Photo
 
 __all__ = ["SynthesisResult", "extend_with_synthesis"]
 
@@ -74,6 +75,8 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
             await ctx.report_progress(step, None, text)
 
         photo = await asyncio.to_thread(workspace.read_photo, image)
+        if await asyncio.to_thread(_is_blank, photo):
+            raise ToolError(f"{image} is one colour all over, as from a covered lens. Give a photo of a good part.")
         path = workspace.path_of(image)
         auto = anomaly_type == "auto"
         if auto:
@@ -89,7 +92,7 @@ def extend_with_synthesis(settings: Settings, workspace: Workspace) -> Extension
             anomaly_type=anomaly_type,
             seed=seed,
         )
-        del photo  # it was read to refuse what is no image before anything else is done
+        del photo  # it was read to refuse what is no image, or shows nothing, before anything else is done
         made = await loop.make(task, report)
         shown = await asyncio.to_thread(_preview, workspace, made) if preview else None
         unknown = await asyncio.to_thread(_unknown_kind, settings, item_name, anomaly_type)
@@ -195,6 +198,12 @@ def _describe(turn: Turn) -> str:
     name = turn.action.name if turn.action.kind == "tool_call" else turn.action.kind
     said = turn.observation.text if turn.observation else turn.thought
     return f"{name}: {said.strip().splitlines()[0][:200]}" if said.strip() else name
+
+
+def _is_blank(photo: "Photo") -> bool:
+    from anomalyagent.mcp_tools.imaging.normal_set import is_blank  # loads the arrays
+
+    return is_blank(photo)
 
 
 def _preview(workspace: Workspace, made: Trajectory) -> bytes | None:

@@ -99,8 +99,6 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
         reasons = [kind.reason for kind in kinds]
         shares = "; ".join(f"{kind.anomaly_type} {100 * kind.share:.0f} % ({kind.reason})" for kind in kinds)
         tell(Note("info", f"anomaly types chosen for '{request.item}': {shares}."))
-        for name in traits.unusual if traits is not None else []:
-            tell(Note("warning", f"{name} is unlike the other photos: make sure that it shows a good part."))
     else:
         traits, types = None, _distinct(request.anomaly_types, tell)
         counts, reasons = [request.count] * len(types), [""] * len(types)

@@ -20,6 +20,7 @@ from anomalyagent.knowledge.lookup import LAST_WORDS, find_fit, guess_material, 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
 from anomalyagent.knowledge.words.forms import IMPLIED_FORMS, Form
+from anomalyagent.knowledge.words.grammar import is_a_place
 from anomalyagent.knowledge.words.lexer import find_terms, plain, stem
 from anomalyagent.knowledge.words.terms import TYPICAL
 from anomalyagent.knowledge.words.values import COLORS, SHAPES, SIZES
@@ -169,7 +170,9 @@ def _kind_stems(text: str, mechanism: Mechanism) -> set[str]:
 def _narrowed(card: Card, anomaly_type: str) -> Card:
     """The card with the ranges that a term of the words implies, for the variants of that term's mechanism if there are any."""
     card = _with_tone(card, anomaly_type)
-    forms = {hit.mechanism: IMPLIED_FORMS[hit.term] for hit in find_terms(plain(anomaly_type)) if hit.term in IMPLIED_FORMS}
+    text = plain(anomaly_type)
+    named = [hit for hit in find_terms(text) if hit.term in IMPLIED_FORMS and not is_a_place(text, hit.start)]
+    forms = {hit.mechanism: IMPLIED_FORMS[hit.term] for hit in named}
     if not forms:
         return card
     # A card may draw a "black speck" as a stain: the form is meant all the same.

@@ -16,6 +16,9 @@ if TYPE_CHECKING:  # loads the arrays and codecs
 __all__ = ["create_tool"]
 
 
+_BLANK = "\nnote: the photo is one colour all over, as from a covered lens: take another one."
+
+
 def create_tool(toolbox: Toolbox) -> ContractTool:
     """prompt_gen on the workspace and backend of `toolbox`."""
 
@@ -32,10 +35,13 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         """Start here: how to draw a realistic defect on a photo of a good part, in words (prompt) and numbers (spec).
         Next: image_gen with all three.
         """
+        from anomalyagent.mcp_tools.imaging.normal_set import is_blank  # loads the arrays
+
         photo = toolbox.workspace.read_photo(image)
         backend: PromptGenBackend = toolbox.backend("prompt_gen")
         result = backend.write_prompt(photo, item_name, anomaly_type, seed)
-        return answer(result, f"{result.prompt}\nspec: {spec_text(result.spec)}{note(item_name, anomaly_type)}")
+        said = note(item_name, anomaly_type) + (_BLANK if is_blank(photo) else "")
+        return answer(result, f"{result.prompt}\nspec: {spec_text(result.spec)}{said}")
 
     local = is_embedded("prompt_gen", toolbox.settings.tools.prompt_gen.backend)
     hints = ToolAnnotations(read_only_hint=True, open_world_hint=not local)

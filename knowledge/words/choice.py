@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
-from anomalyagent.knowledge.words.grammar import BE, DETERMINERS, LOCATING, OF_SUBSTANCE
+from anomalyagent.knowledge.words.grammar import BE, is_a_place
 from anomalyagent.knowledge.words.lexer import Hit, find_terms, plain, word_set
 from anomalyagent.knowledge.words.page import Page
 from anomalyagent.knowledge.words.terms import DEFAULT_MECHANISM, PART_TERMS
@@ -82,16 +82,8 @@ def _score(page: Page, hit: Hit) -> float:
         score += 0.5
     elif before[-1] in BE:
         score += 1.0
-    phrase: list[str] = []
-    for word in reversed(before[-5:]):
-        if word in LOCATING:
-            has_determiner = any(w in DETERMINERS for w in phrase)
-            if has_determiner or word not in OF_SUBSTANCE:
-                score -= 2.0
-            break
-        if word == "," or word in BE:
-            break
-        phrase.append(word)
+    if is_a_place(page.text, hit.start):
+        score -= 2.0
     following = re.match(r"\s*(is|are|has|have|with|shows?)\b", page.text[hit.end :])
     if following is not None and hit.term in PART_TERMS:
         score -= 1.0

@@ -8,7 +8,16 @@ from anomalyagent.knowledge.words.lexer import word_set
 from anomalyagent.knowledge.words.page import Page
 from anomalyagent.knowledge.words.terms import GENERIC_TERMS
 
-__all__ = ["BE", "DETERMINERS", "LOCATING", "OF_SUBSTANCE", "describes_defect", "describes_part", "names_defect_after"]
+__all__ = [
+    "BE",
+    "DETERMINERS",
+    "LOCATING",
+    "OF_SUBSTANCE",
+    "describes_defect",
+    "describes_part",
+    "is_a_place",
+    "names_defect_after",
+]
 
 LOCATING: Final = word_set(
     """on in at near around beside along from across over inside within of through to into onto under behind between by like
@@ -32,6 +41,19 @@ _ABOUT_IT: Final = word_set("it them rather quite fairly make very only more")
 _WORDS: Final = re.compile(r"[\w']+|~+|[.;:!?(]")
 
 
+def is_a_place(text: str, start: int) -> bool:
+    """Whether the noun at `start` says where something is, as "hole" in "a scratch near the big hole"."""
+    clause = re.split(r"[.;:!?\n]", text[:start])[-1]
+    phrase: list[str] = []
+    for word in reversed(re.findall(r"[\w']+|,|~+", clause)[-5:]):
+        if word in LOCATING:
+            return word not in OF_SUBSTANCE or any(one in DETERMINERS for one in phrase)
+        if word == "," or word in BE:
+            return False
+        phrase.append(word)
+    return False
+
+
 def names_defect_after(page: Page, end: int, skip: frozenset[str]) -> bool:
     """Whether a term for a defect follows within six words, with no other noun phrase in between.
 
@@ -44,7 +66,10 @@ def names_defect_after(page: Page, end: int, skip: frozenset[str]) -> bool:
         word = match.group()
         if number > 6:
             return False
-        if any(hit.start <= match.start() < hit.end for hit in page.hits) or word.rstrip("s") in GENERIC_TERMS:
+        hit = next((hit for hit in page.hits if hit.start <= match.start() < hit.end), None)
+        if hit is not None and hit.mechanism != page.mechanism and is_a_place(page.text, hit.start):
+            return False  # the "big hole" that a scratch is near
+        if hit is not None or word.rstrip("s") in GENERIC_TERMS:
             return True
         if (word in _STOPS and word not in skip) or word in ".;:!?(":
             return False

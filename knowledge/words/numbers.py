@@ -5,7 +5,7 @@ import re
 from typing import Any, Final
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.knowledge.words.grammar import describes_part, names_defect_after
+from anomalyagent.knowledge.words.grammar import describes_part, is_a_place, names_defect_after
 from anomalyagent.knowledge.words.lexer import Hit, word_set
 from anomalyagent.knowledge.words.page import NUMBER, Page, phrases, squeeze, to_float
 from anomalyagent.knowledge.words.values import DIRECTIONS, FRACTIONS, NUMBERS, SHAPES_FIXED
@@ -79,11 +79,20 @@ def read_elongation(page: Page, values: dict[str, Any]) -> None:
     """Length divided by width, as a ratio or as a shape that fixes it."""
     if match := page.take(_TIMES_LONG):
         values["elongation"] = to_float(next(group for group in match.groups() if group))
-    elif match := page.take(phrases(SHAPES_FIXED)):
+    elif (match := re.search(phrases(SHAPES_FIXED), page.text)) and not _shapes_a_place(page, match):
+        page.blank(match.start(), match.end())
         values["elongation"] = SHAPES_FIXED[squeeze(match.group())]
     else:
         return
     page.says("elongation")
+
+
+def _shapes_a_place(page: Page, match: re.Match[str]) -> bool:
+    """Whether a shape is that of what the defect is near: "a stain around the round hole"."""
+    following = next(
+        (hit for hit in page.hits if not page.text[match.end() : hit.start].strip() and hit.start >= match.end()), None
+    )
+    return following is not None and following.mechanism != page.mechanism and is_a_place(page.text, following.start)
 
 
 def read_severity_number(page: Page, values: dict[str, Any]) -> None:

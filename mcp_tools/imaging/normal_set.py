@@ -7,7 +7,7 @@ stands for the rest.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -18,15 +18,53 @@ from anomalyagent.knowledge.planning import Traits
 from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
-from anomalyagent.mcp_tools.imaging.photo import MAX_PIXELS, MIN_SIDE_PX, read_photo
+from anomalyagent.mcp_tools.imaging.photo import MAX_PIXELS, MIN_SIDE_PX, Photo, read_photo
 from anomalyagent.mcp_tools.imaging.repetition import autocorrelation
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
-__all__ = ["measure_set"]
+__all__ = ["is_blank", "look_of", "measure_set", "unlike_others"]
 
 _MOST_PHOTOS = 24
 _SIDE_PX = 96
 _UNUSUAL = 6.0  # robust deviations
+
+
+_FLAT = 2
+"""Range of the values of each channel, in the steps of the file, up to which nothing is on a photo."""
+_LOOK_PX = 32
+_FEWEST, _MOST_MODELLED = 5, 512
+"""Photos from which on one can be told to be unlike the others, and of how many their middle is taken."""
+
+Look = NDArray[np.int8]
+"""(32, 32, 3) CIELAB of a photo, rounded; L less 50."""
+
+
+def is_blank(photo: Photo) -> bool:
+    """Whether the photo is one colour all over, as from a covered lens: a camera's noise alone is more than that."""
+    native = photo.native.reshape(*photo.shape, -1)[..., :3]
+    return _is_flat(native[::16, ::16]) and _is_flat(native)  # a few pixels say no, only all of them say yes
+
+
+def _is_flat(pixels: NDArray[Any]) -> bool:
+    return int(np.ptp(pixels.reshape(-1, pixels.shape[-1]), axis=0).max()) <= _FLAT
+
+
+def look_of(photo: Photo) -> Look:
+    """A very small copy for `unlike_others`."""
+    lab = lab_from_rgb(np.ascontiguousarray(reduced(photo.rgb, 256, 8)))
+    small = cv2.resize(lab, (_LOOK_PX, _LOOK_PX), interpolation=cv2.INTER_AREA)
+    return np.clip(np.rint(small - (50.0, 0.0, 0.0)), -128, 127).astype(np.int8)
+
+
+def unlike_others(looks: Sequence[Look]) -> list[int]:
+    """Numbers of the photos that are far from the middle of the set; none in a set of a few photos or of many kinds."""
+    if len(looks) < _FEWEST:
+        return []
+    some = np.unique(np.linspace(0, len(looks) - 1, min(len(looks), _MOST_MODELLED)).round().astype(int))
+    model = np.stack([looks[i] for i in some]).astype(np.float32)
+    median, spread = _middle(model)
+    far = _far(np.array([(np.abs(look - median) / spread).mean() for look in looks], np.float32))
+    return far if 10 * len(far) <= len(looks) + 10 else []
 
 
 class _SetModel(NamedTuple):
@@ -78,6 +116,8 @@ def _looked_at(paths: Sequence[Path], max_pixels: int, min_side_px: int) -> _Loo
             photo = read_photo(path, max_pixels=max_pixels, min_side_px=min_side_px)
         except ImageError:
             continue  # the import of the run tells about it
+        if is_blank(photo):
+            continue
         rgb = np.ascontiguousarray(reduced(photo.rgb, 256, 8))
         foreground = find_foreground(rgb)
         lab = lab_from_rgb(rgb)
@@ -138,10 +178,22 @@ def _regularity(fine: Field, inside: Mask) -> float:
 
 
 def _model(looked: _Looked) -> _SetModel:
-    median = np.median(looked.lab, axis=0).astype(np.float32)
-    spread = (1.4826 * np.median(np.abs(looked.lab - median), axis=0) + 0.5).astype(np.float32)
+    median, spread = _middle(looked.lab)
     distance = (np.abs(looked.lab - median) / spread).mean(axis=(1, 2, 3)).astype(np.float32)
     return _SetModel(median, spread, looked.inside.mean(axis=0).astype(np.float32), distance, looked.names)
+
+
+def _middle(lab: NDArray[np.float32]) -> tuple[Lab, Lab]:
+    """Median of (n, H, W, 3) and its robust standard deviation."""
+    median = np.median(lab, axis=0).astype(np.float32)
+    return median, (1.4826 * np.median(np.abs(lab - median), axis=0) + 0.5).astype(np.float32)
+
+
+def _far(distance: NDArray[np.float32]) -> list[int]:
+    """Numbers of the photos whose distance to the middle is out of all proportion."""
+    centre = float(np.median(distance))
+    scale = 1.4826 * float(np.median(np.abs(distance - centre))) + 0.1
+    return [i for i, away in enumerate(distance.tolist()) if away > centre + _UNUSUAL * scale]
 
 
 def _traits(model: _SetModel, looked: _Looked) -> Traits:
@@ -152,11 +204,7 @@ def _traits(model: _SetModel, looked: _Looked) -> Traits:
     within = float(np.square(looked.lab[..., 0] - model.median[..., 0]).mean())
     between = float(model.median[..., 0].var())
     detail = np.median(np.array(looked.detail), axis=0)
-    centre = float(np.median(model.distance))
-    scale = 1.4826 * float(np.median(np.abs(model.distance - centre))) + 0.1
-    unusual = [
-        name for name, away in zip(model.names, model.distance.tolist(), strict=True) if away > centre + _UNUSUAL * scale
-    ]
+    unusual = [model.names[i] for i in _far(model.distance)]
     return Traits(
         photos=len(looked.names),
         surface=surface,

@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.raw_mcp import StdioByHand
 from helpers.tiny_backends import Gate, tiny_settings
@@ -17,6 +18,7 @@ from anomalyagent.configs.schema import ServerSettings, Settings
 from anomalyagent.graph.mcp_synthesize import SynthesisResult, extend_with_synthesis
 from anomalyagent.graph.trace import read_trajectory
 from anomalyagent.mcp_tools.contracts import TOOL_NAMES
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array, write_photo
 from anomalyagent.mcp_tools.server import build_server
 
 ARGUMENTS = {"image": "part.png", "item_name": "nut", "anomaly_type": "scratch"}
@@ -186,3 +188,12 @@ async def test_auto_draws_a_type_of_the_item_by_the_seed_and_names_it(tmp_path: 
     assert len(set(drawn)) > 1
     made = SynthesisResult.model_validate(answers[0].structured_content)
     assert f"'{read_trajectory(tmp_path / 'trajectories' / f'{made.trajectory}.json').task.anomaly_type}'" == drawn[0]
+
+
+async def test_a_photo_of_one_colour_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    async with serve(tmp_path, tiny_settings()) as client:
+        write_photo(photo_from_array(np.full((64, 64, 3), 9, np.uint8)), tmp_path / "lid.png")
+        answer = await client.call_tool("synthesize", {**ARGUMENTS, "image": "lid.png"})
+    assert answer.is_error
+    assert "lid.png is one colour all over" in str(answer.content)
+    assert not (tmp_path / "trajectories").exists()

@@ -243,7 +243,7 @@ def test_auto_says_why_in_run_json_and_in_the_report_and_names_an_unusual_photo(
     assert all("hot_rolled_steel" in plan["reason"] for plan in stored["plans"])
     assert stored["traits"]["surface"] is True
     assert "Chosen by auto: listed for" in (out / "report.html").read_text("utf-8")
-    assert any(isinstance(event, Note) and "odd.png is unlike" in event.text for event in events)
+    assert any(isinstance(event, Note) and "odd.png: it is unlike" in event.text for event in events)
     again = synthesize(wanted, run_settings(share=1.0))
     assert again.run_id == summary.run_id
 

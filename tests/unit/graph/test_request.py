@@ -6,6 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from helpers.photos import make_photos
 
 from anomalyagent.configs.loading import load_settings
 from anomalyagent.configs.schema import LimitSettings
@@ -43,7 +44,7 @@ def test_a_model_that_writes_the_prompts_may_read_other_languages() -> None:
 
 
 def photos(folder: Path, *names: str) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).write_bytes(b"x")
     return folder
@@ -63,7 +64,7 @@ def test_a_folder_of_nothing_but_such_photos_says_what_to_do(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_a_photo_of_one_colour_is_told(tmp_path: Path, channels: int) -> None:
+def test_a_photo_of_one_colour_is_left_out(tmp_path: Path, channels: int) -> None:
     told: list[str | None] = []
     flat = np.full((64, 64, channels), np.arange(channels) * 60, np.uint8)
     part = flat.copy()
@@ -78,5 +79,44 @@ def test_a_photo_of_one_colour_is_told(tmp_path: Path, channels: int) -> None:
         jobs=1,
         report=lambda _done, _of, text: told.append(text),
     )
-    assert [bool(one.notes) for one in inputs.normals] == [True, False]
-    assert [text is not None and text.startswith("lid.png: it is one colour") for text in told] == [True, False]
+    assert [one.source for one in inputs.normals] == ["part.png"]
+    assert [text is not None and text.startswith("skipped lid.png: it is one colour") for text in told] == [True, False]
+    assert [path.name for path in (tmp_path / "dataset").iterdir()] == ["000.png"]
+
+
+def test_a_set_of_nothing_but_covered_lenses_is_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "lid.png"), np.zeros((64, 64, 3), np.uint8))
+    with pytest.raises(RunError, match="none of the 1 normal images can be used: it is one colour all over"):
+        import_normals(
+            find_normals([tmp_path]), tmp_path, "dataset", LimitSettings(), jobs=1, report=lambda _done, _of, _text: None
+        )
+
+
+def test_a_photo_of_another_part_is_told_by_the_users_name(tmp_path: Path) -> None:
+    told: list[str] = []
+    folder = make_photos(tmp_path / "photos", count=30, size=64)
+    odd = cv2.imread(str(folder / "good_03.png"))
+    assert odd is not None
+    odd[10:50, 10:50] //= 4
+    cv2.imwrite(str(folder / "ring (1).png"), odd)
+    inputs = import_normals(
+        find_normals([folder]),
+        tmp_path,
+        "dataset",
+        LimitSettings(),
+        jobs=2,
+        report=lambda _done, _of, text: told.append(text or ""),
+    )
+    assert [text for text in told if text] == [
+        "ring (1).png: it is unlike the other photos: make sure that it shows a good part"
+    ]
+    assert [one.source for one in inputs.normals if one.notes] == ["ring (1).png"]
+
+
+def test_photos_in_folders_below_are_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    photos(photos(tmp_path, "a.jpg") / "monday", "b.jpg", "c.HEIC")
+    (tmp_path / "empty").mkdir()
+    assert [name for name, _ in find_normals([tmp_path], told.append)] == ["a.jpg"]
+    assert len(told) == 1
+    assert "(2 in monday): name such a folder, too" in told[0]

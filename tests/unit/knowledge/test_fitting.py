@@ -141,6 +141,13 @@ def test_what_the_words_say_is_laid_over_the_draw(cards: list[Card]) -> None:
     assert {spec.zone for spec in draw(cards, "shirt", "hole on the left side")} == {"left"}
 
 
+def test_what_the_defect_lies_near_lends_it_neither_form_nor_size(cards: list[Card]) -> None:
+    """A "scratch near the big hole" was drawn as big and as round as a hole, and judged to have the wrong shape."""
+    for kind in ("scratch near the big hole", "scratch beside a large hole", "scratch around the round hole"):
+        assert draw(cards, "steel bracket", kind) == draw(cards, "steel bracket", "scratch"), kind
+    assert draw(cards, "white tablet", "stain near the tear") == draw(cards, "white tablet", "stain")
+
+
 def test_small_and_large_are_meant_against_the_usual_area_of_the_card(cards: list[Card]) -> None:
     for kind in ("hole", "stain", "scratch"):
         small, usual, large = (

@@ -211,6 +211,14 @@ async def test_prompt_gen_says_when_the_type_names_nothing_it_knows(tmp_path: Pa
     assert "note: 'Kratzer' names no kind of defect that is known here" in said(unknown)
 
 
+async def test_a_photo_of_one_colour_is_told_with_the_first_prompt(tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path)
+    cv2.imwrite(str(tmp_path / "lid.png"), np.full((48, 48, 3), 7, np.uint8))
+    async with Client(build_server(("prompt_gen",), tiny_settings(), workspace)) as client:
+        told = await client.call_tool("prompt_gen", {**ARGUMENTS["prompt_gen"], "image": "lid.png"})
+    assert "note: the photo is one colour all over" in said(told)
+
+
 async def test_a_wrong_spec_is_told_its_fields_and_their_ranges(served: Opener) -> None:
     spec = {"mechanism": "scrach", "severity": 99, "sevrity": 3}
     async with served("image_gen") as client:
