@@ -10,20 +10,16 @@ What the words name (rotated, shifted, exchanged, of the wrong colour) is what h
 Pixels are the photo's own; only borders are blended.
 """
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
-from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import (
     Component,
@@ -32,25 +28,23 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_repeated,
     is_flank,
     lies_on_piece,
-    mask_in,
     nearest_pieces,
 )
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, edit_of, own_pixels, put_down
-from anomalyagent.mcp_tools.procedural.discs import core_within, discs_of
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, own_pixels, put_down
+from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
-from anomalyagent.mcp_tools.procedural.palette import rgb_of
-from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
-from anomalyagent.mcp_tools.procedural.regions import dye_of, region_at
-from anomalyagent.mcp_tools.procedural.shapes import blob_at, pixel_grid, rectangle_at, smooth_step
+from anomalyagent.mcp_tools.procedural.noticed import is_noticed, jnd_of_change
+from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
+from anomalyagent.mcp_tools.procedural.patches import is_even, patch
+from anomalyagent.mcp_tools.procedural.recolored import recolored
+from anomalyagent.mcp_tools.procedural.regions import region_at
+from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 
 __all__ = ["OutOfPlace", "Way", "named_ways", "render", "targets"]
 
-_PLATINGS = np.array([(74.0, 0.0, 1.0), (66.0, 5.0, 33.0), (58.0, 17.0, 24.0), (36.0, 2.0, 4.0)], np.float32)
-"""CIELAB of tin, gold, copper and of metal that has gone dark."""
-_NO_METAL = 13.0  # CIELAB a and b from all of them
 Way = Literal["exchange", "turn", "move", "recolor"]
 
 _ALL: frozenset[Way] = frozenset({"exchange", "turn", "move", "recolor"})
@@ -74,25 +68,16 @@ _NAMED: tuple[tuple[re.Pattern[str], frozenset[Way]], ...] = (
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
 _PART_OF_A_PIECE = 0.4  # of one of several pieces: what is larger is the piece
 _THICKNESS = 0.06  # of the object's size: how far it stands off its ground
-_DIRECTED = 0.3  # coherence of a texture that shows which way it runs
-_SAME_LIGHT = 0.85  # of the difference between a patch and what lies beside it
-_OTHER_TONE = 0.08, 0.16  # of its brightness, by which a patch from another sheet differs
-_ONE_LOOK = 6.0  # CIELAB units about its median within which a surface has one colour
-_SAME_DYE = 9.0  # CIELAB units, see `dye_of`
-_MOSTLY = 0.6  # share of a body that has one colour when it is even
 _INSTEAD = 0.25  # chance that an uneven body without parts is out of place as a whole; else another place on it is tried
 _MAY_OVERLAP = 0.06  # of a thing that is turned or exchanged, which its blurred border is
 _ON_IT = 0.995  # of a part that lies within the outline
 _OTHERWISE = 0.3  # chance that another kind is drawn at a place where the named one does not show
 _PIECES = 4  # so many are tried around a site
 _HEADINGS, _MAY_TOUCH = 12, 0.02  # tried for a part that moves, and how much of it may come to lie on another piece
-_GOES_ON = 0.15  # share of what lies around a part that looks like it: the part is but a piece of something larger
 _Act = Callable[[Site, Component, list[Component], np.random.Generator], Edit | None]
 
-_COLOURED = 15.0  # CIELAB chroma from which a part has a hue
 _CLEAR_JND = 4.0  # of a piece that is wrong among others like it
 _PLAIN_JND, _PLAINLY = 8.0, 0.05  # of a whole object that is out of place, and the share of it that must show so
-_VISIBLE_JND = 2.5  # change that is noticed, in multiples of the local just-noticeable difference
 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
@@ -167,8 +152,8 @@ def _render(site: Site, spec: DefectSpec, ways: frozenset[Way], rng: np.random.G
     edit = _region(site, rng) if "recolor" in ways else None
     if edit is not None:
         return edit
-    edit = _patch(site, spec, rng)
-    if edit is None and not site.scene.fills_frame and rng.random() < _INSTEAD and not _is_even(site.scene):
+    edit = patch(site, spec, rng)
+    if edit is None and not site.scene.fills_frame and rng.random() < _INSTEAD and not is_even(site.scene):
         return _object(site, ways, rng)
     return edit
 
@@ -189,8 +174,8 @@ def _one_of_several(site: Site, ways: frozenset[Way], rng: np.random.Generator) 
             edit = acts[int(index)](site, piece, [piece], rng)
             if edit is None or edit.opacity is None or not (edit.opacity > 0.5).any():
                 continue
-            clear = float(np.percentile(_seen(site, edit, np.asarray(edit.opacity > 0.5, np.bool_)), 60)) > _CLEAR_JND
-            if clear or (len(ways) == 1 and _visible(site, edit)):  # what is asked for by name need not be plain
+            clear = float(np.percentile(jnd_of_change(site, edit, np.asarray(edit.opacity > 0.5, np.bool_)), 60)) > _CLEAR_JND
+            if clear or (len(ways) == 1 and is_noticed(site, edit)):  # what is asked for by name need not be plain
                 return edit
     return None
 
@@ -201,7 +186,7 @@ def _first_visible(
     """The acts in any order, up to the first that changes something."""
     for index in rng.permutation(len(acts)):
         edit = acts[int(index)](site, part, parts, rng)
-        if edit is not None and _visible(site, edit):
+        if edit is not None and is_noticed(site, edit):
             return edit
     return None
 
@@ -248,27 +233,8 @@ def _object(site: Site, ways: frozenset[Way], rng: np.random.Generator) -> Edit 
 
 def _changes(site: Site, edit: Edit) -> bool:
     """True when a fair share of the object looks plainly different afterwards (a turned nut looks as before)."""
-    away = _seen(site, edit, np.ones(edit.window.shape, np.bool_))
+    away = jnd_of_change(site, edit, np.ones(edit.window.shape, np.bool_))
     return int(np.count_nonzero(away > _PLAIN_JND)) > _PLAINLY * site.scene.object_area_px
-
-
-def _visible(site: Site, edit: Edit) -> bool:
-    assert edit.opacity is not None
-    shown = edit.opacity > 0.5
-    if not shown.any():
-        return False
-    return float(np.percentile(_seen(site, edit, shown), 80)) > _VISIBLE_JND
-
-
-def _seen(site: Site, edit: Edit, where: Mask) -> NDArray[np.float32]:
-    """(n,) change of the pixels of a mask by what is painted, in multiples of the local just-noticeable difference."""
-    assert edit.paint is not None
-    before, jnd = (field[edit.window.slices][where] for field in (site.scene.lab, site.scene.jnd))
-    return ciede2000(before, lab_from_rgb(edit.paint[where][None])[0]) / jnd
-
-
-def _soft(site: Site) -> float:
-    return 1.2 + 1.2 * site.scene.blur_sigma_px
 
 
 def _exchange(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
@@ -370,166 +336,13 @@ def _has_room(part: Component, step: tuple[float, float], barred: Mask) -> bool:
 
 
 def _recolor(site: Site, part: Component, parts: list[Component], rng: np.random.Generator) -> Edit | None:
-    """A component of another colour (another tone in a grey photo), its shading kept."""
+    """The component of another colour."""
     del parts
-    lifted = cut_out(site, part, 2.0, rng)
-    jacket = _beside_core(site.scene, part, lifted.window)
-    solid = (lifted.matte > 0.5) & (jacket > 0.5)
-    if not solid.any():
-        return None
-    lab = lab_from_rgb(lifted.rgb)
-    typical = np.median(lab[solid], axis=0)
-    darker = typical[0] > 65.0 or (typical[0] > 45.0 and rng.random() < 0.5)
-    shift = np.array([float(rng.uniform(18.0, 40.0)) * (-1.0 if darker else 1.0), 0.0, 0.0], np.float32)
-    plating = _plating(site.scene, part, typical, rng)
-    if plating is not None:
-        shift = plating - typical
-    elif not site.scene.photo.is_grey:
-        hue = float(np.arctan2(typical[2], typical[1]) + rng.uniform(0.35, 1.65) * np.pi)
-        chroma = float(np.clip(np.hypot(typical[1], typical[2]), rng.uniform(20.0, 40.0), 50.0))
-        shift[1:] = chroma * np.cos(hue) - typical[1], chroma * np.sin(hue) - typical[2]
-        shift[0] *= 1.0 if rng.random() < 0.4 else 0.2
-    before = lab.copy()
-    dyed = lifted.matte * _of_one_dye(lab, typical) * jacket
-    if float(np.hypot(typical[1], typical[2])) > _COLOURED:  # light and shade of one dye differ in chroma too
-        lab[..., 1:] += dyed[..., None] * (_turned(lab[..., 1:], typical[1:], typical[1:] + shift[1:]) - lab[..., 1:])
-        shift[1:] = 0.0
-    beyond = np.asarray((lifted.seat < 0.01) & (cv2.dilate(lifted.seat, np.ones((7, 7), np.uint8)) >= 0.01))
-    if beyond.any() and float((np.linalg.norm(dye_of(before[beyond]) - dye_of(typical), axis=1) < _SAME_DYE).mean()) > _GOES_ON:
-        return None  # only a piece of what has this colour
-    lab = lab + shift * dyed[..., None]
-    lab[..., 0] = np.clip(lab[..., 0], 1.0, 99.0)
-    return edit_of(lifted.window, rgb_of(lab.astype(np.float32)), lifted.seat)
-
-
-def _plating(scene: Scene, part: Component, typical: Lab, rng: np.random.Generator) -> Lab | None:
-    """(3,) another metal than that of a pin or lead; None for what does not stand out of the object, or is of no metal."""
-    leads = [one for one in protrusions_of(scene) if math.dist(one.center_xy, part.center_xy) < 0.5 * one.length_px]
-    away = np.linalg.norm(_PLATINGS[:, 1:] - typical[1:], axis=1)
-    if not leads or scene.photo.is_grey or float(away.min()) > _NO_METAL:
-        return None
-    others = _PLATINGS[(away > _NO_METAL) | (np.abs(_PLATINGS[:, 0] - typical[0]) > 2.0 * _NO_METAL)]
-    return others[int(rng.integers(len(others)))]
-
-
-def _beside_core(scene: Scene, part: Component, window: Window) -> Field:
-    """(h, w) 0 on what fills a round part, as the copper of an insulated wire does: that is the same in every colour."""
-    core = core_within(scene, part)
-    if core is None:
-        return np.ones(window.shape, np.float32)
-    border = 2 * round(2.0 + 2.0 * scene.blur_sigma_px) + 1  # of the core, which its mask holds
-    inside = cv2.erode(mask_in(window, core).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (border, border)))
-    beside = 1.0 - inside.astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(beside, (0, 0), 0.7 + scene.blur_sigma_px), np.float32)
-
-
-def _of_one_dye(lab: Lab, typical: Lab) -> Field:
-    """(h, w) 0..1: what has the colour of the part: what the matte holds of its neighbours keeps its own.
-
-    On a coloured part light and shade have the same hue, whatever their lightness.
-    """
-    chroma, far = float(np.hypot(typical[1], typical[2])), 18.0
-    if chroma > _COLOURED:
-        far = max(far, 0.45 * chroma)  # a lamp's reflection on it has lost a channel
-        along = np.clip(lab[..., 1:] @ typical[1:] / chroma**2, 0.25, 2.0)
-        away = np.linalg.norm(lab[..., 1:] - along[..., None] * typical[1:], axis=2)
-    else:
-        away = np.hypot(np.linalg.norm(lab[..., 1:] - typical[1:], axis=2), 0.6 * (lab[..., 0] - typical[0]))
-    return np.clip(1.8 - away / far, 0.0, 1.0).astype(np.float32)
-
-
-def _turned(ab: Lab, before: Lab, after: Lab) -> Lab:
-    """(h, w, 2) CIELAB a and b, turned and stretched so that `before` becomes `after`."""
-    turn = complex(*after) / complex(*before)
-    turned = turn.real * ab[..., 0] - turn.imag * ab[..., 1], turn.imag * ab[..., 0] + turn.real * ab[..., 1]
-    return np.stack(turned, axis=-1).astype(np.float32)
+    return recolored(site, part, rng)
 
 
 def _region(site: Site, rng: np.random.Generator) -> Edit | None:
     """A region that edges of the photo bound on all sides is of another colour; None where there is none."""
     region = region_at(site)
-    edit = None if region is None else _recolor(site, region, [], rng)
-    return edit if edit is not None and _visible(site, edit) else None
-
-
-def _patch(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
-    """A piece of an even surface turned, mirrored or taken from elsewhere on it: the first of several that shows.
-
-    A patch has edges of its own. Where the surface holds more than one look they would cut through what it shows.
-    """
-    scene = site.scene
-    height, width = scene.foreground.shape
-    cover = _patch_cover(site, spec, rng)
-    shown = cover > 0.5
-    if not shown.any():
-        return None
-    rgb = scene.photo.rgb[site.window.slices]
-    beside = np.asarray((cv2.dilate(shown.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0) & (cover < 0.01))
-    grain = 0.12 * float(np.sqrt(site.area_px)) + 1.0
-    if not _of_one_look(rgb, shown | beside, grain):
-        return None
-    detail = float(np.std(rgb[shown]))
-    x, y = pixel_grid(site.window)
-    grid_x = np.ascontiguousarray(np.broadcast_to(x, site.window.shape), np.float32)
-    grid_y = np.ascontiguousarray(np.broadcast_to(y, site.window.shape), np.float32)
-    source = site.center_xy
-    x0, y0, x1, y1 = scene.box_xyxy
-    # where texture runs one way only a quarter of a turn shows
-    directed = scene.orientation_at(*site.center_xy)[1] > _DIRECTED
-    for attempt in range(12):
-        angle = float(rng.choice([0.5, 1.5] if directed else [0.5, 1.0, 1.5]) * np.pi)
-        mirror = bool(rng.random() < 0.3)
-        if attempt > 2 or rng.random() < 0.3:  # from elsewhere
-            source = float(rng.uniform(x0, x1 - 1)), float(rng.uniform(y0, y1 - 1))
-            angle = 0.0 if rng.random() < 0.5 and not directed else angle
-        cos, sin = np.cos(angle), np.sin(angle)
-        dx, dy = grid_x - site.center_xy[0], grid_y - site.center_xy[1]
-        dx = -dx if mirror else dx
-        map_x = (source[0] + dx * cos + dy * sin).astype(np.float32)
-        map_y = (source[1] - dx * sin + dy * cos).astype(np.float32)
-        seen_x, seen_y = map_x[shown], map_y[shown]
-        if min(seen_x.min(), seen_y.min()) < 0 or seen_x.max() > width - 1 or seen_y.max() > height - 1:
-            continue
-        rows, columns = np.rint(seen_y).astype(int), np.rint(seen_x).astype(int)
-        if scene.foreground[rows, columns].mean() < 0.97:
-            continue
-        piece = sample(scene.photo.rgb, map_x, map_y)
-        rougher = float(np.std(piece[shown])) / max(detail, 1e-3)
-        if not (0.5 < rougher < 2.0 and _of_one_look(piece, shown, grain)):
-            continue
-        # it is shown in the light of its new place; where nothing else tells, another tone does
-        light = np.median(rgb[beside], axis=0) - np.median(piece[shown], axis=0) if beside.any() else np.zeros(3)
-        tone = float(rng.uniform(*_OTHER_TONE) * rng.choice([-1.0, 1.0])) if attempt >= 6 else 0.0
-        edit = edit_of(site.window, ((piece + _SAME_LIGHT * light) * (1.0 + tone)).astype(np.float32), cover)
-        if _visible(site, edit):
-            return edit
-    return None
-
-
-def _of_one_look(rgb: RGB, where: Mask, grain_px: float, least: float = 0.95) -> bool:
-    """True when that share at least has one colour, apart from detail finer than `grain_px`."""
-    weight = where.astype(np.float32)
-    step = max(1.0, grain_px / 3.0)
-    size = max(1, round(where.shape[1] / step)), max(1, round(where.shape[0] / step))
-    total = cv2.resize(np.dstack([rgb * weight[..., None], weight]), size, interpolation=cv2.INTER_AREA)
-    solid = total[..., 3] > 0.5
-    if not solid.any():
-        return True
-    total = cv2.GaussianBlur(total, (0, 0), grain_px / step)
-    broad = lab_from_rgb((total[..., :3] / np.maximum(total[..., 3:], 1e-4)).astype(np.float32))[solid]
-    away = np.linalg.norm(broad - np.median(broad, axis=0), axis=1)
-    return float((away < _ONE_LOOK).mean()) >= least
-
-
-def _is_even(scene: Scene) -> bool:
-    """True for a body most of which has one colour, so that a patch can lie somewhere on it."""
-    return _of_one_look(scene.photo.rgb, scene.foreground, 0.02 * float(np.sqrt(scene.object_area_px)), least=_MOSTLY)
-
-
-def _patch_cover(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Field:
-    """A cut piece of a sheet, or an irregular patch of the site's area: nothing cuts rectangles into a body."""
-    if rng.random() < 0.6 and site.scene.fills_frame:
-        inside = rectangle_at(site, min(spec.elongation, 6.0))
-    else:
-        inside = blob_at(site, rng, elongation=min(spec.elongation, 6.0), lobes=0.15, roughness=0.05)
-    return smooth_step((inside + 0.5 * _soft(site)) / _soft(site)) * site.scene.foreground[site.window.slices]
+    edit = None if region is None else recolored(site, region, rng)
+    return edit if edit is not None and is_noticed(site, edit) else None

@@ -17,6 +17,7 @@ from anomalyagent.mcp_tools.procedural.edit import Window
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import swap
 from anomalyagent.mcp_tools.procedural.parts import protrusions_of
+from anomalyagent.mcp_tools.procedural.recolored import recolored
 
 NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 SPEC = DefectSpec(mechanism="swap", severity=8.0)
@@ -89,7 +90,7 @@ def test_a_part_of_another_colour_keeps_nothing_of_its_own_hue_in_light_and_shad
     photo[inside] = np.clip(np.array([0.95, 0.72, 0.1]) * light[..., None] + 0.35 * (light[..., None] > 1.05), 0, 1)[inside]
     site = site_on(np.rint(255 * photo).astype(np.uint8), (64, 64), 1800)
     part = find_components(site)[0]
-    edit = swap._recolor(site, part, [], np.random.default_rng(1))  # pyright: ignore[reportPrivateUsage]
+    edit = recolored(site, part, np.random.default_rng(1))
     assert edit is not None
     after = lab_from_rgb(draw(site, edit))
     kept = (np.hypot(x - 64, y - 64) < 20) & (np.hypot(after[..., 1], after[..., 2]) > 10.0)
