@@ -1,66 +1,35 @@
-"""Two trajectories, two rounds or two runs side by side: where they part, and what differs. Pure functions over records.
+"""Two trajectories or two rounds side by side: where they part, and what differs. Pure functions over records.
 
 Times, costs, retries and file names are no differences: two trajectories are the same when the agent thought, did and saw
 the same.
 """
 
-import difflib
-import hashlib
-import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
-from anomalyagent.graph.locate import Damaged, progress_of
+from anomalyagent.graph.changes import Change, Span, changes_between, words_changed
+from anomalyagent.graph.locate import progress_of
 from anomalyagent.graph.progress import Round
-from anomalyagent.graph.trace import Observation, Outcome, ToolCall, Trajectory, Turn
+from anomalyagent.graph.trace import Observation, ToolCall, Trajectory, Turn
 from anomalyagent.mcp_tools.contracts import Finding
 
 __all__ = [
-    "Change",
     "Comparison",
     "Parting",
     "RoundFacts",
     "RoundPair",
-    "RunComparison",
-    "RunPair",
-    "RunTotals",
-    "Span",
     "TurnPair",
-    "changes_between",
     "compare_rounds",
-    "compare_runs",
     "compare_trajectories",
     "find_parting",
     "read_rounds",
     "round_history",
-    "words_changed",
+    "turn_facts",
 ]
 
 _UNTOLD = frozenset({"cost_usd", "tokens", "ref", "image", "mask"})
 """Keys of results that differ without meaning anything; images are compared by their content."""
-
-MOST_COMPARED = 40_000
-"""Characters of two texts together that are compared word by word."""
-_WORD = re.compile(r"\w+(?:\.\w+)*\s*|[^\w\s]\s*|\s+")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A value that differs: `path` with dots (`spec.severity`); None where it is missing."""
-
-    path: str
-    before: Any
-    after: Any
-
-
-@dataclass(frozen=True)
-class Span:
-    """A piece of a text: in both, only in the old one, or only in the new one."""
-
-    kind: Literal["same", "gone", "new"]
-    text: str
 
 
 @dataclass(frozen=True)
@@ -160,84 +129,6 @@ class Comparison:
     rounds: tuple[RoundPair, ...]
 
 
-@dataclass(frozen=True)
-class RunTotals:
-    """How a run went, over the trajectories that were compared."""
-
-    accepted: int
-    rejected: int
-    failed: int
-    score_mean: float | None
-    rounds_mean: float | None
-    seconds: float
-    cost_usd: float
-
-
-@dataclass(frozen=True)
-class RunPair:
-    """One task in both runs; `parting` says where, and leaves what differs to `compare_trajectories`."""
-
-    id: str
-    a: Outcome
-    b: Outcome
-    score_a: float | None
-    score_b: float | None
-    rounds_a: int
-    rounds_b: int
-    parting: Parting | None
-
-
-@dataclass(frozen=True)
-class RunComparison:
-    """Two runs: tasks of equal id side by side; `damaged`: files that could not be read."""
-
-    a: RunTotals
-    b: RunTotals
-    pairs: tuple[RunPair, ...]
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
-    damaged: tuple[Damaged, ...] = field(default=())
-
-    @property
-    def outcomes(self) -> dict[tuple[Outcome, Outcome], int]:
-        """How many tasks went from one outcome to the other."""
-        counts: dict[tuple[Outcome, Outcome], int] = {}
-        for pair in self.pairs:
-            counts[pair.a, pair.b] = counts.get((pair.a, pair.b), 0) + 1
-        return counts
-
-
-def changes_between(before: Any, after: Any, path: str = "") -> tuple[Change, ...]:
-    """Every leaf that differs. Lists of plain values are leaves; lists of records are compared one by one."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        old, new = cast("Mapping[str, Any]", before), cast("Mapping[str, Any]", after)
-        keys = [*old, *(key for key in new if key not in old)]
-        dot = f"{path}." if path else ""
-        return tuple(change for key in keys for change in changes_between(old.get(key), new.get(key), f"{dot}{key}"))
-    if _holds_records(before) and _holds_records(after):
-        length = max(len(before), len(after))
-        pairs = [(before[i] if i < len(before) else None, after[i] if i < len(after) else None) for i in range(length)]
-        return tuple(change for i, (a, b) in enumerate(pairs) for change in changes_between(a, b, f"{path}.{i}"))
-    return () if _plain(before) == _plain(after) else (Change(path, before, after),)
-
-
-def words_changed(before: str, after: str) -> tuple[Span, ...]:
-    """Two texts word by word; the `same` and `gone` pieces make the old one, the `same` and `new` ones the new one."""
-    if len(before) + len(after) > MOST_COMPARED:  # the comparison takes quadratic time
-        return (Span("gone", before), Span("new", after))
-    old, new = _WORD.findall(before), _WORD.findall(after)
-    spans: list[Span] = []
-    for kind, i0, i1, j0, j1 in difflib.SequenceMatcher(a=old, b=new, autojunk=False).get_opcodes():
-        if kind == "equal":
-            spans.append(Span("same", "".join(old[i0:i1])))
-            continue
-        if i1 > i0:
-            spans.append(Span("gone", "".join(old[i0:i1])))
-        if j1 > j0:
-            spans.append(Span("new", "".join(new[j0:j1])))
-    return tuple(spans)
-
-
 def find_parting(a: Sequence[Turn], b: Sequence[Turn]) -> Parting | None:
     """Where two conversations part first; None when they are the same."""
     for index, (one, other) in enumerate(zip(a, b, strict=False)):
@@ -311,100 +202,11 @@ def round_history(trajectory: Trajectory) -> list[RoundPair]:
     return [compare_rounds(i, rounds[i - 1] if i else None, one) for i, one in enumerate(rounds)]
 
 
-def compare_runs(a: Iterable[Trajectory | Damaged], b: Iterable[Trajectory | Damaged]) -> RunComparison:
-    """Two runs, as `iterate_trajectories` gives them. Of the first one a line for each task is kept while the second is read.
-
-    Forks are left out: they belong to one task each, not to the run.
-    """
-    damaged: list[Damaged] = []
-
-    def sound(those: Iterable[Trajectory | Damaged]) -> Iterable[Trajectory]:
-        for one in those:
-            if isinstance(one, Damaged):
-                damaged.append(one)
-            elif one.parent_id is None:
-                yield one
-
-    first: dict[str, _Line] = {}
-    pairs: list[RunPair] = []
-    only_b: list[str] = []
-    totals_a, totals_b = _Totals(), _Totals()
-    for one in sound(a):
-        totals_a.add(one)
-        first[one.id] = _line(one)
-    for other in sound(b):
-        totals_b.add(other)
-        one = first.pop(other.id, None)
-        if one is None:
-            only_b.append(other.id)
-        else:
-            pairs.append(_pair(other.id, one, _line(other)))
-    return RunComparison(totals_a.result(), totals_b.result(), tuple(pairs), tuple(first), tuple(only_b), tuple(damaged))
-
-
-class _Line(NamedTuple):
-    """A trajectory in short: of each turn one digest of its thought, its action and its observation."""
-
-    outcome: Outcome
-    score: float | None
-    rounds: int
-    turns: tuple[tuple[bytes, bytes, bytes], ...]
-
-
-def _line(one: Trajectory) -> _Line:
-    return _Line(one.outcome, one.score, one.rounds, tuple(_digests(_told(turn)) for turn in one.turns))
-
-
-def _digests(told: Mapping[str, Any]) -> tuple[bytes, bytes, bytes]:
-    thought, action, seen = (
-        hashlib.blake2b(json.dumps(part, sort_keys=True, default=str).encode(), digest_size=8).digest()
-        for part in (told["thought"], told["action"], [told["legal"], told["observation"]])
-    )
-    return thought, action, seen
-
-
-def _pair(name: str, a: _Line, b: _Line) -> RunPair:
-    parting = None if len(a.turns) == len(b.turns) else Parting(min(len(a.turns), len(b.turns)), "end")
-    for index, (one, other) in enumerate(zip(a.turns, b.turns, strict=False)):
-        if one != other:
-            part = next(i for i in range(3) if one[i] != other[i])
-            parting = Parting(index, ("thought", "action", "observation")[part])
-            break
-    return RunPair(name, a.outcome, b.outcome, a.score, b.score, a.rounds, b.rounds, parting)
-
-
-class _Totals:
-    def __init__(self) -> None:
-        self._outcomes: dict[Outcome, int] = {"accepted": 0, "rejected": 0, "failed": 0}
-        self._scores: list[float] = []
-        self._rounds, self._seconds, self._cost_usd = 0, 0.0, 0.0
-
-    def add(self, one: Trajectory) -> None:
-        self._outcomes[one.outcome] += 1
-        if one.score is not None:
-            self._scores.append(one.score)
-        self._rounds += one.rounds
-        self._seconds += one.seconds
-        self._cost_usd += one.cost_usd
-
-    def result(self) -> RunTotals:
-        number = sum(self._outcomes.values())
-        return RunTotals(
-            accepted=self._outcomes["accepted"],
-            rejected=self._outcomes["rejected"],
-            failed=self._outcomes["failed"],
-            score_mean=sum(self._scores) / len(self._scores) if self._scores else None,
-            rounds_mean=self._rounds / number if number else None,
-            seconds=self._seconds,
-            cost_usd=self._cost_usd,
-        )
-
-
 def _turn_changes(a: Turn, b: Turn) -> tuple[Change, ...]:
-    return changes_between(_told(a), _told(b))
+    return changes_between(turn_facts(a), turn_facts(b))
 
 
-def _told(turn: Turn) -> dict[str, Any]:
+def turn_facts(turn: Turn) -> dict[str, Any]:
     """What the agent thought, did and saw in a turn, in this order."""
     told: dict[str, Any] = {"thought": turn.thought, "action": turn.action.model_dump(mode="json"), "legal": turn.legal}
     return told | {"observation": _seen(turn.observation)}
@@ -470,11 +272,3 @@ def _ending(one: Trajectory) -> dict[str, Any]:
 
 def _at(items: Sequence[Any], index: int) -> Any:
     return items[index] if index < len(items) else None
-
-
-def _holds_records(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(one, dict) for one in cast("list[Any]", value))
-
-
-def _plain(value: Any) -> Any:
-    return list(cast("Sequence[Any]", value)) if isinstance(value, tuple) else value

@@ -22,7 +22,7 @@ from rapidfuzz import process
 
 from anomalyagent.configs.faults import first_fault
 from anomalyagent.errors import ForkError
-from anomalyagent.graph.compare import changes_between
+from anomalyagent.graph.changes import changes_between
 from anomalyagent.graph.observations import describe_result
 from anomalyagent.graph.trace import Action, Answer, Edit, Task, ToolCall, Turn
 from anomalyagent.knowledge.spec import DefectSpec

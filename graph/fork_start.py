@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ForkError, TraceError
 from anomalyagent.graph.build import Graph, thread_config
-from anomalyagent.graph.compare import changes_between
+from anomalyagent.graph.changes import changes_between
 from anomalyagent.graph.edits import Edited, edit_call, edit_turn
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.rules import check

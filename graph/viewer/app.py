@@ -24,7 +24,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from anomalyagent.errors import AnomalyAgentError, ImageError, TraceError, WorkspaceError
-from anomalyagent.graph.compare import compare_runs, compare_trajectories
+from anomalyagent.graph.compare import compare_trajectories
+from anomalyagent.graph.compare_runs import compare_runs
 from anomalyagent.graph.fork_records import read_forks
 from anomalyagent.graph.locate import iterate_trajectories
 from anomalyagent.graph.review import VERDICTS, agreement, record_verdict

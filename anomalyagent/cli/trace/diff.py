@@ -8,7 +8,8 @@ import typer
 from anomalyagent.cli.options import JsonOption
 
 if TYPE_CHECKING:
-    from anomalyagent.graph.compare import Comparison, RunComparison, RunTotals
+    from anomalyagent.graph.compare import Comparison
+    from anomalyagent.graph.compare_runs import RunComparison, RunTotals
 
 __all__ = ["command", "print_comparison"]
 
@@ -21,7 +22,8 @@ def command(
 ) -> None:
     """Where two trajectories part first, and what differs in prompts, specs, scores and findings; or two runs, task by task."""
     from anomalyagent.cli.trace.screen import print_json
-    from anomalyagent.graph.compare import compare_runs, compare_trajectories
+    from anomalyagent.graph.compare import compare_trajectories
+    from anomalyagent.graph.compare_runs import compare_runs
     from anomalyagent.graph.locate import find_run, iterate_trajectories, load_trajectory
 
     if a.is_dir() and b.is_dir():
@@ -43,7 +45,7 @@ def print_comparison(compared: "Comparison") -> None:
     from rich.text import Text
 
     from anomalyagent.cli.trace.screen import change_lines, clean, console, span_text
-    from anomalyagent.graph.compare import words_changed
+    from anomalyagent.graph.changes import words_changed
 
     screen = console()
     screen.print(Text.assemble(("a  ", "red"), clean(compared.a), ("\nb  ", "green"), clean(compared.b)))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from anomalyagent.graph.compare import Change, Span
+    from anomalyagent.graph.changes import Change, Span
 
 __all__ = ["OUTCOME_STYLES", "change_lines", "clean", "console", "mark", "number", "print_json", "span_text", "value"]
 

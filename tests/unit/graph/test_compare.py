@@ -4,16 +4,9 @@ import pytest
 from helpers.conversations import SPEC, Conversation, answer, trajectory_of
 
 from anomalyagent.errors import TraceError
-from anomalyagent.graph.compare import (
-    Change,
-    changes_between,
-    compare_runs,
-    compare_trajectories,
-    find_parting,
-    read_rounds,
-    round_history,
-    words_changed,
-)
+from anomalyagent.graph.changes import Change, changes_between, words_changed
+from anomalyagent.graph.compare import compare_trajectories, find_parting, read_rounds, round_history
+from anomalyagent.graph.compare_runs import compare_runs
 from anomalyagent.graph.locate import Damaged
 from anomalyagent.mcp_tools.contracts import Finding
 
