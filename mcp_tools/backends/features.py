@@ -11,9 +11,10 @@ from anomalyagent.errors import ConfigError
 from anomalyagent.knowledge.cards import Card, load_cards
 from anomalyagent.knowledge.fitting import choose_cards
 from anomalyagent.knowledge.words import mechanism_of
+from anomalyagent.knowledge.words.more import names_one_more
 from anomalyagent.mcp_tools.contracts import QualityResult
 from anomalyagent.mcp_tools.imaging.photo import Photo
-from anomalyagent.mcp_tools.judge.expectation import Expectation, expect
+from anomalyagent.mcp_tools.judge.expectation import Expectation, expect, with_one_more
 from anomalyagent.mcp_tools.judge.measuring import measure
 from anomalyagent.mcp_tools.judge.pair import Pair
 from anomalyagent.mcp_tools.judge.scoring import (
@@ -75,6 +76,7 @@ class FeatureJudge:
             choice = choose_cards(self._cards, item_name, anomaly_type)  # the same that prompt_gen draws from
             guess = mechanism_of(anomaly_type, item_name)
             found = expect(choice.cards, guess.mechanism if guess.confidence > 0 else None)
+            found = with_one_more(found) if names_one_more(anomaly_type, item_name) else found
             coated = named_body(f"{anomaly_type.replace('_', ' ')} of the {item_name}").coated
             self._expectations[key] = replace(found, bares_ground=coated)
         return self._expectations[key]

@@ -5,12 +5,12 @@ fits it best, so `Expectation` is a list of variants with equal rights.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from anomalyagent.knowledge.cards import Card, Priors, Variant
 from anomalyagent.knowledge.spec import MECHANISMS, Mechanism
 
-__all__ = ["COMPACT", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "covers_object", "expect"]
+__all__ = ["COMPACT", "FOREIGN", "STRUCTURAL", "THIN", "Expectation", "covers_object", "expect", "with_one_more"]
 
 THIN: frozenset[Mechanism] = frozenset({"scratch", "crack", "cut", "fibre"})
 """Much longer than wide."""
@@ -32,11 +32,13 @@ class Expectation:
         variants: ways in which it may show itself, never empty, most typical first.
         card_id: knowledge card that they come from; None when only the mechanism could be guessed from the words.
         bares_ground: True when what comes off is a coating, and the ground below may have any colour.
+        lies_beside: True when what is wrong may lie beside the object: one more of them.
     """
 
     variants: tuple[Variant, ...]
     card_id: str | None
     bares_ground: bool = False
+    lies_beside: bool = False
 
     @property
     def mechanisms(self) -> tuple[Mechanism, ...]:
@@ -74,6 +76,12 @@ def expect(cards: Sequence[Card], mechanism: Mechanism | None) -> Expectation:
     if mechanism in STRUCTURAL:
         return Expectation((_variant(mechanism, (0.002, 0.4), (1.0, 12.0), (1, 2)),), None)
     return Expectation((_variant(mechanism, (0.0005, 0.25), (1.0, 10.0), (1, 4)),), None)
+
+
+def with_one_more(expected: Expectation) -> Expectation:
+    """The same where it may also be one more of the things that the photo shows, as large as they are."""
+    more = _variant("contamination", (0.001, 0.7), (1.0, 12.0), (1, 4))
+    return replace(expected, variants=(*expected.variants, more), lies_beside=True)
 
 
 def _variant(

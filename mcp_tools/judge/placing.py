@@ -108,7 +108,7 @@ def measure_placing(pair: Pair, expected: Expectation) -> Placing:
         low, high = priors.area_fraction
         fewest, most = min(priors.elongation[0], resolvable), priors.elongation[1]
         most_pieces = float(priors.count[1])
-        beside = 0.5 * off_object if structural else off_object
+        beside = 0.0 if expected.lies_beside else 0.5 * off_object if structural else off_object
         if covers_object(variant):  # it lies beside where it was, or a second one beside it, and shows in the gaps of the first
             low, fewest, most, most_pieces, beside = 0.2 * low, 1.0, 1e3, max(most_pieces, _MANY_PIECES), 0.0
         tone = balance if priors.contrast == "darker" else -balance if priors.contrast == "lighter" else 0.0

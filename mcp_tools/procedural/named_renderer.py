@@ -12,7 +12,7 @@ from anomalyagent.mcp_tools.procedural.crease import named_crease
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
-from anomalyagent.mcp_tools.procedural.extra import Extra, can_be_more, names_extra
+from anomalyagent.mcp_tools.procedural.extra import Extra, asks_for_extra
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
 from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
 from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
@@ -77,7 +77,7 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
     doubles = spec.mechanism == "swap" or (spec.mechanism == "contamination" and named_matter(prompt) is None)
     if doubles and not scene.fills_frame and names_doubling(prompt):
         return Doubled()
-    if doubles and names_extra(prompt) and can_be_more(scene):
+    if doubles and asks_for_extra(scene, prompt):
         return Extra()
     if spec.mechanism in ("stain", "discoloration") and names_knot(prompt) and scene.fibrous:
         return Knot()
