@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from anomalyagent.graph.files import write_atomically
+
 __all__ = ["TrainingLog", "plot_curves", "read_log"]
 
 
@@ -37,7 +39,7 @@ class TrainingLog:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "log.jsonl"
         kept = [step for step in read_log(self.path) if step["step"] < first_step]
-        self.path.write_text("".join(json.dumps(step) + "\n" for step in kept), "utf-8")
+        write_atomically(self.path, "".join(json.dumps(step) + "\n" for step in kept).encode("utf-8"))
         self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=first_step)
 
     def add(self, step: int, values: Mapping[str, float]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from anomalyagent.errors import TraceError
+from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.trace import SCHEMA_VERSION, Trajectory
 from anomalyagent.graph.wire import Message, converse, tools_digest
 from anomalyagent.knowledge.cards import load_cards
@@ -42,7 +43,7 @@ async def collect(settings: TrainSettings, out: Path, tell: Callable[[str], None
     out.mkdir(parents=True, exist_ok=True)
     done = len(_checked(path, identity)) if path.is_file() else 0
     if not path.is_file():
-        path.write_text(json.dumps({"identity": identity}) + "\n", "utf-8")
+        write_atomically(path, (json.dumps({"identity": identity}) + "\n").encode("utf-8"))
     teacher = TeacherPolicy({"explore": settings.sft.explore})
     async with Environment(settings.tools(), out / "room") as room:
         while done < settings.sft.trajectories:
@@ -96,17 +97,20 @@ def _identity(settings: TrainSettings, practice: Practice) -> dict[str, Any]:
 
 def _checked(path: Path, identity: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of the file; what was cut off at its end is removed from it."""
-    lines = path.read_bytes().splitlines()
+    lines = path.read_bytes().splitlines(keepends=True)
     rows: list[dict[str, Any]] = []
     whole = 0
     for line in lines:
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
             break
+        if not line.endswith(b"\n"):  # whole but for its end: the next row would come into the same line
+            break
+        rows.append(row)
         whole += 1
     if whole < len(lines):
-        path.write_bytes(b"".join(line + b"\n" for line in lines[:whole]))
+        write_atomically(path, b"".join(lines[:whole]))
     known = rows[0].get("identity") if rows else None
     if not isinstance(known, dict):
         raise TraceError(f"{path} does not begin with what it was collected for. Delete it; it is collected anew.")

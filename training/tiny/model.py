@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.policies.local import ModelCard
 from anomalyagent.training.settings import TinyModelSettings
 
@@ -41,8 +42,12 @@ def parameters(model: Any) -> int:
 
 
 def save_policy(model: Any, tokenizer_from: Path, folder: Path, card: ModelCard) -> None:
-    """Write a policy's folder: half-precision weights, config, tokenizer, policy.json."""
+    """Write a policy's folder: half-precision weights, config, tokenizer, policy.json.
+
+    The last comes last and whole, and that of an earlier policy goes first: with it, whatever kills this, the policy is done.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "policy.json").unlink(missing_ok=True)
     weights = {
         name: value.detach().to(torch.float16).contiguous()
         for name, value in model.state_dict().items()
@@ -55,4 +60,4 @@ def save_policy(model: Any, tokenizer_from: Path, folder: Path, card: ModelCard)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json"):
         if (tokenizer_from / name).is_file() and tokenizer_from != folder:
             shutil.copyfile(tokenizer_from / name, folder / name)
-    (folder / "policy.json").write_text(card.model_dump_json(indent=1) + "\n", "utf-8")
+    write_atomically(folder / "policy.json", (card.model_dump_json(indent=1) + "\n").encode("utf-8"))

@@ -1,5 +1,6 @@
 """A whole training of a very small policy: it resumes on the same curve, and refuses what is damaged or belongs to another."""
 
+import errno
 import inspect
 import json
 import shutil
@@ -16,8 +17,9 @@ from anomalyagent.errors import ConfigError, RunError, TraceError
 from anomalyagent.graph.files import alone_in
 from anomalyagent.graph.policies.local import LocalPolicy, read_model_card
 from anomalyagent.graph.rules import TOOL_ARGUMENTS
-from anomalyagent.training.log import read_log
+from anomalyagent.training.log import TrainingLog, read_log
 from anomalyagent.training.settings import TrainSettings, load_train_settings, shipped_trainings
+from anomalyagent.training.tiny import model
 from anomalyagent.training.tiny.collect import collect
 from anomalyagent.training.tiny.grpo import advantages, run_grpo
 from anomalyagent.training.tiny.train import run_sft
@@ -80,6 +82,56 @@ def test_a_killed_training_resumes_on_the_same_curve(settings: TrainSettings, wh
     for stage in ("sft", "grpo"):
         again, first = (folder / stage / "model" / "model.safetensors" for folder in (tmp_path, whole))
         assert again.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize("last", [1, 8])
+async def test_practice_that_was_cut_off_anywhere_in_a_row_is_collected_to_the_same_rows(
+    settings: TrainSettings, whole: Path, tmp_path: Path, last: int
+) -> None:
+    """Cut off before the end of a line, the next row came into the same line, and both were lost to the training."""
+    rows = (whole / "practice.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "practice.jsonl").write_bytes(b"".join(rows[:-2])[:-last])
+    await collect(settings, tmp_path, _quiet)
+    assert (tmp_path / "practice.jsonl").read_bytes() == b"".join(rows)
+
+
+def test_a_policy_that_was_killed_while_it_was_written_over_an_earlier_one_is_not_done(
+    settings: TrainSettings, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(whole, out)
+
+    def killed(weights: Any, path: str, metadata: Any) -> None:
+        Path(path).write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    longer = settings.model_copy(update={"grpo": settings.grpo.model_copy(update={"steps": 4})})
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "save_file", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run_grpo(longer, out, _quiet)
+    assert read_model_card(out / "grpo" / "model") is None
+    run_grpo(longer, out, _quiet)
+    LocalPolicy({"model": str(out / "grpo" / "model")})
+
+
+def test_a_log_that_cannot_be_cut_back_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = TrainingLog(tmp_path)
+    for step in range(3):
+        log.add(step, {"loss": 1.0})
+    log.close()
+    before = log.path.read_bytes()
+
+    def full(path: Path, data: Any, *_: Any) -> int:
+        with path.open("wb") as file:
+            file.write(before[:30])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for name in ("write_text", "write_bytes"):
+        monkeypatch.setattr(Path, name, full)
+    with pytest.raises(RunError, match="No space left"):
+        TrainingLog(tmp_path, 2)
+    assert log.path.read_bytes() == before
 
 
 def test_a_damaged_checkpoint_and_one_of_another_training_are_refused(
