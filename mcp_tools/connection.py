@@ -7,11 +7,11 @@ client, checks the contract, waits until it is told to stop and closes it, so an
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import anyio
 import httpx2
@@ -27,13 +27,17 @@ from anomalyagent.errors import ToolCallError
 from anomalyagent.mcp_tools.contract_check import accepted_arguments, contract_problems
 from anomalyagent.mcp_tools.contracts import ToolName
 
-__all__ = ["Connection", "InProcess", "OverHttp", "OverStdio", "Place"]
+__all__ = ["Connection", "InProcess", "OverHttp", "OverStdio", "Place", "telling"]
 
 CONNECT_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+"""A program may have to be fetched first (`uvx`), or to load libraries from a slow disk; one that ends is noticed at once."""
 PROBE_TIMEOUT_S = 5.0
 _STDERR_CHARS = 1500
 _CHECK = "Check the `server` of that tool in your config."
 _GONE = (anyio.ClosedResourceError, anyio.BrokenResourceError, anyio.EndOfStream, OSError, httpx2.HTTPError)
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,17 @@ class OverHttp:
 Place = InProcess | OverStdio | OverHttp
 
 
+@asynccontextmanager
+async def telling(transport: AbstractAsyncContextManager[_T], started: Callable[[], object]) -> AsyncGenerator[_T]:
+    """The same transport, which calls `started` once its program runs.
+
+    Until then nothing may cancel it: asyncio, cancelled while it starts a process, leaves its pipes open and it to nobody.
+    """
+    async with transport as streams:
+        started()
+        yield streams
+
+
 class Connection:
     """An open connection to the server of one or more tools.
 
@@ -86,6 +101,7 @@ class Connection:
         self._client: Client | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stop = asyncio.Event()
+        self._started = asyncio.Event()
         self._scope = anyio.CancelScope()
         self._stderr: TextIO | None = None
         self._opening = asyncio.Lock()
@@ -98,18 +114,20 @@ class Connection:
         Raises:
             ToolCallError: kind `crashed` or `timeout` when it cannot be reached, `bad_result` when it does not fit.
         """
-        self._stop = asyncio.Event()
+        self._stop, self._started = asyncio.Event(), asyncio.Event()
         self._suspect = False
         ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._scope = anyio.CancelScope()
         self._owner = asyncio.create_task(self._own(ready, self._stop, self._scope), name=f"mcp connection to {self.place}")
+        self._owner.add_done_callback(lambda _, started=self._started: started.set())
+        limit_s = START_TIMEOUT_S if isinstance(self.place, OverStdio) else CONNECT_TIMEOUT_S
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            async with asyncio.timeout(limit_s):
                 await ready
         except TimeoutError:
             await self._abandon()
             raise ToolCallError(
-                f"{self.place} did not answer within {CONNECT_TIMEOUT_S:g} s of being opened.{self._last_words()}",
+                f"{self.place} did not answer within {limit_s:g} s of being opened.{self._last_words()}",
                 kind="timeout",
             ) from None
         except BaseException:
@@ -191,6 +209,7 @@ class Connection:
     @asynccontextmanager
     async def _opened(self) -> AsyncGenerator[Client]:
         if isinstance(self.place, InProcess):
+            self._started.set()
             async with Client(self.place.server) as client:
                 yield client
         elif isinstance(self.place, OverStdio):
@@ -198,9 +217,10 @@ class Connection:
                 self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115  closed in `close`
             program, *args = self.place.command
             server = StdioServerParameters(command=program, args=args, env=dict(os.environ))
-            async with Client(stdio_client(server, errlog=self._stderr)) as client:
+            async with Client(telling(stdio_client(server, errlog=self._stderr), self._started.set)) as client:
                 yield client
         else:
+            self._started.set()
             headers = {}
             if self.place.token_file is not None:
                 headers["Authorization"] = f"Bearer {self.place.token_file.read_text(encoding='utf-8').strip()}"
@@ -258,15 +278,17 @@ class Connection:
         """Let the owner close the connection, and wait for it even when cancelled.
 
         Only its own scope may cancel the owner, and only before it is open: asyncio's cancellation would break into the
-        transport's shutdown, which ends the server's process and takes a bounded time.
+        transport's shutdown, which ends the server's process and takes a bounded time. Nor may its scope while it starts
+        a process (see `telling`).
         """
         owner, was_open, self._client = self._owner, self._client is not None, None
         self._stop.set()
-        if not was_open:
-            self._scope.cancel()
         cancelled: asyncio.CancelledError | None = None
         while owner is not None and not owner.done():
             try:
+                await self._started.wait()
+                if not was_open:
+                    self._scope.cancel()
                 await asyncio.wait([owner])
             except asyncio.CancelledError as error:
                 cancelled = error

@@ -10,6 +10,7 @@ What it finds is unverified text by strangers: it is cut short, marked as such, 
 """
 
 import asyncio
+import math
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from mcp.types import CallToolResult, TextContent
 
 from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import WebSearchSettings
+from anomalyagent.mcp_tools.connection import telling
 
 __all__ = ["WebFound", "search_web"]
 
@@ -61,18 +63,20 @@ def search_web(settings: WebSearchSettings, item_name: str, anomaly_type: str, q
 
 
 async def _ask(settings: WebSearchSettings, question: str) -> CallToolResult:
-    with anyio.fail_after(settings.timeout_s):
-        async with _opened(settings) as client:
+    with anyio.fail_after(settings.timeout_s) as limit:
+        async with _opened(settings, limit) as client:
             return await client.call_tool(settings.tool, {**settings.arguments, settings.query_argument: question})
 
 
 @asynccontextmanager
-async def _opened(settings: WebSearchSettings) -> AsyncGenerator[Client]:
+async def _opened(settings: WebSearchSettings, limit: anyio.CancelScope) -> AsyncGenerator[Client]:
     if isinstance(settings.server, list):
+        end, limit.deadline = limit.deadline, math.inf  # not while the process starts
         program, *args = settings.server
         server = StdioServerParameters(command=program, args=args, env=dict(os.environ))
         with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-            async with Client(stdio_client(server, errlog=nowhere)) as client:
+            transport = telling(stdio_client(server, errlog=nowhere), lambda: setattr(limit, "deadline", end))
+            async with Client(transport) as client:
                 yield client
         return
     headers: dict[str, str] = {}

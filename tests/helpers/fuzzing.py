@@ -32,7 +32,7 @@ __all__ = ["Outcome", "fuzz"]
 
 SERVE = [sys.executable, "-m", "anomalyagent", "mcp", "serve", "all"]
 BATCH = 50
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 NEVER = ("Traceback (most recent", "failed unexpectedly", "site-packages", OUTSIDE_WORD, "root:x:0")
 NEVER_LOGGED = ("Traceback (most recent", ", raised at:", OUTSIDE_WORD)
 """The second is how the log of a server shows an exception that nobody foresaw."""

@@ -69,7 +69,7 @@ class StdioByHand:
 
     def finish(self) -> tuple[int, str, str]:
         """Close stdin; exit code, what else came on stdout, and stderr."""
-        out, err = self._process.communicate(timeout=30)
+        out, err = self._process.communicate(timeout=240)
         return self._process.returncode, out, err
 
 
@@ -89,7 +89,7 @@ def post(url: str, payload: object, headers: dict[str, str] | None = None) -> Re
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     accept = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
     parts = urllib.parse.urlsplit(url)
-    with contextlib.closing(http.client.HTTPConnection(parts.netloc, timeout=60)) as connection:
+    with contextlib.closing(http.client.HTTPConnection(parts.netloc, timeout=240)) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.request("POST", parts.path, data, {**accept, **(headers or {})})
         response = connection.getresponse()

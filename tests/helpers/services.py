@@ -93,7 +93,7 @@ class Service:
             self.asked.append(asked)
         reply = entry if isinstance(entry, Reply) else entry(asked)
         if reply.wait is not None:
-            reply.wait.wait(20)
+            reply.wait.wait(240)
         try:
             handler.send_response(reply.status)
             for name, value in ({"content-type": "application/json"} | (reply.headers or {})).items():

@@ -91,7 +91,7 @@ class Gate:
     async def wait_for(self, calls: int = 1) -> None:
         """Return when so many further calls have come."""
         for _ in range(calls):
-            assert await asyncio.to_thread(self.entered.acquire, timeout=60), "a call did not come"
+            assert await asyncio.to_thread(self.entered.acquire, timeout=240), "a call did not come"
 
 
 class WaitingMask(_Tiny):
@@ -105,7 +105,7 @@ class WaitingMask(_Tiny):
 
     def segment(self, normal: Photo, anomaly: Photo) -> Segmented:
         self._gate.entered.release()
-        self._gate.go.wait(30)
+        self._gate.go.wait(240)
         return Segmented(np.zeros(normal.shape, bool), 0.5)
 
 

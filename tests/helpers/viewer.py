@@ -61,7 +61,7 @@ def ask(
 ) -> Answer:
     """One request, sent as it is written: no path is tidied, no header is added but Host where none is given."""
     host = address.removeprefix("http://")
-    connection = http.client.HTTPConnection(host, timeout=60)
+    connection = http.client.HTTPConnection(host, timeout=240)
     try:
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         sent = {"Host": host, **(headers or {})}

@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert process.poll() is None, "".join(said)
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    process.wait(20)
+    process.wait(240)
 
 
 def _until(lines: Iterable[str], words: str) -> Iterator[str]:

@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
             yield url
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(240)
 
 
 @pytest.fixture

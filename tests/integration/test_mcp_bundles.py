@@ -61,7 +61,7 @@ def test_every_console_script_that_a_snippet_starts_is_installed_and_says_its_op
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert said.returncode == 0, said.stderr
     assert "--workspace" in said.stdout

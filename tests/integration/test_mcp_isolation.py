@@ -58,7 +58,7 @@ asyncio.run(main(Path(sys.argv[1])))
 def test_all_five_embedded_tools_work_without_torch_and_without_any_connection(tmp_path: Path) -> None:
     root = make_workspace(tmp_path, size=96).root
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(root)], capture_output=True, text=True, timeout=120, env=environment(), check=False
+        [sys.executable, "-c", SCRIPT, str(root)], capture_output=True, text=True, timeout=240, env=environment(), check=False
     )
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
@@ -77,6 +77,6 @@ def test_a_server_is_up_before_arrays_codecs_and_backends_are_loaded(tmp_path: P
         "print(sorted({'numpy', 'cv2', 'scipy', 'skimage', 'PIL', 'chromadb', 'torch', 'langgraph'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, timeout=240, check=False
     )
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr

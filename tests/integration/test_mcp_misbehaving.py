@@ -1,8 +1,10 @@
 """Other people's stdio servers that crash, hang, lie or do not fit: what the client makes of them."""
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -117,7 +119,7 @@ async def test_fields_of_its_own_are_ignored_and_optional_arguments_it_lacks_are
 
 async def test_a_server_that_never_speaks_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_workspace(tmp_path)
-    monkeypatch.setattr("anomalyagent.mcp_tools.connection.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("anomalyagent.mcp_tools.connection.START_TIMEOUT_S", 0.5)
     with pytest.raises(ToolCallError, match="did not answer within") as caught:
         async with ToolClient(_settings("silent"), tmp_path):
             pass
@@ -156,3 +158,22 @@ async def test_an_entering_that_is_cancelled_ends_the_servers_that_are_open_alre
     with pytest.raises(asyncio.CancelledError):
         await entering
     assert not _servers()
+
+
+async def test_an_entering_that_is_cancelled_while_a_server_is_being_started_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_workspace(tmp_path)
+    started, start = list["subprocess.Popen[bytes]"](), subprocess.Popen[bytes].__init__
+
+    def start_and_cancel(process: "subprocess.Popen[bytes]", *given: Any, **named: Any) -> None:
+        start(process, *given, **named)
+        started.append(process)
+        asyncio.get_running_loop().call_soon(entering.cancel)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", start_and_cancel)
+    entering = asyncio.create_task(ToolClient(_settings("silent"), tmp_path).__aenter__())
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    (process,) = started
+    assert process.returncode is not None

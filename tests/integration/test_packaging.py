@@ -79,6 +79,6 @@ def test_a_wheel_carries_its_data_and_runs_away_from_the_checkout(tmp_path: Path
     env = {**os.environ, "PYTHONPATH": str(site)}
     for arguments in (["doctor"], ["config", "show", "--config", "default"], ["knowledge", "list"]):
         command = [sys.executable, "-c", script.format(arguments)]
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=240)
         assert done.returncode == 0, done.stdout + done.stderr
         assert str(site) in done.stdout

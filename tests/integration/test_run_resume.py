@@ -52,7 +52,7 @@ def test_a_run_killed_at_random_moments_leaves_no_process_and_ends_with_the_same
     arguments = command(run_settings(), normals, tmp_path / "killed", count=8, jobs=jobs)
     deaths = [run_killed(arguments, rng, most_events=14, most_delay_s=0.05) for _ in range(2)]
     assert any(death.alive for death in deaths)
-    _, left = psutil.wait_procs([child for death in deaths for child in death.children], timeout=60)
+    _, left = psutil.wait_procs([child for death in deaths for child in death.children], timeout=240)
     assert not left
     synthesize(request(normals, tmp_path / "killed", count=8), run_settings())
     assert hashes(tmp_path / "killed" / "dataset") == hashes(tmp_path / "calm" / "dataset")
@@ -69,7 +69,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_continued(normals: Path, tmp_path: Path
     interrupt(process)
     process.stdout.read()
     process.stdout.close()
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=240) == 130
     stored = json.loads((out / "run.json").read_text())
     assert stored["summary"]["status"] == "interrupted"
     assert stored["summary"]["accepted"] < 30
@@ -90,7 +90,7 @@ def test_a_worker_that_dies_is_replaced_and_its_task_tried_once_more(normals: Pa
 
 def test_a_worker_whose_run_is_gone_before_it_heard_of_it_leaves_without_a_word() -> None:
     command = [sys.executable, "-P", "-m", "anomalyagent.graph.worker"]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=240)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -149,7 +149,7 @@ def test_a_run_that_finds_no_more_room_ends_in_an_error_and_continues_later(
     assert process.stdout is not None
     process.stdout.read()
     process.stdout.close()
-    assert process.wait(60) != 0
+    assert process.wait(240) != 0
     error = capfd.readouterr().err
     assert "RunError" in error
     assert "give the same command again" in error

@@ -267,6 +267,6 @@ def test_a_file_name_that_steers_terminals_is_shown_as_text(run_dir: Path) -> No
     (run_dir / "trajectories" / f"{name}.json").write_text("{")
     command = [sys.executable, "-m", "anomalyagent", "trace"]
     for arguments in (["list", str(run_dir)], ["show", f"{run_dir}/{name}"], ["diff", str(run_dir), str(run_dir)]):
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, timeout=240)
         assert "evil" in done.stdout + done.stderr
         assert not {"\x1b", "\x07"} & set(done.stdout + done.stderr)

@@ -154,7 +154,7 @@ def test_nothing_is_called_reviewed_while_trajectories_are_still_being_read(
     go = threading.Event()
 
     def read_later(path: Path) -> Trajectory:
-        go.wait(60)
+        go.wait(240)
         return read_trajectory(path)
 
     monkeypatch.setattr(run_index, "read_trajectory", read_later)
@@ -384,7 +384,7 @@ def test_the_command_says_its_address_serves_and_ends_on_interrupt(run: Path, tm
         address = process.stdout.readline().strip().rstrip("/")
         assert ask(address, "/r/run").status == 200
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(240) == 0
     finally:
         process.kill()
         process.stdout.close()

@@ -32,7 +32,7 @@ def test_folders_are_where_they_have_always_been() -> None:
 def test_a_user_whom_the_system_does_not_know_works_without_a_cache_and_leaves_nothing(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if name != "HOME" and not name.startswith("XDG_")}
     command = [sys.executable, "-c", _HOMELESS]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=240)
     assert done.stdout.split() == ["memory", "~", "stays"], done.stderr
     assert "set HOME" in done.stderr
     assert not list(tmp_path.iterdir())

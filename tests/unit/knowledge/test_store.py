@@ -226,7 +226,7 @@ def test_two_processes_that_build_at_once_both_get_a_whole_index(tmp_path: Path)
     )
     command = [sys.executable, "-c", program, str(tmp_path)]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate(timeout=120)[0].strip() for process in running] == ["disk True", "disk True"]
+    assert [process.communicate(timeout=240)[0].strip() for process in running] == ["disk True", "disk True"]
     assert len(list(tmp_path.glob("index-*"))) == 1
 
 

@@ -319,7 +319,7 @@ async def test_calls_that_nobody_waits_for_any_more_cannot_fill_the_machine(
 
     def work() -> CallToolResult:
         begun.append(1)
-        go.wait(60)
+        go.wait(240)
         return CallToolResult(content=[])
 
     most = THREADS_PER_CALL * max(2, os.cpu_count() or 1)

@@ -200,7 +200,7 @@ def test_while_the_model_works_the_photo_is_measured(models: Path, monkeypatch: 
         measured.set()
 
     def paint(rgb: Any) -> Any:
-        assert measured.wait(60)
+        assert measured.wait(240)
         return np.where(np.indices(rgb.shape)[1] > 64, rgb, 0.4 * rgb)
 
     monkeypatch.setattr(module, "measure_for_edit", measure)
@@ -219,7 +219,7 @@ def test_the_model_paints_the_next_picture_while_the_last_one_is_brought_back(
         return darkened(rgb)
 
     def take(*given: Any) -> Edited:
-        assert both.wait(timeout=60)  # both pictures are painted before the first is brought back
+        assert both.wait(timeout=240)  # both pictures are painted before the first is brought back
         return take_edit(*given)
 
     def darkened(rgb: Any) -> Any:
