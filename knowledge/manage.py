@@ -1,13 +1,17 @@
 """What `anomalyagent knowledge ...` does, as functions that return data: list, show, search, add, check, rebuild, open."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+from filelock import FileLock, Timeout
 
 from anomalyagent.configs.paths import write_whole
 from anomalyagent.configs.schema import KnowledgeSettings
 from anomalyagent.errors import KnowledgeError
+from anomalyagent.knowledge.cache import cache_folder
 from anomalyagent.knowledge.card_files import load_cards, read_card_file, user_card_folder
 from anomalyagent.knowledge.card_models import Card
 from anomalyagent.knowledge.embedding import Embedder
@@ -27,6 +31,9 @@ __all__ = [
     "search_cards",
     "show_card",
 ]
+
+
+_LOCK_TIMEOUT_S = 20.0
 
 
 class ItemSummary(NamedTuple):
@@ -105,10 +112,33 @@ def add_cards(files: Iterable[Path], folder: Path | None = None) -> list[AddRepo
 
     Raises:
         KnowledgeError: a file is invalid, its ids are in another file of the folder, a file of its name holds other cards, or
-            the folder cannot be written.
+            the folder cannot be written, or another process adds cards for longer than 20 s.
             Nothing is copied then.
     """
     target = folder if folder is not None else user_card_folder()
+    try:
+        with _nobody_else_adds():
+            return _add(files, target)
+    except Timeout:
+        raise KnowledgeError("another process is adding cards. Give the command again when it has ended.") from None
+
+
+@contextmanager
+def _nobody_else_adds() -> Generator[None]:
+    """Waits for its turn among this user's processes; where the cache folder cannot be written there are none to wait for."""
+    lock = cache_folder() / "add.lock"
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError:
+        yield
+        return
+    with FileLock(lock, timeout=_LOCK_TIMEOUT_S):
+        yield
+
+
+def _add(files: Iterable[Path], target: Path) -> list[AddReport]:
+    """`add_cards` while nobody else adds: two files at once could bring an id twice, and no run would start any more."""
     known = {card.id for card in load_cards()}
     taken = (
         {card.id: path for path in sorted(target.rglob("*.y*ml")) for card in read_card_file(path)} if target.is_dir() else {}

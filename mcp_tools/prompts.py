@@ -4,17 +4,18 @@ Items and anomaly types are completed from the knowledge cards (the files, not t
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 from mcp.server import MCPServer
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
     Completion,
     CompletionArgument,
     CompletionContext,
+    Prompt,
     PromptReference,
     ResourceTemplateReference,
 )
@@ -98,17 +99,41 @@ def add_prompts(server: MCPServer[Any], cards: Cards, workspace: Workspace, shel
         return workspace.images() if argument in ("image", "normal_image", "path") else []
 
 
-async def explain_wrong_prompts(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-    """Middleware: an unknown prompt, or wrong arguments for one, is the client's mistake and told as such."""
-    try:
-        return await call_next(ctx)
-    except ValidationError:
-        raise
-    except ValueError as error:  # all that the SDK raises here
-        if ctx.method != "prompts/get":
+def explain_wrong_prompts(prompts: Callable[[], Awaitable[Sequence[Prompt]]]) -> ServerMiddleware[Any]:
+    """Middleware: an unknown prompt, or wrong arguments for one, is the client's mistake and told as such.
+
+    Args:
+        prompts: what prompts/list answers.
+    """
+
+    async def explain(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        try:
+            return await call_next(ctx)
+        except ValidationError:
             raise
-        named = "Unknown prompt, or arguments that do not fit. prompts/list names both; all arguments are texts."
-        raise MCPError(code=INVALID_PARAMS, message=named) from error
+        except ValueError as error:  # all that the SDK raises here
+            if ctx.method != "prompts/get":
+                raise
+            raise MCPError(code=INVALID_PARAMS, message=_mistake(await prompts(), ctx.params or {})) from error
+
+    return explain
+
+
+def _mistake(prompts: Sequence[Prompt], params: Mapping[str, Any]) -> str:
+    """What does not fit in a call of prompts/get; names that the client sent are not repeated at length."""
+    wanted = str(params.get("name"))[:60]
+    prompt = next((one for one in prompts if one.name == wanted), None)
+    if prompt is None:
+        return (
+            f"Unknown prompt {wanted!r}; prompts/list names {', '.join(one.name for one in prompts) or 'none on this server'}."
+        )
+    arguments, given = prompt.arguments or [], params.get("arguments") or {}
+    missing = [one.name for one in arguments if one.required and one.name not in given]
+    unknown = [name[:60] for name in given if name not in {one.name for one in arguments}]
+    wrong = [f"missing: {', '.join(missing)}"] * bool(missing) + [f"unknown: {', '.join(unknown[:5])}"] * bool(unknown)
+    described = "; ".join(f"{one.name} ({'' if one.required else 'optional, '}{one.description})" for one in arguments)
+    what = f" ({'; '.join(wrong)})" if wrong else ""
+    return f"The arguments of prompt {prompt.name} do not fit{what}. prompts/list names them, all texts: {described}."
 
 
 def _items(cards: Cards) -> list[str]:

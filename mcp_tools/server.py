@@ -63,7 +63,7 @@ def build_server(
             version=anomalyagent.__version__,
             instructions=_INSTRUCTIONS,
             tools=[*create_tools(tools, toolbox), *(extension.tools if extension else ())],
-            middleware=[keep_answers_small, explain_wrong_prompts],
+            middleware=[keep_answers_small, explain_wrong_prompts(lambda: server.list_prompts())],
             lifespan=extension.lifespan if extension else None,
             log_level="WARNING",
         )

@@ -121,6 +121,20 @@ def test_new_images_in_a_data_set_are_trained_on_anew(real: Path, tmp_path: Path
     assert first[0].key != again[0].key
 
 
+def test_images_of_another_item_than_the_real_one_are_told(real: Path, ours: Path, tmp_path: Path) -> None:
+    mine = make_mvtec(tmp_path / "mine", {"spot": 3})
+    for path in (mine / "test" / "spot").iterdir():
+        pixels = cv2.imread(str(path))
+        assert pixels is not None
+        cv2.imwrite(str(path), 255 - pixels)
+    lines: list[str] = []
+    wanted = replace(comparison(real, ours, tmp_path), peers=[], seeds=2, preset=replace(TINY, steps=2))
+    compare(replace(wanted, synthetic={"ours": ours, "mine": mine}), lines.append)
+    (note,) = [line for line in lines if line.startswith("note:")]
+    assert "'mine' look unlike the good photos of widget" in note
+    assert f"--normals {real}" in note
+
+
 def test_good_photos_with_harmless_differences_are_trained_with(real: Path, tmp_path: Path) -> None:
     mine = make_mvtec(tmp_path / "mine", {"spot": 8})
     add_harmless(mine, 5, 0)

@@ -11,8 +11,14 @@ from time import monotonic
 import numpy as np
 import torch
 
-from anomalyagent.training.evaluation.contenders import Contender, Ground, gather_contenders, load_ground
-from anomalyagent.training.evaluation.datasets import GOOD
+from anomalyagent.training.evaluation.contenders import (
+    Contender,
+    Ground,
+    are_of_another_scene,
+    gather_contenders,
+    load_ground,
+)
+from anomalyagent.training.evaluation.datasets import GOOD, Stack
 from anomalyagent.training.evaluation.keeping import check_table
 from anomalyagent.training.evaluation.localize import Outcome, Preset, train_and_test
 from anomalyagent.training.evaluation.metrics import pixel_ap_by_type
@@ -76,7 +82,13 @@ def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
     results: list[Result] = []
     for seed in range(comparison.seeds):
         for contender in contenders:
-            result = _one(contender, seed, ground, comparison.preset, store, clock)
+            anomalies = contender.bring(seed)
+            if seed == 0 and contender.name in comparison.synthetic and are_of_another_scene(anomalies.images, ground.normals):
+                say(
+                    f"note: the images of '{contender.name}' look unlike the good photos of {setting.real}: another item, "
+                    f"framing or light? A detector learns little from them. Make them with --normals {comparison.real}"
+                )
+            result = _one(contender, anomalies, seed, ground, comparison.preset, store, clock)
             results.append(result)
             write_tables(comparison.out, setting, results)
             if comparison.sheets is not None and seed == 0:
@@ -84,8 +96,9 @@ def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
     return results
 
 
-def _one(contender: Contender, seed: int, ground: Ground, preset: Preset, store: ResultStore, clock: "_Clock") -> Result:
-    anomalies = contender.bring(seed)
+def _one(
+    contender: Contender, anomalies: Stack, seed: int, ground: Ground, preset: Preset, store: ResultStore, clock: "_Clock"
+) -> Result:
     harmless = contender.harmless if contender.harmless is not None else ground.harmless
     normals = ground.normals if harmless is None else np.concatenate([ground.normals, harmless])
     key = digest_of(anomalies, normals, ground.test, preset, seed)

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rapidfuzz import process
 
 from anomalyagent.errors import ConfigError, ImageError
+from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.training.evaluation.datasets import (
     Images,
@@ -24,9 +27,10 @@ from anomalyagent.training.evaluation.datasets import (
 )
 from anomalyagent.training.evaluation.peers import PEERS, Material
 
-__all__ = ["ORACLE", "Contender", "Ground", "gather_contenders", "load_ground"]
+__all__ = ["ORACLE", "Contender", "Ground", "are_of_another_scene", "gather_contenders", "load_ground"]
 
 ORACLE = "oracle"
+_FEWEST_TO_COMPARE, _MOST_COMPARED = 4, 200
 
 
 class Ground(NamedTuple):
@@ -125,6 +129,32 @@ def gather_contenders(
         )
         found += [_from_peer(name, material, count) for name in peers]
     return found
+
+
+def are_of_another_scene(images: Images, normals: Images) -> bool:
+    """Whether most images look like none of the normal ones: by colours on a very coarse grid, against how much those differ.
+
+    Surfaces of about one grey cannot be told apart so.
+    """
+    if len(normals) < _FEWEST_TO_COMPARE:
+        return False
+    known = _coarse(normals)
+    own = _distances(known, known)
+    np.fill_diagonal(own, np.inf)
+    usual = float(np.percentile(own.min(axis=1), 95))
+    return float(np.median(_distances(_coarse(images), known).min(axis=1))) > 2.0 * usual + 1.0
+
+
+def _coarse(images: Images) -> NDArray[np.float32]:
+    """(n, 16 * 16 * 3) CIELAB of at most `_MOST_COMPARED` of the images."""
+    some = np.unique(np.linspace(0, len(images) - 1, min(len(images), _MOST_COMPARED)).round().astype(int))
+    small = [cv2.resize(images[i], (16, 16), interpolation=cv2.INTER_AREA) for i in some]
+    return np.stack([lab_from_rgb(one.astype(np.float32) / 255.0).ravel() for one in small])
+
+
+def _distances(some: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n, m) mean differences in CIELAB."""
+    return np.stack([np.abs(others - one).mean(axis=1) for one in some])
 
 
 def _load_harmless(folder: Path, size_px: int) -> Images | None:

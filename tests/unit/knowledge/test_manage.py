@@ -2,6 +2,8 @@
 
 import os
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,30 @@ def test_adding_refuses_broken_and_repeated_cards_and_copies_nothing(settings: K
     with pytest.raises(KnowledgeError, match=r"none\.yaml"):
         manage.add_cards([good, tmp_path / "none.yaml"])
     assert not (tmp_path / "own").exists()
+
+
+def test_of_two_that_add_an_id_at_once_one_is_refused(
+    settings: KnowledgeSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both had looked before either had written: the id was there twice, and no run started any more."""
+    one, other = write(tmp_path / "one.yaml", "mine/a"), write(tmp_path / "other.yaml", "mine/a")
+    looked, wrote = threading.Event(), threading.Event()
+    whole = manage.write_whole
+
+    def write_after_both_looked(path: Path, data: bytes) -> None:
+        looked.set()
+        wrote.wait(0.5)  # the other one has this long to look, if it may
+        whole(path, data)
+
+    monkeypatch.setattr(manage, "write_whole", write_after_both_looked)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(manage.add_cards, [one])
+        assert looked.wait(10.0)
+        second = pool.submit(manage.add_cards, [other])
+        assert first.result().pop().added == ["mine/a"]
+        with pytest.raises(KnowledgeError, match=r"already in .*one\.yaml"):
+            second.result()
+    assert manage.show_card(settings, "mine/a")
 
 
 def test_check_and_rebuild_tell_the_state_of_the_index(settings: KnowledgeSettings) -> None:

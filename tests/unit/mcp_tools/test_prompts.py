@@ -85,3 +85,24 @@ async def test_a_wrong_prompt_is_the_clients_mistake_and_told_so(tmp_path: Path,
         with pytest.raises(MCPError, match="prompts/list names") as caught:
             await client.get_prompt(name, arguments)
     assert caught.value.error.code == INVALID_PARAMS
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        (
+            "inspect_part",
+            {"image": "part.png"},
+            r"missing: normal_image, item_name\)\. prompts/list names them, all texts: image \(Photo",
+        ),
+        ("inspect_part", {"image": "a", "normal_image": "b", "item": "nut"}, r"\(missing: item_name; unknown: item\)"),
+        ("inspect", {}, r"Unknown prompt 'inspect'; prompts/list names inspect_part, make_data_set\.$"),
+    ],
+)
+async def test_a_wrong_call_of_a_prompt_is_told_what_is_missing(
+    server: MCPServer[Any], name: str, arguments: dict[str, str], told: str
+) -> None:
+    async with Client(server) as client:
+        with pytest.raises(MCPError, match=told) as caught:
+            await client.get_prompt(name, arguments)
+    assert caught.value.error.code == INVALID_PARAMS
