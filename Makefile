@@ -9,6 +9,8 @@ export OPENCV_LOG_LEVEL = ERROR
 export OMP_NUM_THREADS ?= 1
 # setuptools warns at length about every editable install.
 PIP := PYTHONWARNINGS=ignore $(VENV)/bin/python -m pip install -q --disable-pip-version-check
+# Torch brings CUDA's libraries on Linux for x86.
+ALL_MB := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),7500,3000)
 
 .PHONY: help gallery demo test node lint bench bench-chat bench-kill bench-acceptance bench-ablation bench-masks bench-gpu bench-forks bench-phoenix bench-viewer pictures-viewer train-tiny pictures clean
 
@@ -41,10 +43,12 @@ $(BIN)/python:
 	$(PIP) --upgrade "pip>=24"
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
+	@sh .ci/room $(VENV) 750
 	$(PIP) -e .
 	@touch $@
 
 $(VENV)/.all: pyproject.toml | $(BIN)/python
+	@sh .ci/room $(VENV) $(ALL_MB)
 	$(PIP) -e ".[all,dev]"
 	# A reader of exports in the tests; its dependencies would put opencv-python over the headless one.
 	$(PIP) --no-deps "ultralytics>=8.4"
