@@ -6,6 +6,7 @@ alone have no column for them: TRL takes a table with one for that of a model th
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from anomalyagent.training.rows.make import Row, image_name
 
 __all__ = ["read_table", "write_table"]
 
+_MOST_IN_MEMORY = 2 * 2**30
+"""Bytes of a table that is read whole; larger ones are unpacked on disk and mapped."""
 _JSON = ("messages", "prompt", "chosen", "rejected", "tools")
 _TEXT = (
     "id",
@@ -76,6 +79,14 @@ def write_table(path: Path, rows: Iterable[Row], folders: Mapping[str, Path]) ->
     return len(filled)
 
 
+def _loaded(path: Path) -> Dataset:
+    """`datasets` itself keeps an unpacked copy of each table in the user's home, found again by path and time alone."""
+    if path.is_file() and path.stat().st_size <= _MOST_IN_MEMORY:
+        parquet: Any = import_module("pyarrow.parquet")  # `datasets` brings it; it has no types
+        return Dataset(parquet.read_table(str(path)))
+    return Dataset.from_parquet(str(path))
+
+
 def read_table(path: Path) -> Dataset:
     """Rows that this program's tools and traces fit.
 
@@ -83,7 +94,7 @@ def read_table(path: Path) -> Dataset:
         TraceError: the file is damaged, or its rows were made for another trace version or other tools.
     """
     try:
-        table = Dataset.from_parquet(str(path))
+        table = _loaded(path)
     except Exception as error:  # the library raises whatever its readers raise
         raise TraceError(
             f"{path} cannot be read as a table of rows ({type(error).__name__}: {error}). Export it anew."

@@ -1,6 +1,7 @@
 """Exports of trajectories: golden rows, filters, splits, redaction, tables that are refused when they do not fit."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,18 @@ def test_a_new_export_into_the_folder_is_what_datasets_reads_there(run_dir: Path
         assert rows["train"].num_rows == done.rows["train"]
         read.append(rows["train"].num_rows)
     assert read[0] > read[1]
+
+
+def test_a_table_replaced_by_one_of_the_same_time_is_read_and_no_copy_is_kept_in_the_home(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for filters in (Filters(), Filters(kinds=("single",))):
+        done = export_traces([run_dir], "sft", tmp_path / "data", filters, images=False)
+        path = tmp_path / "data" / "train.parquet"
+        os.utime(path, (1, 1))
+        assert read_table(path).num_rows == done.rows["train"]
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize("form", ["sft", "grpo"])
