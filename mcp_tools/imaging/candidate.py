@@ -12,7 +12,7 @@ from anomalyagent.mcp_tools.imaging.backdrop import CAST_SHADE, UMBRA, color_len
 from anomalyagent.mcp_tools.imaging.color import light_on
 from anomalyagent.mcp_tools.imaging.sides import MANY
 
-__all__ = ["MIN_SEPARATION", "find_candidate"]
+__all__ = ["MIN_SEPARATION", "find_candidate", "reaching_outside"]
 
 MIN_SEPARATION = 8.0  # CIELAB units between object and background
 _MIN_SHARE = 0.02  # of the frame, for the object and for the background
@@ -68,7 +68,7 @@ def _closed(apart: SmallMask, alike: Mask) -> SmallMask:
         alike: what looks like the background. Where closing would join parts of a tray, the gaps between them stay.
     """
     closed = np.asarray(cv2.morphologyEx(apart, cv2.MORPH_CLOSE, _BOX5), np.uint8)
-    bridges = _reaching_outside(closed & (1 - apart) & np.asarray(alike, np.uint8), closed)
+    bridges = reaching_outside(closed & (1 - apart) & np.asarray(alike, np.uint8), closed)
     whole, split = (
         np.asarray(cv2.morphologyEx(one, cv2.MORPH_OPEN, _BOX3), np.uint8) for one in (closed, closed & (1 - bridges))
     )
@@ -140,7 +140,7 @@ def _without_cast_shadow(mask: SmallMask, light: Field, lab: Lab, expected: Lab)
     tint = color_length(shade)
     sure = (tint > _SURE_TINT) & (color_length(lab[..., 1:] - shade) < _SURE_MATCH * tint) & is_shaded(light, UMBRA)
     calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < _CALM_SHADE)
-    doubtful = _reaching_outside(np.asarray((mask > 0) & ((shaded & calm) | sure), np.uint8), mask)
+    doubtful = reaching_outside(np.asarray((mask > 0) & ((shaded & calm) | sure), np.uint8), mask)
     rest = np.asarray(cv2.morphologyEx(mask * (1 - doubtful), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
     if not doubtful.any() or int(rest.sum()) * 2 < int(mask.sum()):
         return mask
@@ -178,7 +178,7 @@ def _without_bridges(mask: SmallMask, light: Field, lab: Lab) -> SmallMask:
     away if more parts are found so, and the parts are most of it.
     """
     calm = np.asarray(cv2.morphologyEx(np.ascontiguousarray(lab[..., 0]), cv2.MORPH_GRADIENT, _BOX3) < _CALM, np.uint8)
-    bridges = _reaching_outside(mask & calm & np.asarray(light > 0.0, np.uint8), mask)
+    bridges = reaching_outside(mask & calm & np.asarray(light > 0.0, np.uint8), mask)
     parts = _keep_main_parts(np.asarray(cv2.morphologyEx(mask & (1 - bridges), cv2.MORPH_OPEN, _BOX3), np.uint8))
     more = _pieces(parts) >= max(MANY, _pieces(mask) + 1)
     filled = float(parts.mean()) > max(_MIN_FILLED, 0.5 * float(mask.mean()))
@@ -189,7 +189,7 @@ def _pieces(mask: SmallMask) -> int:
     return int(cv2.connectedComponents(mask)[0]) - 1
 
 
-def _reaching_outside(part: SmallMask, mask: SmallMask) -> SmallMask:
+def reaching_outside(part: SmallMask, mask: SmallMask) -> SmallMask:
     """The components of `part` that touch what is not in `mask`."""
     labels = np.asarray(cv2.connectedComponents(part, connectivity=4)[1])
     touching = np.unique(labels[cv2.erode(mask, _BOX3) == 0])

@@ -8,7 +8,8 @@
 3. Holes are filled unless they look like the background, in full light or in the object's shadow (a nut's hole stays a hole,
    the dark mouth of a bottle on a light table and a label with print do not). Shadows that the object casts beside itself
    are background too.
-4. The outline is drawn again at the photo's own resolution, and small holes are opened where several are alike.
+4. The outline is drawn again at the photo's own resolution; narrow shadows are left out there (`narrow_shadow.py`), and small
+   holes opened where several are alike.
 5. Where all that finds nothing, an object may lie before a regular pattern (`patterned.py`).
 """
 
@@ -19,6 +20,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Lab, Mask, SmallMask
 from anomalyagent.mcp_tools.imaging.backdrop import CAST_SHADE, UMBRA, color_length, fit_backdrop, is_shaded, median_color
 from anomalyagent.mcp_tools.imaging.candidate import MIN_SEPARATION, find_candidate
 from anomalyagent.mcp_tools.imaging.color import SHADE_TINT, lab_from_rgb, light_on
+from anomalyagent.mcp_tools.imaging.narrow_shadow import without_narrow_shadow
 from anomalyagent.mcp_tools.imaging.patterned import over_pattern, repeats_beside, without_detail
 from anomalyagent.mcp_tools.imaging.printed_holes import fill_printed_holes
 from anomalyagent.mcp_tools.imaging.sides import Sides, is_object, measure_sides
@@ -56,7 +58,8 @@ def find_foreground(rgb: RGB) -> Mask:
         return np.ones((height, width), np.bool_) if found is None else _at_size(found, height, width)
     whole = _checked(find_candidate(smooth, *backdrop, faint=True), smooth, backdrop[0], _MIN_FAINT_SEPARATION)
     chosen = whole if whole is not None and _is_part(standing_out[0], whole[0], smooth, backdrop[0]) else standing_out
-    found = fill_printed_holes(_refine(fine, *chosen), fine)
+    found = without_narrow_shadow(_refine(fine, *chosen), fine, backdrop[0])
+    found = fill_printed_holes(found, fine)
     found = open_small_holes(found, fine, chosen[0], lab, backdrop[0])
     return _at_size(found, height, width)
 

@@ -1,7 +1,8 @@
 """Holes of a perforated part that are too small for the copy on which its foreground is found.
 
 One spot that has the backdrop's colour may be print. Several alike, compact, of just that colour are holes, and one sees the
-backdrop through them: they are opened at the photo's own resolution.
+backdrop through them: they are opened at the photo's own resolution. Where the backdrop is not dark, as any deep spot is, a
+single one is a hole if it is as large and round as a drilled one and ends in a step, which a highlight does not.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,9 @@ _ALIKE = 1.6  # between the areas of two holes of about one size
 _ROUND = 0.8  # of its convex hull that a hole fills
 _LONGEST = 3.0  # side of its box over the other one
 _LEAST_PX = 20  # area of a hole
+_LIT = 30.0  # CIELAB L from which on a backdrop is not dark
+_DRILLED, _DRILLED_ROUND, _DRILLED_LONGEST = 0.0006, 0.92, 2.2  # share of the frame, of its hull and the sides of a single hole
+_STEP_PX = 2.5  # width of the border of a single hole on the photo
 
 
 class _Hole(NamedTuple):
@@ -30,6 +34,7 @@ class _Hole(NamedTuple):
     columns: slice
     inside: Mask
     area: int
+    drilled: bool  # a hole even if it is the only one
 
 
 def open_small_holes(found: Mask, fine: RGB, mask: NDArray[np.uint8], lab: Lab, expected: Lab) -> Mask:
@@ -42,7 +47,7 @@ def open_small_holes(found: Mask, fine: RGB, mask: NDArray[np.uint8], lab: Lab, 
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8)) > 0
     near = (np.linalg.norm(lab - expected, axis=2) < _SAME) & inner
     count, _, stats, centers = cv2.connectedComponentsWithStats(near.astype(np.uint8), connectivity=8)
-    if not _SEVERAL < count < _MOST:
+    if not 1 < count < _MOST:
         return found
     holes = [
         hole
@@ -52,7 +57,7 @@ def open_small_holes(found: Mask, fine: RGB, mask: NDArray[np.uint8], lab: Lab, 
     areas = np.array([hole.area for hole in holes], np.float64)
     opened = found.copy()
     for hole in holes:
-        if np.count_nonzero(np.abs(np.log(areas / hole.area)) < np.log(_ALIKE)) >= _SEVERAL:
+        if hole.drilled or np.count_nonzero(np.abs(np.log(areas / hole.area)) < np.log(_ALIKE)) >= _SEVERAL:
             opened[hole.rows, hole.columns] &= ~hole.inside
     return opened
 
@@ -81,9 +86,20 @@ def _hole_at(
     if not enclosed or area < _LEAST_PX or max(w, h) > _LONGEST * min(w, h):
         return None
     inside = np.asarray(labels == one, np.bool_)
-    if solidity(inside) < _ROUND:
+    compact = solidity(inside)
+    if compact < _ROUND:
         return None
     core = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     if not core.any() or float(np.linalg.norm(np.median(own[core], axis=0) - backdrop)) > _SAME:
         return None
-    return _Hole(slice(up, down), slice(first, last), inside, area)
+    round_ = compact >= _DRILLED_ROUND and max(w, h) <= _DRILLED_LONGEST * min(w, h) and area >= _DRILLED * found.size
+    drilled = round_ and float(backdrop[0]) >= _LIT and _ends_in_a_step(inside, away / np.linalg.norm(part - backdrop))
+    return _Hole(slice(up, down), slice(first, last), inside, area, drilled)
+
+
+def _ends_in_a_step(inside: Mask, share: NDArray[np.float32]) -> bool:
+    """True when the colour goes from the backdrop's, 0, to the part's, 1, within a few pixels of the outline."""
+    near = cv2.dilate(inside.astype(np.uint8), np.ones((15, 15), np.uint8)) > 0
+    outline = inside & (cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0)
+    between = near & (share > 0.25) & (share < 0.75)
+    return int(between.sum()) <= _STEP_PX * int(outline.sum())

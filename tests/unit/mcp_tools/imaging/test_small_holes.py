@@ -36,3 +36,21 @@ def test_many_small_holes_that_show_the_backdrop_are_open(backdrop: int, radius:
 def test_print_of_another_tone_and_a_few_dark_spots_are_part_of_the_sheet(spots: int, count: int) -> None:
     rgb, printed = _sheet(12, spots, 9, count)
     assert find_foreground(rgb)[printed].all()
+
+
+def _plate(radius: int, soft_px: float) -> tuple[RGB, Mask]:
+    """A black plate with one light spot of the bench's colour."""
+    photo, spot = np.full((480, 640), 150.0), np.zeros((480, 640))
+    photo[80:400, 80:560] = 30.0
+    cv2.circle(spot, (400, 240), radius, 1.0, -1, cv2.LINE_AA)
+    share = cv2.GaussianBlur(spot, (0, 0), soft_px)
+    photo += (150.0 - photo) * share / share.max()
+    noisy = photo[..., None] + np.random.default_rng(0).normal(0.0, 1.5, (480, 640, 3))
+    return (np.clip(noisy, 0, 255) / 255.0).astype(np.float32), spot > 0.5
+
+
+def test_a_single_drilled_hole_shows_a_bench_that_is_not_dark_and_a_highlight_does_not() -> None:
+    rgb, hole = _plate(14, 0.8)
+    assert find_foreground(rgb)[cv2.erode(hole.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0].mean() < 0.02
+    rgb, highlight = _plate(14, 6.0)
+    assert find_foreground(rgb)[highlight].all()
