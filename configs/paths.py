@@ -1,6 +1,7 @@
 """Paths as people write them."""
 
 import os
+import re
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ import platformdirs
 from pydantic import AfterValidator
 
 __all__ = [
+    "RESERVED_NAME",
     "TEMPORARY_SUFFIX",
     "FileStamp",
     "HomePath",
@@ -20,6 +22,8 @@ __all__ = [
     "write_whole",
 ]
 
+RESERVED_NAME = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+"""What Windows lets no file be called, whatever its suffix."""
 TEMPORARY_SUFFIX = ".part"
 _NAME = "anomalyagent"
 _HOMELESS = Path(os.devnull, "set HOME", _NAME)

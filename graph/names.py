@@ -5,6 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from anomalyagent.configs.paths import RESERVED_NAME
 from anomalyagent.errors import RunError
 
 __all__ = ["choose_folders", "safe_name"]
@@ -13,7 +14,6 @@ MOST_BYTES = 80
 """Longer names are cut: room is left for numbers and suffixes below the usual limit of 255 bytes."""
 
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 
 
 def safe_name(text: str) -> str:
@@ -27,7 +27,7 @@ def safe_name(text: str) -> str:
     name = name.strip(".").rstrip("_") or name.strip(".")
     if not name.strip("_."):
         raise RunError(f"{text!r} has no letter or digit that a folder could be named after. Give it a name in words.")
-    if _RESERVED.fullmatch(name):
+    if RESERVED_NAME.fullmatch(name):
         name = f"{name.replace('.', '_')}_"
     if len(name.encode()) > MOST_BYTES:
         cut = name.encode()[: MOST_BYTES - 9].decode(errors="ignore").rstrip("._")

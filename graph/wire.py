@@ -28,7 +28,22 @@ from anomalyagent.graph.trace import Action, Answer, ImageEntry, Malformed, Tool
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.contracts import MOST_TRIES, TOOL_NAMES, ToolName
 
-__all__ = ["ANSWER", "TOOLS", "Message", "Said", "converse", "read_turn", "render", "system_text", "tools_digest", "write_turn"]
+__all__ = [
+    "ANSWER",
+    "TOOLS",
+    "TURN_START",
+    "Message",
+    "Said",
+    "converse",
+    "read_turn",
+    "render",
+    "system_text",
+    "tools_digest",
+    "write_turn",
+]
+
+TURN_START = "<|im_start|>assistant\n"
+"""What opens a turn of the model in ChatML."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -231,7 +246,7 @@ def render(messages: Sequence[Message], *, start_turn: bool = False) -> str:
         start_turn: end with the opening of an assistant's turn.
     """
     said = "".join(f"<|im_start|>{message.role}\n{message.text}<|im_end|>\n" for message in messages)
-    return said + ("<|im_start|>assistant\n" if start_turn else "")
+    return said + (TURN_START if start_turn else "")
 
 
 def _read_call(thought: str, text: str, data: Mapping[str, Any]) -> Said:

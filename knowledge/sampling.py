@@ -10,12 +10,11 @@ from typing import Final
 import numpy as np
 
 from anomalyagent.knowledge.cards import Card, Priors, Variant
-from anomalyagent.knowledge.spec import DefectSpec, Mechanism, Zone
+from anomalyagent.knowledge.spec import RANGES, DefectSpec, Mechanism, Zone
 from anomalyagent.knowledge.words.terms import TYPICAL
 
 __all__ = ["clamp_to_priors", "sample_spec", "sample_typical"]
 
-_LIMITS: Final = {"area_fraction": (1e-5, 0.7), "elongation": (1.0, 200.0), "severity": (0.5, 60.0), "count": (1.0, 16.0)}
 _COLORED_BY_GEOMETRY: Final[frozenset[Mechanism]] = frozenset({"dent", "bend", "missing", "swap", "transplant"})
 """Their tone comes from shading or from the photo itself: a contrast prior alone sets no colour."""
 
@@ -117,7 +116,7 @@ def clamp_to_priors(spec: DefectSpec, variants: Sequence[Variant]) -> DefectSpec
 
 def _range(name: str, ends: tuple[float, float]) -> tuple[float, float]:
     """Ends in order, inside what a spec may hold."""
-    least, most = _LIMITS[name]
+    least, most = RANGES[name]
     low, high = sorted(ends)
     return min(max(low, least), most), min(max(high, least), most + (1.0 if name == "count" else 0.0))
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from anomalyagent.configs.schema import SEEDS
 
-__all__ = ["MECHANISMS", "NET_ELONGATION", "ZONES", "DefectSpec", "Mechanism", "Zone"]
+__all__ = ["MECHANISMS", "NET_ELONGATION", "RANGES", "ZONES", "DefectSpec", "Mechanism", "Zone"]
 
 Mechanism = Literal[
     "scratch",
@@ -45,6 +45,9 @@ MECHANISMS: tuple[Mechanism, ...] = get_args(Mechanism)
 ZONES: tuple[Zone, ...] = get_args(Zone)
 NET_ELONGATION = 3.0
 """A crack at most so many times as long as wide is no line but a net of fine cracks (crazing)."""
+
+RANGES = {"area_fraction": (1e-5, 0.7), "elongation": (1.0, 200.0), "severity": (0.5, 60.0), "count": (1.0, 16.0)}
+"""Least and most that these fields of a spec may hold."""
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 

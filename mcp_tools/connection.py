@@ -27,7 +27,7 @@ from anomalyagent.errors import ToolCallError
 from anomalyagent.mcp_tools.contract_check import accepted_arguments, contract_problems
 from anomalyagent.mcp_tools.contracts import ToolName
 
-__all__ = ["Connection", "InProcess", "OverHttp", "OverStdio", "Place", "telling"]
+__all__ = ["Connection", "InProcess", "OverHttp", "OverStdio", "Place", "innermost", "telling"]
 
 CONNECT_TIMEOUT_S = 30.0
 START_TIMEOUT_S = 120.0
@@ -200,7 +200,7 @@ class Connection:
             self._client = None
             if ready.done():  # it was open, or nobody waits any more: the next call finds that it is gone
                 return
-            cause = _innermost(error)
+            cause = innermost(error)
             if not isinstance(cause, ToolCallError):
                 text = f"{self.place} cannot be reached: {_in_words(cause)}.{self._last_words()} {_CHECK}"
                 cause = ToolCallError(text, kind="crashed")
@@ -314,7 +314,7 @@ class Connection:
         return f" It last said: {said}" if said else ""
 
 
-def _innermost(error: BaseException) -> BaseException:
+def innermost(error: BaseException) -> BaseException:
     """The first real error inside the groups that task groups make."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType]

@@ -27,7 +27,7 @@ from mcp.types import CallToolResult, TextContent
 
 from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import WebSearchSettings
-from anomalyagent.mcp_tools.connection import telling
+from anomalyagent.mcp_tools.connection import innermost, telling
 
 __all__ = ["WebFound", "search_web"]
 
@@ -112,8 +112,7 @@ def _short(text: str) -> str:
 
 
 def _in_words(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]  # pyright: ignore[reportUnknownVariableType]
+    error = innermost(error)
     if isinstance(error, MCPError):
         return f"the server refused: {_short(error.message)}"
     if isinstance(error, FileNotFoundError):

@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 from mcp.shared.path_security import PathEscapeError, safe_join
 from rapidfuzz import process
 
-from anomalyagent.configs.paths import expand_home, is_text
+from anomalyagent.configs.paths import RESERVED_NAME, expand_home, is_text
 from anomalyagent.configs.schema import LimitSettings
 from anomalyagent.errors import ImageError, WorkspaceError
 from anomalyagent.mcp_tools.imaging.suffixes import is_image_name
@@ -43,7 +43,6 @@ _MOST_CHARS = 1024
 _MOST_NAME_BYTES = 255
 _MOST_LISTED = 5000
 _PAIR_BYTES = 200 * 2**20  # two decoded photos of 6 megapixels
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _DATA = re.compile(rf"data:[^,]{{0,100}},|[A-Za-z0-9+/=_\s-]{{{_MOST_CHARS}}}")
 _ADVICE = "Give the path of a file inside the workspace, relative to it, with forward slashes, e.g. images/part_012.png."
 
@@ -75,7 +74,7 @@ def reference_problem(ref: str) -> str | None:
             return f"has a name longer than {_MOST_NAME_BYTES} bytes"
         if name != "." and name.rstrip(" .") != name:
             return "has a name that ends in a dot or a space"
-        if _RESERVED.fullmatch(name) or (os.name == "nt" and re.search(r'[<>:"|?*]', name)):
+        if RESERVED_NAME.fullmatch(name) or (os.name == "nt" and re.search(r'[<>:"|?*]', name)):
             return "has a name that is reserved on Windows"
     return None
 

@@ -18,7 +18,7 @@ from anomalyagent.graph.tasks import derive_seed
 from anomalyagent.graph.trace import Answer, ToolCall
 from anomalyagent.knowledge.cards import Variant
 from anomalyagent.knowledge.sampling import clamp_to_priors
-from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.knowledge.spec import RANGES, DefectSpec
 from anomalyagent.knowledge.words import parse_prompt, render_prompt, tell_changes
 from anomalyagent.mcp_tools.contracts import MOST_TRIES, Adjustment, Finding, QualityResult
 
@@ -30,8 +30,6 @@ FAR_BELOW = 2.0
 """A score this far below the pass mark calls for knowledge."""
 GROWTH_AFTER_FAILURE = 1.6
 """A defect that could not be drawn is tried this much larger."""
-
-_RANGES = {"area_fraction": (1e-5, 0.7), "elongation": (1.0, 200.0), "severity": (0.5, 60.0), "count": (1.0, 16.0)}
 
 
 class _Options(BaseModel):
@@ -132,8 +130,8 @@ def _adjusted(value: Any, adjust: Adjustment) -> Any:
         return value
     else:
         result = value * adjust.value if adjust.how == "multiply" else value + adjust.value
-    if adjust.field in _RANGES:
-        low, high = _RANGES[adjust.field]
+    if adjust.field in RANGES:
+        low, high = RANGES[adjust.field]
         result = min(max(float(result), low), high)
     if adjust.field == "orientation_deg":
         result = float(result) % 180.0

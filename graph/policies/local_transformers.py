@@ -1,13 +1,27 @@
 """The `local` policy on Hugging Face transformers: any causal language model, on the GPU where there is one."""
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import PolicyError
 from anomalyagent.graph.progress import View
 
-__all__ = ["TransformersEngine", "draw_tokens"]
+__all__ = ["TransformersEngine", "draw_tokens", "loading"]
+
+
+@contextmanager
+def loading(model: str) -> Generator[None]:
+    """What fails while the libraries and the model are loaded, as a PolicyError that says what to do."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise PolicyError(
+            f"this model needs the Python module {error.name!r}. Run: pip install 'anomalyagent[train]'"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"the model {model!r} cannot be loaded: {error}") from error
 
 
 def draw_tokens(model: Any, read: Mapping[str, Any], temperature: float, most: int, ends: list[int], seed: int) -> list[int]:
@@ -45,18 +59,12 @@ class TransformersEngine:
     """
 
     def __init__(self, model: str, temperature: float, max_new_tokens: int) -> None:
-        try:
+        with loading(model):
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ModuleNotFoundError as error:
-            raise PolicyError(
-                f"this model needs the Python module {error.name!r}. Run: pip install 'anomalyagent[train]'"
-            ) from error
-        try:
+
             self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
             self._model: Any = AutoModelForCausalLM.from_pretrained(model, dtype="auto")
-        except (OSError, ValueError) as error:
-            raise PolicyError(f"the model {model!r} cannot be loaded: {error}") from error
         self._model = self._model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         self._temperature, self._most = temperature, max_new_tokens
         # A turn ends where training ends one, or where the model is used to end: not every vocabulary knows the former.

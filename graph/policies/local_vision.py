@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from anomalyagent.errors import ImageError, PolicyError
-from anomalyagent.graph.policies.local_transformers import draw_tokens
+from anomalyagent.graph.policies.local_transformers import draw_tokens, loading
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.wire import converse, render
 from anomalyagent.mcp_tools.imaging.photo import read_own_photo
@@ -22,16 +22,10 @@ def is_seeing(model: str) -> bool:
     Raises:
         PolicyError: the libraries or the model are missing.
     """
-    try:
+    with loading(model):
         from transformers import AutoConfig
-    except ModuleNotFoundError as error:
-        raise PolicyError(
-            f"this model needs the Python module {error.name!r}. Run: pip install 'anomalyagent[train]'"
-        ) from error
-    try:
+
         return hasattr(AutoConfig.from_pretrained(model), "vision_config")
-    except (OSError, ValueError) as error:
-        raise PolicyError(f"the model {model!r} cannot be loaded: {error}") from error
 
 
 def show_images(view: View) -> str:
@@ -50,14 +44,12 @@ class SeeingEngine:
     """
 
     def __init__(self, model: str, temperature: float, max_new_tokens: int) -> None:
-        import torch
-        from transformers import AutoModelForImageTextToText, AutoProcessor
+        with loading(model):
+            import torch
+            from transformers import AutoModelForImageTextToText, AutoProcessor
 
-        try:
             self._processor: Any = AutoProcessor.from_pretrained(model)
             loaded: Any = AutoModelForImageTextToText.from_pretrained(model, dtype="auto")
-        except (OSError, ValueError) as error:
-            raise PolicyError(f"the model {model!r} cannot be loaded: {error}") from error
         self._model: Any = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         self._temperature, self._most = temperature, max_new_tokens
         self._end: int = self._processor.tokenizer.convert_tokens_to_ids("<|im_end|>")

@@ -1,7 +1,6 @@
 """The viewer at an address of this machine, and that address opened in the browser."""
 
 import contextlib
-import socket
 import sys
 import threading
 import webbrowser
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import uvicorn
 
-from anomalyagent.errors import ConfigError
 from anomalyagent.graph.viewer.app import Options, make_app
+from anomalyagent.mcp_tools.transport import listening
 
 __all__ = ["serve"]
 
@@ -28,7 +27,7 @@ def serve(run_dirs: Sequence[Path], options: Options, *, port: int = 0, open_bro
         TraceError: a folder holds no run.
         ConfigError: the port cannot be had.
     """
-    with _listen(port) as listener:
+    with listening(HOST, port) as listener:
         real = int(listener.getsockname()[1])
         app = make_app(run_dirs, replace(options, port=real))
         address = f"http://{HOST}:{real}/"
@@ -44,15 +43,3 @@ def serve(run_dirs: Sequence[Path], options: Options, *, port: int = 0, open_bro
 def _open(address: str) -> None:
     with contextlib.suppress(webbrowser.Error):
         webbrowser.open(address)
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((HOST, port))
-        listener.listen(128)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise ConfigError(f"cannot listen on port {port}: {error}. Choose another --port (0: any free one).") from error
-    return listener

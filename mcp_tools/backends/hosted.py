@@ -10,6 +10,7 @@ from anomalyagent.errors import BackendError, ImageError
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words import read_prompt
 from anomalyagent.mcp_tools.backends.base import Edited
+from anomalyagent.mcp_tools.backends.options import check_words
 from anomalyagent.mcp_tools.backends.whole_frame import EDIT_INSTRUCTION, MOST_CHANGED, Canvas, take_edit
 from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.decoding import decode_image
@@ -18,7 +19,7 @@ from anomalyagent.mcp_tools.remote.costs import Usage, cost_of, find_price
 from anomalyagent.mcp_tools.remote.failures import BrokenAnswerError, RefusedError, Remote
 from anomalyagent.mcp_tools.remote.options import RemoteOptions, read_key, refuse_secrets
 
-__all__ = ["Answer", "EditorOptions", "HostedEditor", "check_words"]
+__all__ = ["Answer", "EditorOptions", "HostedEditor"]
 
 LEAST_SIDE_PX = 16
 
@@ -44,15 +45,6 @@ class EditorOptions(RemoteOptions):
     def _no_secret(cls, value: dict[str, Any]) -> dict[str, Any]:
         refuse_secrets(value)
         return value
-
-
-def check_words(template: str) -> str:
-    """`template`, when {prompt} and {mechanism} are all that it wants filled in."""
-    try:
-        template.format(prompt="", mechanism="")
-    except (KeyError, IndexError, ValueError) as error:
-        raise ValueError("only {prompt} and {mechanism} can be filled in") from error
-    return template
 
 
 class Answer(NamedTuple):

@@ -1,4 +1,4 @@
-"""What backends with extras share: reading their options, choosing a device.
+"""What backends with extras share: reading and checking their options, choosing a device.
 
 Nothing here loads torch before a device is chosen.
 """
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from anomalyagent.configs.faults import faults_of, tell_option
 from anomalyagent.errors import BackendUnavailableError, ConfigError
 
-__all__ = ["BackendOptions", "Device", "choose_device", "read_options"]
+__all__ = ["BackendOptions", "Device", "check_words", "choose_device", "read_options"]
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -59,3 +59,12 @@ def choose_device(wanted: Device, backend: str) -> Literal["cpu", "cuda"]:
             "Set its option device to auto or cpu, or install a driver and a torch build that fit the GPU."
         )
     return "cpu"
+
+
+def check_words(template: str) -> str:
+    """`template`, when {prompt} and {mechanism} are all that it wants filled in."""
+    try:
+        template.format(prompt="", mechanism="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError("only {prompt} and {mechanism} can be filled in") from error
+    return template

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from anomalyagent.configs.paths import expand_home
 from anomalyagent.configs.schema import SEEDS
 from anomalyagent.errors import BackendError, BackendUnavailableError, ConfigError
-from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, choose_device
+from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, check_words, choose_device
 from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 
@@ -84,11 +84,7 @@ class DiffusersOptions(BackendOptions):
     @field_validator("prompt_template")
     @classmethod
     def _fillable(cls, value: str) -> str:
-        try:
-            value.format(prompt="", mechanism="")
-        except (KeyError, IndexError, ValueError) as error:
-            raise ValueError("only {prompt} and {mechanism} can be filled in") from error
-        return value
+        return check_words(value)
 
     @field_validator("arguments")
     @classmethod

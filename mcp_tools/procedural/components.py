@@ -181,13 +181,23 @@ def pieces_of(scene: Scene) -> list[Component]:
         window = around(tight, 0.3 * float(np.sqrt(len(xs))) + grow + 4.0, (height, width))
         own = labels[window.slices] == one
         mask = (cv2.dilate(own.astype(np.uint8), disc) > 0) & (own | (labels[window.slices] == 0))
-        values, vectors = np.linalg.eigh(np.cov(np.stack([xs, ys]).astype(np.float64)) + np.eye(2) / 12.0)
+        long = _long_axis(xs, ys)
         at = float(xs.mean()), float(ys.mean())
-        angle = float(np.arctan2(vectors[1, 1], vectors[0, 1]))
-        long = float(4.0 * np.sqrt(values[1]))
-        elongation = float(np.sqrt(values[1] / values[0]))
-        parts.append(Component(window, mask, at, float(len(xs)), angle, elongation, at, long, 0.0))
+        parts.append(Component(window, mask, at, float(len(xs)), long.angle_rad, long.elongation, at, long.length_px, 0.0))
     return parts
+
+
+class _LongAxis(NamedTuple):
+    angle_rad: float
+    elongation: float
+    length_px: float
+
+
+def _long_axis(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> _LongAxis:
+    """Of the ellipse that spreads as some pixels do."""
+    values, vectors = np.linalg.eigh(np.cov(np.stack([xs, ys]).astype(np.float64)) + np.eye(2) / 12.0)
+    angle = float(np.arctan2(vectors[1, 1], vectors[0, 1]))
+    return _LongAxis(angle, float(np.sqrt(values[1] / values[0])), float(4.0 * np.sqrt(values[1])))
 
 
 def lies_on_piece(scene: Scene, part: Component) -> bool:
@@ -331,18 +341,17 @@ def measured_part(
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * grow + 1, 2 * grow + 1))
     mask = cv2.dilate((smooth > 0.4).astype(np.uint8), disc).astype(bool)
     ys, xs = np.nonzero(piece)
-    spread = np.cov(np.stack([xs, ys]).astype(np.float64)) + np.eye(2) / 12.0
-    values, vectors = np.linalg.eigh(spread)
+    long = _long_axis(xs, ys)
     at = float(region.window.x0 + (center[0] + 0.5) / scale), float(region.window.y0 + (center[1] + 0.5) / scale)
     return Component(
         window=window,
         mask=mask,
         center_xy=at,
         area_px=float(piece.sum()) / scale**2,
-        angle_rad=float(np.arctan2(vectors[1, 1], vectors[0, 1])),
-        elongation=float(np.sqrt(values[1] / values[0])),
+        angle_rad=long.angle_rad,
+        elongation=long.elongation,
         root_xy=at,
-        length_px=float(4.0 * np.sqrt(values[1])) / scale,
+        length_px=long.length_px / scale,
         contrast=contrast,
     )
 

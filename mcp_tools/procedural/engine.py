@@ -25,7 +25,7 @@ from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, place_on_target, window_around
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
-__all__ = ["MechanismModule", "Rendered", "render_defect", "renderer_of"]
+__all__ = ["STROKES", "MechanismModule", "Rendered", "render_defect", "renderer_of"]
 
 _PLACES = 10
 _RESIZES = 3
@@ -37,7 +37,8 @@ _MIN_SUM = 12.0  # JND x pixels: `imaging.change` does not count less as visible
 _BOOSTS = (1.0, 2.0, 5.0)  # a defect that nobody can see is drawn again, stronger
 _MAX_SEVERITY = 60.0
 _GAIN_RANGE = (0.02, 4.0)  # beyond, soft borders would turn hard: what cannot be stronger stays as it is
-_STROKES: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})  # only their width is fitted, see `Site.slimness`
+STROKES: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})
+"""Only their width is fitted, see `Site.slimness`."""
 _MERGING: frozenset[Mechanism] = frozenset(
     {"discoloration", "abrasion"}
 )  # areas that meet are one, no darker where they overlap
@@ -205,7 +206,7 @@ def _fit_size(
             break
         tried.append((site.area_px, shown.visible_px))
         area = _next_area(tried, wanted)
-        slimness = max(wanted / area, 1.0 / spec.elongation) if spec.mechanism in _STROKES else 1.0
+        slimness = max(wanted / area, 1.0 / spec.elongation) if spec.mechanism in STROKES else 1.0
         extent = extent_of(site.scene, area, spec.elongation * slimness)
         window = window_around(site.scene, site.center_xy, extent, site.angle_rad)
         site = replace(site, area_px=area, window=window, slimness=slimness)

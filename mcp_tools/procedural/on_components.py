@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from anomalyagent.knowledge.spec import DefectSpec, Mechanism
+from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import Component, mask_in
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
-from anomalyagent.mcp_tools.procedural.engine import MechanismModule
+from anomalyagent.mcp_tools.procedural.engine import STROKES, MechanismModule
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 from anomalyagent.mcp_tools.procedural.quoted_type import quoted_type
@@ -27,8 +27,7 @@ _COMPONENTS = re.compile(
     r"\b(?:components?|capacitors?|resistors?|inductors?|transistors?|diodes?|relays?|packages?|ics?|leds?|crystals?|"
     r"(?:damaged|broken|burn(?:ed|t)|scratched|cracked|scorched|defective) chips?)\b"
 )
-_MOST, _MOST_SLENDER = 0.35, 0.12  # of a component that a defect on it covers
-_SLENDER: frozenset[Mechanism] = frozenset({"crack", "cut", "scratch"})
+_MOST, _MOST_OF_STROKES = 0.35, 0.12  # of a component that a defect on it covers
 _LEAST_PX = 20.0  # side of a component on which it can be seen what it has
 _ON_THE_BOARD = 0.9  # of it: a can of the backdrop's colour is taken for a hole, where nothing may be drawn
 _SPARE = 1.05  # of its area
@@ -97,4 +96,4 @@ def _distance(site: Site, part: Component) -> float:
 
 def _most(spec: DefectSpec, part: Component) -> float:
     """Area in pixels of the largest such defect on a component."""
-    return (_MOST_SLENDER if spec.mechanism in _SLENDER else _MOST) * part.area_px
+    return (_MOST_OF_STROKES if spec.mechanism in STROKES else _MOST) * part.area_px

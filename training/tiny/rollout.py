@@ -19,12 +19,11 @@ from anomalyagent.graph.policies.local_grammar import Grammar, State, Vocabulary
 from anomalyagent.graph.policies.local_plans import plans, write_planned
 from anomalyagent.graph.progress import View
 from anomalyagent.graph.trace import Task, Trajectory
-from anomalyagent.graph.wire import converse, read_turn, render
+from anomalyagent.graph.wire import TURN_START, converse, read_turn, render
 from anomalyagent.training.environment import Environment, Episode
 
 __all__ = ["ParallelNetwork", "Rollout", "roll_out"]
 
-_OPEN = "<|im_start|>assistant\n"
 _SHORT = 96
 """Tokens."""
 
@@ -172,7 +171,7 @@ async def roll_out(
             episode = episodes[index]
             if episode.done:
                 continue
-            ids = [*break_ids, *_encode(tokenizer, _news(episode, before[row]) + _OPEN)]
+            ids = [*break_ids, *_encode(tokenizer, _news(episode, before[row]) + TURN_START)]
             if len(done[index].ids) + len(ids) + turn_tokens > network.longest:
                 await episode.stop(f"the conversation is longer than the {network.longest} tokens that the model reads.")
                 continue

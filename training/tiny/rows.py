@@ -6,11 +6,10 @@ Our own is the plan of each turn (`graph.policies.local_plans`); the call follow
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from anomalyagent.graph.wire import Message, render
+from anomalyagent.graph.wire import TURN_START, Message, render
 
 __all__ = ["Row", "encode"]
 
-_OPEN = "<|im_start|>assistant\n"
 _CLOSE = "<|im_end|>"
 _PLANNED = "</thinking>"
 
@@ -38,7 +37,7 @@ def encode(tokenizer: Any, messages: Sequence[Message]) -> Row:
 
     for message in messages:
         if message.role == "assistant":
-            add(_OPEN, False)
+            add(TURN_START, False)
             plan, mark, call = message.text.partition(_PLANNED)
             add(plan + mark, True)
             add(call + _CLOSE + "\n", False)

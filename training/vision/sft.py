@@ -16,7 +16,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from anomalyagent.errors import ConfigError
-from anomalyagent.graph.wire import tools_digest
+from anomalyagent.graph.wire import TURN_START, tools_digest
 from anomalyagent.training.rows.table import read_table
 from anomalyagent.training.vision.model import Seeing, load_seeing
 from anomalyagent.training.vision.save import save_policy
@@ -34,7 +34,7 @@ class Collator:
     def __init__(self, processor: Any) -> None:
         self._processor = processor
         tokenizer = processor.tokenizer
-        self._opening: list[int] = tokenizer.encode("<|im_start|>assistant\n", add_special_tokens=False)
+        self._opening: list[int] = tokenizer.encode(TURN_START, add_special_tokens=False)
         self._end: int = tokenizer.convert_tokens_to_ids("<|im_end|>")
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:

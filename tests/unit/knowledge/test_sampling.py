@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from anomalyagent.knowledge.cards import Card, Priors, Variant
 from anomalyagent.knowledge.sampling import clamp_to_priors, sample_spec, sample_typical
-from anomalyagent.knowledge.spec import MECHANISMS, ZONES, DefectSpec, Mechanism
+from anomalyagent.knowledge.spec import MECHANISMS, RANGES, ZONES, DefectSpec, Mechanism
 
 
 def make_priors(**changes: Any) -> Priors:
@@ -157,3 +157,9 @@ def test_a_foreign_mechanism_becomes_the_most_likely_one_without_its_colour() ->
 
 def test_no_variants_leave_the_spec_as_it_is() -> None:
     assert clamp_to_priors(SPECS[0], []) is SPECS[0]
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_ranges_are_those_of_the_fields(name: str) -> None:
+    schema = DefectSpec.model_json_schema()["properties"][name]
+    assert RANGES[name] == (schema["minimum"], schema["maximum"])
