@@ -22,7 +22,7 @@ from anomalyagent.graph.worker import CHECKPOINTS
 from anomalyagent.knowledge.cards import load_cards
 from anomalyagent.knowledge.planning import Kind, Traits, allocate, plan_kinds
 from anomalyagent.mcp_tools.imaging.normal_set import measure_set
-from anomalyagent.mcp_tools.unknown_kinds import unknown_kind
+from anomalyagent.mcp_tools.unknown_kinds import unknown_kind, unread_place
 
 __all__ = ["Plan", "Request", "draw_type", "hold_run_folder", "plan_types"]
 
@@ -115,6 +115,8 @@ def plan_types(request: Request, settings: Settings, photos: Sequence[Path], tel
     for name in types if request.anomaly_types != "auto" else []:
         if (text := unknown_kind(settings, request.item, name)) is not None:
             tell(Note("warning", f"{text} Or teach it with `anomalyagent knowledge add`."))
+        elif settings.tools.image_gen.options.get("zone_mask") is None and (text := unread_place(settings, request.item, name)):
+            tell(Note("warning", text))
     return Plan([TypePlan(*one) for one in zip(types, choose_folders(types), counts, reasons, strict=True)], traits)
 
 

@@ -28,6 +28,13 @@ def test_a_type_in_words_that_nobody_reads_is_told() -> None:
     assert told.startswith("'Kratzer' names no kind of defect")
 
 
+def test_a_place_named_by_a_part_that_nobody_looks_for_is_told() -> None:
+    (told,) = warnings(["scratch near the big hole", "dent near the rim", "stain close to the upper left corner", "scratch"])
+    assert told.startswith("'scratch near the big hole': no part is looked for in the photos, so that 'near the big hole'")
+    assert "--zone-mask" in told
+    assert warnings(["scratch near the big hole"], ["tools.image_gen.options.zone_mask=zone.png"]) == []
+
+
 def test_a_type_written_twice_is_made_once_and_that_is_told() -> None:
     told: list[Event] = []
     request = Request(normals=[], item="gear", anomaly_types=["scratch", "Scratch", "scratch ", "dent"], count=1, out=Path("x"))
