@@ -39,7 +39,7 @@ REVIEWS_FILE = "reviews.jsonl"
 Verdict = Literal["keep", "drop", "fix"]
 VERDICTS: tuple[Verdict, ...] = ("keep", "drop", "fix")
 MOST_NOTE_CHARACTERS = 4000
-LOCK_TIMEOUT_S = 10.0
+LOCK_TIMEOUT_S = 60.0
 
 
 class Review(BaseModel):

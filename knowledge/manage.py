@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-_LOCK_TIMEOUT_S = 20.0
+_LOCK_TIMEOUT_S = 60.0
 
 
 class ItemSummary(NamedTuple):
@@ -112,7 +112,7 @@ def add_cards(files: Iterable[Path], folder: Path | None = None) -> list[AddRepo
 
     Raises:
         KnowledgeError: a file is invalid, its ids are in another file of the folder, a file of its name holds other cards, or
-            the folder cannot be written, or another process adds cards for longer than 20 s.
+            the folder cannot be written, or another process adds cards for longer than 60 s.
             Nothing is copied then.
     """
     target = folder if folder is not None else user_card_folder()

@@ -30,6 +30,7 @@ CARD = """
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnowledgeSettings:
     for module in (card_files, manage):
         monkeypatch.setattr(module, "user_card_folder", lambda: tmp_path / "own")
+    monkeypatch.setattr(manage, "cache_folder", lambda: tmp_path / "cache")  # of the user's own, others may hold the lock
     return KnowledgeSettings(cache_dir=tmp_path / "cache")
 
 
@@ -99,7 +100,7 @@ def test_of_two_that_add_an_id_at_once_one_is_refused(
     monkeypatch.setattr(manage, "write_whole", write_after_both_looked)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(manage.add_cards, [one])
-        assert looked.wait(10.0)
+        assert looked.wait(240)
         second = pool.submit(manage.add_cards, [other])
         assert first.result().pop().added == ["mine/a"]
         with pytest.raises(KnowledgeError, match=r"already in .*one\.yaml"):
