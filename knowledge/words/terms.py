@@ -157,6 +157,7 @@ TERMS: dict[Mechanism, tuple[str, ...]] = {
         "missing tooth", "missing yarn", "missing pick", "broken pick", "missing end", "empty slot", "insufficient solder",
         "no solder", "insufficient", "skipped stitch", "dropped stitch", "bald spot", "missing corner", "corner missing",
         "broken teeth", "fallen off", "detached", "come off", "misrun", "unplated", "lacking", "gone",
+        "overfill", "overfilled", "fill level", "filling level", "liquid level", "low fill", "high fill", "half full",
     ),
     "swap": (
         "swap", "swapped", "flip", "flipped", "misplaced", "misplacement", "misaligned", "misalignment", "displaced",

@@ -15,9 +15,11 @@ from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_o
 from anomalyagent.mcp_tools.procedural.extra import Extra, asks_for_extra
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
 from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
+from anomalyagent.mcp_tools.procedural.fill_level import FillLevel, names_filling_fault
 from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
 from anomalyagent.mcp_tools.procedural.joints import OpenJoint, find_joints, names_filling
 from anomalyagent.mcp_tools.procedural.knot import Knot, names_knot
+from anomalyagent.mcp_tools.procedural.liquid_level import find_level
 from anomalyagent.mcp_tools.procedural.lost_elements import LostElements, names_teeth
 from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
@@ -48,6 +50,7 @@ _ON_COMPONENTS: frozenset[Mechanism] = frozenset(
     {"abrasion", "chip", "crack", "cut", "dent", "discoloration", "hole", "scratch", "stain"}
 )
 _ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole", "missing", "swap"})
+_FILLED: frozenset[Mechanism] = frozenset({"contamination", "discoloration", "missing", "swap"})
 
 
 def named_renderer(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
@@ -77,6 +80,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
     doubles = spec.mechanism == "swap" or (spec.mechanism == "contamination" and named_matter(prompt) is None)
     if doubles and not scene.fills_frame and names_doubling(prompt):
         return Doubled()
+    if spec.mechanism in _FILLED and (way := names_filling_fault(prompt)) is not None and find_level(scene) is not None:
+        return FillLevel(way)
     if doubles and asks_for_extra(scene, prompt):
         return Extra()
     if spec.mechanism in ("stain", "discoloration") and names_knot(prompt) and scene.fibrous:
