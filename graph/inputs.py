@@ -23,7 +23,7 @@ from anomalyagent.mcp_tools.imaging.importing import import_photo
 from anomalyagent.mcp_tools.imaging.normal_set import Look, is_blank, look_of, unlike_others
 from anomalyagent.mcp_tools.imaging.suffixes import IMAGE_SUFFIXES
 
-__all__ = ["Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
+__all__ = ["UNLIKE", "Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
 
 UNREAD_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2", ".jfif", ".psd"}
@@ -32,7 +32,8 @@ UNREAD_SUFFIXES = frozenset(
 
 
 _BLANK = "it is one colour all over, as from a covered lens"
-_UNLIKE = "it is unlike the other photos: make sure that it shows a good part"
+UNLIKE = "it is unlike the other photos: make sure that it shows a good part"
+"""Note of such a photo."""
 
 
 class _Record(BaseModel):
@@ -177,8 +178,7 @@ def import_normals(
         reasons = "; ".join(one.reason for one in inputs.skipped[:3])
         raise RunError(f"none of the {len(candidates)} normal images can be used: {reasons}")
     for number in unlike_others(looks):
-        inputs.normals[number].notes.append(_UNLIKE)
-        report(len(candidates), len(candidates), f"{inputs.normals[number].source}: {_UNLIKE}")
+        inputs.normals[number].notes.append(UNLIKE)
     for path in (run_dir / folder).glob("*.png"):
         if path.stem.isdecimal() and int(path.stem) >= len(inputs.normals):
             path.unlink()

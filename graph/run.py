@@ -29,7 +29,7 @@ from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.dataset import DatasetWriter, normals_folder, task_id
 from anomalyagent.graph.events import Event, Importing, Note, Planned, Progress, TaskFinished, TaskStarted
 from anomalyagent.graph.files import remove_temporaries
-from anomalyagent.graph.inputs import Inputs, find_normals, hash_file, import_normals
+from anomalyagent.graph.inputs import UNLIKE, Inputs, find_normals, hash_file, import_normals
 from anomalyagent.graph.names import safe_name
 from anomalyagent.graph.pool import Maker, ProcessPool, SinglePool, shares_a_process
 from anomalyagent.graph.report import REPORT_FILE, write_report
@@ -190,7 +190,13 @@ class _Session:
             self._tell(Importing(done, total))
 
         folder = normals_folder(self._item_folder)
-        return import_normals(candidates, self._run_dir, folder, self._settings.limits, jobs=self._request.jobs, report=report)
+        inputs = import_normals(
+            candidates, self._run_dir, folder, self._settings.limits, jobs=self._request.jobs, report=report
+        )
+        for one in inputs.normals:
+            if UNLIKE in one.notes:
+                self._tell(Note("warning", f"{one.source}: {UNLIKE}."))
+        return inputs
 
     def _restore(self) -> None:
         """Take over what earlier sessions finished; failed tasks only where their type needs no more."""

@@ -244,6 +244,9 @@ def test_auto_says_why_in_run_json_and_in_the_report_and_names_an_unusual_photo(
     assert stored["traits"]["surface"] is True
     assert "Chosen by auto: listed for" in (out / "report.html").read_text("utf-8")
     assert any(isinstance(event, Note) and "odd.png: it is unlike" in event.text for event in events)
+    assert [(event.done, event.total) for event in events if isinstance(event, Importing)] == [
+        (done, 8) for done in range(1, 9)
+    ]
     again = synthesize(wanted, run_settings(share=1.0))
     assert again.run_id == summary.run_id
 
