@@ -58,6 +58,7 @@ _NEUTRAL: tuple[Triple, ...] = (
 )
 # the same for a coloured one: (dL, share of its own chroma gained, yellow): faded, bleached, scorched, soaked, yellowed
 _COLORED: tuple[Triple, ...] = ((9.0, -0.35, 1.0), (16.0, -0.5, 0.0), (-20.0, -0.4, 4.0), (-13.0, 0.1, 0.0), (-3.0, -0.1, 10.0))
+_MOST_HUE, _VEIL = 24.0, 8.0  # CIELAB a, b of a strong change; what has bleached or fogged is pale blue at most, not sky blue
 _TINGE = 20.0  # CIELAB a, b: a shift of so much is a tinge of the surface's own colour, a larger one is a colour asked for
 _WHITE, _CHALK = 0.9, 0.15  # linear light of chalk, and its largest share
 _DULLED, _DARKENED = 0.3, 0.85  # share of its colour and of its light that what has darkened with age or heat can lose
@@ -122,7 +123,9 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: 
         change = _aged(site, near, spec.color_shift or _choose_shift(near, kind, rng), spec.severity, weight, rng)
         fixed = aged = True
     else:
-        fitted = fit_shift(near, spec.color_shift or _choose_shift(near, kind, rng), spec.severity, hue_limit=24.0)
+        shift = spec.color_shift or _choose_shift(near, kind, rng)
+        veiled = spec.color_shift is None and shift[0] > 0.0 > shift[2]
+        fitted = fit_shift(near, shift, spec.severity, hue_limit=_VEIL if veiled else _MOST_HUE)
         change = weight[..., None] * log_ratio(near.lab, fitted.shift, near.grey)
         fixed = fitted.at_limit
     if kind == "band":

@@ -177,3 +177,17 @@ def test_a_band_that_ends_where_the_photo_does_is_not_much_wider_than_asked() ->
     for seed in range(24):
         made = render_defect(cloth, spec.model_copy(update={"seed": seed}))
         assert made.mask.mean() < 0.34
+
+
+def test_what_has_bleached_or_fogged_is_pale_blue_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fogged(*_: object) -> tuple[float, float, float]:
+        return 7.0, -1.0, -6.0
+
+    monkeypatch.setattr(discoloration, "_choose_shift", fogged)
+    painted = plain_sheet(160, 165)
+    painted[..., 2] -= 2  # in colour
+    scene = Scene(photo_from_array(painted))
+    for seed in range(6):
+        made = render_defect(scene, spec(area_fraction=0.05, severity=11.0, seed=seed), Shifted())
+        before, after = (cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2Lab) for photo in (scene.photo, made.photo))
+        assert float((after - before)[..., 2].min()) > -13.0
