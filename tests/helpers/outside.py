@@ -37,13 +37,13 @@ def unavailable(why: str) -> NoReturn:
     pytest.skip(why)
 
 
-def run(command: Sequence[str], *, env: Mapping[str, str] = os.environ, timeout_s: int = 150) -> Said:
+def run(command: Sequence[str], *, env: Mapping[str, str] = os.environ, timeout_s: int = 280) -> Said:
     """Run a program to its end."""
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=timeout_s, check=False)
     return Said(done.returncode, done.stdout, done.stderr)
 
 
-def node(program: str, *arguments: str, timeout_s: int = 150) -> Said:
+def node(program: str, *arguments: str, timeout_s: int = 280) -> Said:
     """Run a script of tests/node (`*.mjs`) or a program of its packages with Node 22."""
     if not (NODE_FOLDER / "node_modules" / ".installed").exists():
         unavailable("the Node programs of tests/node are not installed: run `make node`")
@@ -54,10 +54,13 @@ def node(program: str, *arguments: str, timeout_s: int = 150) -> Said:
 
 def python_with(folder: Path, *requirements: str) -> Path:
     """The Python of a new environment in `folder` with other libraries than ours."""
+    patient = {"UV_HTTP_RETRIES": "8", **os.environ}
     made = run([sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, str(folder)])
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if made.code == 0:
-        made = run([sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *requirements])
+        made = run(
+            [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", str(python), *requirements], env=patient
+        )
     if made.code != 0:
         unavailable(f"{', '.join(requirements)} cannot be installed here (no package registry?): {made.err.strip()[-200:]}")
     return python
