@@ -21,6 +21,7 @@ from anomalyagent.graph.dataset import photo_behind
 from anomalyagent.graph.files import remove_temporaries
 from anomalyagent.mcp_tools.imaging.importing import import_photo
 from anomalyagent.mcp_tools.imaging.normal_set import Look, is_blank, look_of, unlike_others
+from anomalyagent.mcp_tools.imaging.sizes import alike_in_shape
 from anomalyagent.mcp_tools.imaging.suffixes import IMAGE_SUFFIXES
 
 __all__ = ["UNLIKE", "Inputs", "Normal", "Skipped", "find_normals", "hash_file", "import_normals"]
@@ -130,13 +131,15 @@ def import_normals(
     *,
     jobs: int,
     report: Callable[[int, int, str | None], None],
+    zone_shape: tuple[int, int] | None = None,
 ) -> Inputs:
     """Bring the candidates into `run_dir/folder`, numbered without gaps; what an import of others left there is deleted.
 
     Args:
         report: called with (done, of, warning or None) after each.
+        zone_shape: (height, width) of the zone mask; photos of another shape are left out.
     Raises:
-        RunError: none could be read, or all show nothing.
+        RunError: none could be read, or all show nothing or do not fit the zone mask.
         WorkspaceError: the run folder cannot be written.
     """
 
@@ -156,6 +159,13 @@ def import_normals(
         if is_blank(done.photo):
             target.unlink()
             return f"{_BLANK}. Take a photo of a good part."
+        if zone_shape is not None and not alike_in_shape(done.photo.shape, zone_shape):
+            target.unlink()
+            (rows, columns), (height, width) = zone_shape, done.photo.shape
+            return (
+                f"the zone mask is {columns} x {rows}, the photo {width} x {height}: not the same shape. "
+                "Make a run of its own for such photos, with a mask drawn on one of them."
+            )
         return target, done.source_sha256, list(done.photo.notes), look_of(done.photo)
 
     inputs, looks = Inputs(normals=[], skipped=[]), list[Look]()

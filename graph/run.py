@@ -47,6 +47,7 @@ from anomalyagent.graph.tasks import Ledger, Slot, choose_normal, derive_seed
 from anomalyagent.graph.trace import Task, Trajectory, read_trajectory
 from anomalyagent.graph.worker import WorkerSetup, trajectory_path, versions
 from anomalyagent.knowledge.cards import load_cards
+from anomalyagent.mcp_tools.imaging.photo import read_mask
 
 if TYPE_CHECKING:
     from anomalyagent.graph.approval import Approver
@@ -190,8 +191,16 @@ class _Session:
             self._tell(Importing(done, total))
 
         folder = normals_folder(self._item_folder)
+        settings = self._settings
+        zone = settings.tools.image_gen.options.get("zone_mask")
         inputs = import_normals(
-            candidates, self._run_dir, folder, self._settings.limits, jobs=self._request.jobs, report=report
+            candidates,
+            self._run_dir,
+            folder,
+            settings.limits,
+            jobs=self._request.jobs,
+            report=report,
+            zone_shape=read_mask(expand_home(str(zone))).shape if zone else None,
         )
         for one in inputs.normals:
             if UNLIKE in one.notes:

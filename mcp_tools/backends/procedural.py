@@ -22,6 +22,7 @@ from anomalyagent.mcp_tools.backends.base import Edited
 from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
+from anomalyagent.mcp_tools.imaging.sizes import alike_in_shape
 from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
@@ -31,7 +32,6 @@ __all__ = ["ProceduralImageGen"]
 
 _NOTABLE = 1.6  # achieved over wanted area (or the inverse) that is worth telling
 _OPTIONS = ("zone_mask", "reference", "reference_share", "placement")
-_MOST_STRETCH = 1.05  # of a zone mask whose shape differs from the photo's
 _DRAW_DONOR = 17
 
 
@@ -135,8 +135,7 @@ class ProceduralImageGen:
         if self._zone is None:
             return None
         (height, width), (rows, columns) = photo.shape, self._zone.shape
-        stretch = (width / columns) / (height / rows)
-        if not 1.0 / _MOST_STRETCH < stretch < _MOST_STRETCH:
+        if not alike_in_shape(photo.shape, self._zone.shape):
             raise ToolInputError(
                 f"the zone mask is {columns} x {rows}, the photo {width} x {height}: not the same shape. "
                 "Draw it on one of the photos."

@@ -6,7 +6,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["reduced", "scale_within", "size_within"]
+__all__ = ["alike_in_shape", "reduced", "scale_within", "size_within"]
+
+
+_MOST_STRETCH = 1.05
+
+
+def alike_in_shape(shape: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two pictures of (height, width) can lie on each other, whatever their sizes."""
+    stretch = (shape[1] / other[1]) / (shape[0] / other[0])
+    return 1.0 / _MOST_STRETCH < stretch < _MOST_STRETCH
 
 
 def scale_within(shape: tuple[int, ...], most_px: float) -> float:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
+from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
 
@@ -74,7 +76,7 @@ def place_instance(
     """
     extent = extent_of(scene, area_px, spec.elongation)
     if spec.center is not None and not taken:
-        center = _snap(scene, spec.center)
+        center = _snap(scene, spec.center, extent)
         angle = _direction(scene, spec, center, taken, rng)
         return Site(scene, center, area_px, angle, window_around(scene, center, extent, angle))
     best: tuple[float, tuple[float, float], float] | None = None
@@ -128,16 +130,30 @@ def _centers(taken: Sequence[Site]) -> list[tuple[float, float]]:
     return [site.center_xy for site in taken]
 
 
-def _snap(scene: Scene, center: tuple[float, float]) -> tuple[float, float]:
-    """Pixel of a relative centre, moved to the nearest legal pixel of the object when it lies beside it."""
+def _snap(scene: Scene, center: tuple[float, float], extent: Extent) -> tuple[float, float]:
+    """Pixel of a relative centre, moved to the nearest legal pixel of the object when it lies beside it.
+
+    Where a zone mask says what is legal, to the nearest one around which the defect fits: half of a dent ends in a straight
+    line that nobody believes.
+    """
     x0, y0, x1, y1 = scene.box_xyxy
     x, y = x0 + center[0] * (x1 - 1 - x0), y0 + center[1] * (y1 - 1 - y0)
-    allowed = scene.allowed
+    allowed = scene.allowed if scene.legal is None else _roomy(scene.allowed, scene.legal, extent)
     if allowed[round(y), round(x)]:
         return x, y
     ys, xs = np.nonzero(allowed[y0:y1, x0:x1])
     nearest = int(((xs + x0 - x) ** 2 + (ys + y0 - y) ** 2).argmin())
     return float(xs[nearest] + x0), float(ys[nearest] + y0)
+
+
+def _roomy(allowed: Mask, legal: Mask, extent: Extent) -> Mask:
+    """Of the allowed pixels those as far inside the legal zone as the defect reaches, or as far as any are."""
+    room = cv2.distanceTransform(legal.astype(np.uint8), cv2.DIST_L2, 5)
+    for reach in (0.6 * extent.length_px, 0.6 * float(np.sqrt(extent.length_px * extent.width_px)), 0.6 * extent.width_px):
+        deep = allowed & (room > reach)
+        if deep.any():
+            return deep
+    return allowed
 
 
 def _sample(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> tuple[float, float]:

@@ -99,6 +99,26 @@ def test_a_set_of_nothing_but_covered_lenses_is_refused(tmp_path: Path) -> None:
         )
 
 
+def test_a_photo_that_the_zone_mask_does_not_fit_is_left_out(tmp_path: Path) -> None:
+    """All its tasks failed, one after the other."""
+    folder = make_photos(tmp_path / "photos", count=2, size=64)
+    tall = cv2.imread(str(folder / "good_01.png"))
+    assert tall is not None
+    cv2.imwrite(str(folder / "tall.png"), np.concatenate([tall, tall]))
+    told: list[str] = []
+    inputs = import_normals(
+        find_normals([folder]),
+        tmp_path,
+        "dataset",
+        LimitSettings(),
+        jobs=1,
+        report=lambda _done, _of, text: told.append(text or ""),
+        zone_shape=(32, 32),
+    )
+    assert [one.source for one in inputs.normals] == ["good_00.png", "good_01.png"]
+    assert "skipped tall.png: the zone mask is 32 x 32, the photo 64 x 128: not the same shape" in told[-1]
+
+
 def test_a_photo_of_another_part_has_a_note(tmp_path: Path) -> None:
     folder = make_photos(tmp_path / "photos", count=30, size=64)
     odd = cv2.imread(str(folder / "good_03.png"))

@@ -55,3 +55,18 @@ def test_scratches_on_a_surface_often_run_square_to_the_photo() -> None:
 
     assert square(cloudy_surface()) > 0.35
     assert square(disc()) < 0.3
+
+
+def test_a_place_beside_the_zone_mask_moves_so_far_in_that_the_defect_fits() -> None:
+    """A dent that was wanted left of the zone lay on its border, cut in half by a straight line."""
+    legal = np.zeros((192, 192), bool)
+    legal[:, 100:] = True
+    scene = Scene(disc().photo, legal)
+    for elongation in (1.0, 6.0):
+        spec = DefectSpec(mechanism="dent", center=(0.2, 0.5), area_fraction=0.02, elongation=elongation)
+        site = place_instance(scene, spec, 300.0, [], np.random.default_rng(0), clustered=False)
+        assert site.center_xy[0] - 99 >= 0.6 * np.sqrt(300.0)
+    spec = DefectSpec(mechanism="dent", center=(0.8, 0.5), area_fraction=0.02, elongation=1.0)
+    there = place_instance(scene, spec, 300.0, [], np.random.default_rng(0), clustered=False)
+    free = place_instance(disc(), spec, 300.0, [], np.random.default_rng(0), clustered=False)
+    assert there.center_xy == free.center_xy
