@@ -126,13 +126,13 @@ def score(model: Any, images: Sequence[NDArray[np.uint8]]) -> Scores:
     return np.array(found)
 
 
-def perlin(files: Sequence[Path], seed: int, rounds: int = 1) -> list[NDArray[np.uint8]]:
+def perlin(files: Sequence[Path], seed: int) -> list[NDArray[np.uint8]]:
     """anomalib's own synthetic anomalies on these photos."""
     generators: Any = import_module("anomalib.data.utils.generators")
     torch.manual_seed(seed)
     draw = generators.PerlinAnomalyGenerator(probability=1.0)
     made: list[NDArray[np.uint8]] = []
-    for path in list(files) * rounds:
+    for path in files:
         photo = cv2.resize(decode_image(path), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
         drawn, mask = draw(torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))).float() / 255)
         if bool(mask.any()):

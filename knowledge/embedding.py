@@ -63,11 +63,11 @@ class HashTfidf:
         self.idf = idf
 
     @classmethod
-    def fit(cls, texts: Sequence[str], dimensions: int = DIMENSIONS) -> "HashTfidf":
+    def fit(cls, texts: Sequence[str]) -> "HashTfidf":
         """Weights from how many of the texts use each bucket."""
-        documents = np.zeros(dimensions, dtype=np.float64)
+        documents = np.zeros(DIMENSIONS, dtype=np.float64)
         for text in texts:
-            documents[list({crc32(feature.encode()) % dimensions for feature, _ in _features(text)})] += 1.0
+            documents[list({crc32(feature.encode()) % DIMENSIONS for feature, _ in _features(text)})] += 1.0
         idf = np.log((len(texts) + 1.0) / (documents + 1.0)) + 0.1
         return cls(np.round(idf, 4).astype(np.float32))
 

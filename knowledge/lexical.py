@@ -58,12 +58,12 @@ class Lexicon:
         found = process.extractOne(stem, self._words, scorer=fuzz.ratio, score_cutoff=86)
         return found[0] if found is not None else stem
 
-    def bm25(self, text: str, concept_weight: float = 1.0) -> Scores:
+    def bm25(self, text: str) -> Scores:
         """BM25 of words and concepts."""
         scores = np.zeros(len(self.cards))
         stems = self.stems(text)
         wanted: dict[str, float] = dict.fromkeys(stems, 1.0)
-        wanted.update({f"~{name}": concept_weight * weight for name, weight in concepts_of(stems).items()})
+        wanted.update({f"~{name}": weight for name, weight in concepts_of(stems).items()})
         for term, weight in wanted.items():
             if term in self._postings:
                 numbers, gains = self._postings[term]

@@ -45,9 +45,9 @@ class Fit(NamedTuple):
         return self.type_rank <= _OWN_NAME
 
 
-def rank_match(query: str, names: Iterable[tuple[str, int]], *, partial: bool = False) -> int | None:
+def rank_match(query: str, names: Iterable[tuple[str, int]]) -> int | None:
     """Rank of the best match of `query` among (name, rank) pairs; None: no match."""
-    found = _best_match(query, names, partial=partial)
+    found = _best_match(query, names)
     return None if found is None else found.rank
 
 

@@ -126,7 +126,7 @@ def add_cards(files: Iterable[Path], folder: Path | None = None) -> list[AddRepo
 @contextmanager
 def _nobody_else_adds() -> Generator[None]:
     """Waits for its turn among this user's processes; where the cache folder cannot be written there are none to wait for."""
-    lock = cache_folder() / "add.lock"
+    lock = cache_folder(None) / "add.lock"
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         lock.touch()

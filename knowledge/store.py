@@ -43,6 +43,7 @@ LAYOUT = 2
 LOCK_TIMEOUT_S = 60.0
 PROBES = 8
 SWAPS = 5
+_KEPT = 4  # indexes
 log = logging.getLogger(__name__)
 
 
@@ -276,10 +277,10 @@ def _write_manifest(building: Path, embedder: Embedder) -> None:
     (building / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
-def _remove_others(folder: Path, keep: int = 4) -> None:
+def _remove_others(folder: Path) -> None:
     """Forgets the oldest indexes of other cards or versions, and what killed builders left."""
     others = sorted(folder.parent.glob("index-*"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in [path for path in others if path != folder][keep - 1 :]:
+    for path in [path for path in others if path != folder][_KEPT - 1 :]:
         shutil.rmtree(path, ignore_errors=True)
     for path in folder.parent.glob("building-*"):
         shutil.rmtree(path, ignore_errors=True)

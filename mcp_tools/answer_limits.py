@@ -55,9 +55,10 @@ async def keep_answers_small(ctx: ServerRequestContext[Any, Any], call_next: Cal
     return answer
 
 
-def shortened(text: str, most: int = MAX_ERROR_CHARS) -> str:
+def shortened(text: str) -> str:
     """`text`, or its beginning and a note that the rest was left out."""
-    return text if len(text) <= most else f"{text[:most]} ... ({len(text) - most:,} more characters left out)"
+    more = len(text) - MAX_ERROR_CHARS
+    return text if more <= 0 else f"{text[:MAX_ERROR_CHARS]} ... ({more:,} more characters left out)"
 
 
 def _small_result(answer: Json) -> Json:

@@ -67,7 +67,7 @@ def export_run(
     return list(names)
 
 
-def export_page(run: OpenRun, names: Sequence[str], rewards: Rewards | None = None, *, whole_run: bool = False) -> str:
+def export_page(run: OpenRun, names: Sequence[str], rewards: Rewards | None, *, whole_run: bool = False) -> str:
     """The page.
 
     Args:

@@ -21,6 +21,7 @@ __all__ = ["FileImage", "Images", "Picture", "missing_picture"]
 THUMB_PX = 144
 """Twice what the table shows: sharp on dense screens."""
 _KEPT_THUMBS = 6000
+_COMPACT_QUALITY = 92
 _BROWSER_SAFE = {"L", "LA", "RGB", "RGBA"}
 
 
@@ -73,9 +74,9 @@ class Images:
             return Picture(encode_png(photo.native), "image/png")
         return Picture(encode_png(_eight_bits(self._shown(photo, normal))), "image/png")
 
-    def compact(self, ref: str, normal: str, quality: int = 92) -> Picture:
+    def compact(self, ref: str, normal: str) -> Picture:
         """The same as a JPEG, for a page that is sent around: blocks that an edit did not touch stay the same."""
-        return Picture(jpeg(self._shown(self._read(ref), normal), quality), "image/jpeg")
+        return Picture(jpeg(self._shown(self._read(ref), normal), _COMPACT_QUALITY), "image/jpeg")
 
     def changed(self, normal: str, anomaly: str) -> Picture:
         """What differs between two photos, white on black.

@@ -7,7 +7,7 @@ __all__ = ["find_pretrained", "reason_of"]
 
 
 def find_pretrained(
-    backend: str, model: str, index: str, kind: str, *, revision: str | None = None, local_files_only: bool = True
+    backend: str, model: str, index: str, kind: str, *, revision: str | None = None, local_files_only: bool
 ) -> str:
     """What `from_pretrained` is to be given.
 

@@ -27,6 +27,7 @@ __all__ = ["GOOD", "REAL", "Case", "generated_cases", "ladder_cases", "read_norm
 
 GOOD = "good"
 REAL = "real"
+_SIDE_PX = 256  # of a generated photo
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,10 +98,10 @@ def ladder_cases(group: str, item: str, normals: Sequence[Photo], cards: Sequenc
             yield Case(group, "wrong_light", strength, normal, turned, asked)
 
 
-def generated_cases(cards: Sequence[Card], count: int, seed: int, size_px: int = 256) -> Iterator[Case]:
+def generated_cases(cards: Sequence[Card], count: int, seed: int) -> Iterator[Case]:
     """The ladder on `count` generated photos of each specimen."""
     for number, item in enumerate(SPECIMENS):
-        normals = [make_specimen(item, np.random.default_rng([seed, number, i]), size_px) for i in range(count)]
+        normals = [make_specimen(item, np.random.default_rng([seed, number, i]), _SIDE_PX) for i in range(count)]
         yield from ladder_cases("generated", item, normals, cards, seed + number)
 
 

@@ -130,8 +130,8 @@ def blob_at(
     rng: np.random.Generator,
     *,
     share: float = 1.0,
-    elongation: float = 1.0,
-    lobes: float = 0.25,
+    elongation: float,
+    lobes: float,
     roughness: float = 0.15,
     warp: float = 0.0,
 ) -> Field:

@@ -30,9 +30,9 @@ SPLITS = 10
 CLUSTER_MOST = 50
 
 
-def as_sides(image: NDArray[np.uint8], side_px: int = SIDE_PX) -> NDArray[np.uint8]:
-    """(side, side, 3) uint8, bilinear with antialiasing as torchvision's Resize does it on PIL images."""
-    return np.asarray(Image.fromarray(image).resize((side_px, side_px), Image.Resampling.BILINEAR))
+def as_sides(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(`SIDE_PX`, `SIDE_PX`, 3) uint8, bilinear with antialiasing as torchvision's Resize does it on PIL images."""
+    return np.asarray(Image.fromarray(image).resize((SIDE_PX, SIDE_PX), Image.Resampling.BILINEAR))
 
 
 class _Uint8(torch.utils.data.Dataset[Tensor]):
@@ -120,10 +120,10 @@ class Perceptual:
         parts = [lin((a - b) ** 2).mean() for lin, a, b in zip(self._model.lins, first, second, strict=True)]
         return float(torch.stack(parts).sum())
 
-    def cluster(self, images: Images, references: Images, seed: int = 0, most: int = CLUSTER_MOST) -> Clustered:
+    def cluster(self, images: Images, references: Images, most: int = CLUSTER_MOST) -> Clustered:
         """IC-LPIPS of (N, S, S, 3) images beside (R, S, S, 3) references, R >= 1.
 
-        More than `most` images of a cluster are drawn at random with `seed`.
+        More than `most` images of a cluster are drawn at random.
         """
         anchors = [self.features(image) for image in references]
         members: list[list[int]] = [[] for _ in anchors]
@@ -131,7 +131,7 @@ class Perceptual:
             found = self.features(image)
             distances = [self.distance(anchor, found) for anchor in anchors]
             members[int(np.argmin(distances))].append(index)
-        rng = np.random.default_rng([seed, 17])
+        rng = np.random.default_rng([0, 17])
         means: list[float] = []
         for one in members:
             chosen = rng.permutation(one)[:most].tolist() if len(one) > most else one

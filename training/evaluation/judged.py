@@ -174,8 +174,9 @@ def count_ratings(out: Path) -> list[GoodRate]:
     return rates
 
 
-def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Interval of a share by Wilson (1927), 0..1."""
+def wilson(hits: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share by Wilson (1927), 0..1."""
+    z = 1.96
     share, spread = hits / of, z * z / of
     half = z * sqrt(share * (1 - share) / of + spread / (4 * of)) / (1 + spread)
     middle = (share + spread / 2) / (1 + spread)

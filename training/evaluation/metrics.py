@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from anomalyagent.errors import ImageError
+from anomalyagent.training.datasets.files import GOOD
 
 __all__ = ["Maps", "Scores", "best_f1", "image_scores", "per_region_overlap", "pixel_ap", "pixel_ap_by_type", "score_maps"]
 
@@ -37,16 +38,16 @@ class Scores:
     pro: float
 
 
-def score_maps(maps: Maps, masks: _Masks, types: Sequence[str], good: str = "good") -> Scores:
+def score_maps(maps: Maps, masks: _Masks, types: Sequence[str]) -> Scores:
     """All metrics of (N, S, S) anomaly maps against (N, S, S) masks.
 
     Args:
-        types: of the N images; one that is not `good` is anomalous as an image, also where its mask vanished when it was
+        types: of the N images; one that is not "good" is anomalous as an image, also where its mask vanished when it was
             made smaller.
     Raises:
         ImageError: all images are good, or none is: nothing can be told apart.
     """
-    labels = np.array([name != good for name in types])
+    labels = np.array([name != GOOD for name in types])
     if labels.all() or not labels.any():
         raise ImageError(f"the test set needs good and anomalous images, got {int(labels.sum())} anomalous of {len(labels)}.")
     images = image_scores(maps)
@@ -98,10 +99,10 @@ def best_f1(truth: NDArray[np.bool_], scores: NDArray[np.floating]) -> float:
     return float(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
 
 
-def per_region_overlap(maps: Maps, masks: _Masks, limit: float = _PRO_LIMIT) -> float:
+def per_region_overlap(maps: Maps, masks: _Masks) -> float:
     """PRO of (N, S, S) maps against (N, S, S) masks, 0..1; regions are 8-connected.
 
-    Exact: every distinct value is a threshold, and the curve is cut at `limit` by interpolation.
+    Exact: every distinct value is a threshold, and the curve is cut at a false-positive rate of 0.3 by interpolation.
     """
     gain = np.zeros(masks.shape, np.float64)  # what a pixel adds to the mean overlap once it is above the threshold
     regions = 0
@@ -116,7 +117,7 @@ def per_region_overlap(maps: Maps, masks: _Masks, limit: float = _PRO_LIMIT) -> 
     last_of_value = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)
     rate = np.concatenate([[0.0], rate[last_of_value]])
     overlap = np.concatenate([[0.0], overlap[last_of_value]])
-    at_limit = float(np.interp(limit, rate, overlap))
-    inside = rate < limit
-    x, y = np.append(rate[inside], limit), np.append(overlap[inside], at_limit)
-    return float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / 2 / limit)
+    at_limit = float(np.interp(_PRO_LIMIT, rate, overlap))
+    inside = rate < _PRO_LIMIT
+    x, y = np.append(rate[inside], _PRO_LIMIT), np.append(overlap[inside], at_limit)
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1])) / 2 / _PRO_LIMIT)

@@ -27,6 +27,7 @@ OUTCOME_STYLES = {
     "drop": "red",
 }
 MOST_CHARACTERS = 2000
+_MOST_CHANGES = 40
 PIPE_WIDTH = 160
 
 
@@ -78,17 +79,17 @@ def span_text(spans: "Sequence[Span]") -> "Text":
     return text
 
 
-def change_lines(changes: "Sequence[Change]", most: int = 40) -> "list[Text]":
-    """One line for each change: path, old, new."""
+def change_lines(changes: "Sequence[Change]") -> "list[Text]":
+    """One line for each of the first changes: path, old, new."""
     from rich.text import Text
 
     lines: list[Text] = []
-    for change in changes[:most]:
+    for change in changes[:_MOST_CHANGES]:
         line = Text(f"  {clean(change.path)}  ")
         line.append(value(change.before), "red").append(" -> ").append(value(change.after), "green")
         lines.append(line)
-    if len(changes) > most:
-        lines.append(Text(f"  and {len(changes) - most} more", "dim"))
+    if len(changes) > _MOST_CHANGES:
+        lines.append(Text(f"  and {len(changes) - _MOST_CHANGES} more", "dim"))
     return lines
 
 

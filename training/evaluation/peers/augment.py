@@ -22,9 +22,9 @@ def jitter(image: Image, strength: float, rng: np.random.Generator) -> Image:
     return _turn_hue(_to_bytes(values), float(rng.uniform(-strength, strength)))
 
 
-def augment(image: Image, rng: np.random.Generator, how_many: int = 3) -> Image:
+def augment(image: Image, rng: np.random.Generator) -> Image:
     """Three of the ten augmentations that DRAEM applies to a texture, one after another."""
-    for kind in rng.choice(_AUGMENTATIONS, how_many, replace=False).tolist():
+    for kind in rng.choice(_AUGMENTATIONS, 3, replace=False).tolist():
         image = _augment_once(image, kind, rng)
     return image
 
