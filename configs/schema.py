@@ -68,7 +68,7 @@ class LimitSettings(_Section):
 class PolicySettings(_Section):
     """Who decides the next turn."""
 
-    name: str = Field(default="expert", description="expert | local | chat | scripted")
+    name: str = Field(default="expert", description="expert | local | chat | scripted | module:Class")
     options: dict[str, Any] = Field(default_factory=dict, description="Options of that policy.")
 
 

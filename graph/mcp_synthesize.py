@@ -243,6 +243,9 @@ def _answer(made: Trajectory, kept: str | None, preview: bytes | None, note: str
         text += " Try another seed, or image_gen with a spec of your own."
     if note is not None:
         text += f" {note}"
+    files = [f"{what} {ref}" for what, ref in (("image", result.image), ("mask", result.mask)) if ref is not None]
+    if files:
+        text += f"\nStored {' and '.join(files)}."
     content: list[ContentBlock] = [TextContent(type="text", text=text)]
     for title, ref in (("Photo with the defect", result.image), ("Mask of the defect", result.mask)):
         if ref is not None:

@@ -51,7 +51,7 @@ def command(
         bool,
         typer.Option("--harmless", help="As many good photos with soft light and shade too (see 'dataset harmless')."),
     ] = False,
-    policy: Annotated[str | None, typer.Option(help="Who decides: expert, local, chat, ... (policy.name).")] = None,
+    policy: Annotated[str | None, typer.Option(help="Who decides: expert, local, chat, module:Class (policy.name).")] = None,
     model: Annotated[str | None, typer.Option(metavar="PATH_OR_ID", help="Model of that policy.")] = None,
     approve: ApproveOption = None,
     config: ConfigOption = None,

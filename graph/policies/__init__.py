@@ -1,4 +1,5 @@
-"""Policies by name. A policy module is imported when it is asked for, so that heavy ones cost nothing unless used."""
+"""Policies by name, or by `module:Class` of another package. A policy module is imported when it is asked for, so that heavy
+ones cost nothing unless used."""
 
 import importlib
 import inspect
@@ -30,23 +31,35 @@ def make_policy(settings: PolicySettings, prices: Mapping[str, ModelPrice] | Non
     Raises:
         PolicyError: no such policy, or its options cannot be used.
     """
-    target = POLICIES.get(settings.name)
+    target = POLICIES.get(settings.name, settings.name if ":" in settings.name else None)
     if target is None:
         nearest = process.extractOne(settings.name, list(POLICIES))
         raise PolicyError(
-            f"unknown policy {settings.name!r}; known: {', '.join(POLICIES)}. Set policy.name in your config"
-            f"{f', e.g. to {nearest[0]!r}' if nearest else ''}."
+            f"unknown policy {settings.name!r}; known: {', '.join(POLICIES)}, or module:Class of your own. Set policy.name in "
+            f"your config{f', e.g. to {nearest[0]!r}' if nearest else ''}."
         )
-    module, _, name = target.partition(":")
     try:
-        kind: Any = getattr(importlib.import_module(module), name)
-        policy: Policy
+        kind = _load(settings.name, target)
         if "prices" in inspect.signature(kind).parameters:
-            policy = kind(settings.options, prices=prices or {})
-        else:
-            policy = kind(settings.options)
+            return kind(settings.options, prices=prices or {})
+        return kind(settings.options)
     except ModuleNotFoundError as error:
         raise PolicyError(
             f"policy {settings.name!r} needs the Python module {error.name!r}: pip install {error.name}"
         ) from error
-    return policy
+    except ValueError as error:  # how another package's policy refuses an option
+        raise PolicyError(f"policy {settings.name!r} refuses its options: {error}.") from error
+
+
+def _load(policy: str, target: str) -> Any:
+    module, _, name = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError:
+        raise PolicyError(f"policy {policy!r}: module {module!r} has no {name!r}. Name its class: module:Class.") from None
+    except ModuleNotFoundError as error:
+        if policy in POLICIES or error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise PolicyError(
+            f"policy {policy!r}: there is no module {error.name!r}. Install it, or put its folder on PYTHONPATH."
+        ) from error

@@ -47,6 +47,8 @@ async def test_one_call_gives_image_mask_and_score_and_tells_every_turn(tmp_path
     result = SynthesisResult.model_validate(answer.structured_content)
     assert result.accepted, answer
     assert again.structured_content == answer.structured_content
+    assert isinstance(answer.content[0], TextContent)
+    assert answer.content[0].text.endswith(f"\nStored image {result.image} and mask {result.mask}.")
     links = [block.uri for block in answer.content if isinstance(block, ResourceLink)]
     assert links == [f"image://{result.image}", f"image://{result.mask}", f"trajectory://{result.trajectory}"]
     assert all((tmp_path / str(ref)).is_file() for ref in (result.image, result.mask))

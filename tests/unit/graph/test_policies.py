@@ -192,3 +192,24 @@ def test_an_image_whose_mask_is_empty_is_not_accepted() -> None:
     progress = talk.view.progress
     progress.masks[0].result.area_fraction = 0.0
     assert conclude(progress, None) == ("rejected", "its mask is empty: nothing visible changed.")
+
+
+async def test_a_policy_of_another_package_is_named_by_its_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_policies.py").write_text(
+        "from anomalyagent.graph.policies.expert import ExpertPolicy\n"
+        "class Mine(ExpertPolicy):\n"
+        "    name = 'mine'\n"
+        "    def __init__(self, options):\n"
+        "        if options: raise ValueError('it has none')\n"
+        "        super().__init__({})\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert make_policy(PolicySettings(name="my_policies:Mine")).name == "mine"
+    for name, options, told in (
+        ("my_policies:Mine", {"x": 1}, "refuses its options: it has none"),
+        ("my_policies:Other", {}, "module 'my_policies' has no 'Other'"),
+        ("no_such:Mine", {}, "there is no module 'no_such'. Install it, or put its folder on PYTHONPATH"),
+        ("mine", {}, "or module:Class of your own"),
+    ):
+        with pytest.raises(PolicyError, match=told):
+            make_policy(PolicySettings(name=name, options=options))
