@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Kind", "make_photo", "make_photos"]
+__all__ = ["Kind", "make_photo", "make_photos", "rgb_of"]
 
 Kind = Literal["surface", "part"]
 
@@ -43,3 +43,8 @@ def make_photos(folder: Path, kind: Kind = "surface", count: int = 3, size: int 
         photo = make_photo(kind, number, size)
         (folder / f"good_{number:02d}.png").write_bytes(cv2.imencode(".png", photo[..., ::-1])[1].tobytes())
     return folder
+
+
+def rgb_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H, W, 3) float32 0..1 of a photo."""
+    return np.asarray(pixels, np.float32) / np.float32(255.0)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from helpers.forks import check_fork, counted_calls, fork_everywhere, stored_steps
-from helpers.photos import make_photos
 from helpers.run_backends import run_settings
 from helpers.runs import TESTS, hashes, request
 
@@ -34,18 +33,6 @@ from anomalyagent.graph.trace import ToolCall, Trajectory, read_trajectory
 from anomalyagent.graph.worker import CHECKPOINTS, trajectory_path
 
 ROUNDS = "scratch-00000"
-
-
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("forks")
-    synthesize(request(make_photos(folder / "photos", count=2, size=64), folder / "run", count=2), run_settings(share=0.3))
-    return folder / "run"
-
-
-@pytest.fixture
-def run_dir(made_once: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_once, tmp_path / "run"))
 
 
 @pytest.fixture

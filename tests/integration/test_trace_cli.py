@@ -9,29 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.photos import make_photos
-from helpers.run_backends import run_settings
-from helpers.runs import request
 from typer.testing import CliRunner, Result
 
 from anomalyagent.cli import app
 from anomalyagent.errors import AnomalyAgentError, ForkError, TraceError
-from anomalyagent.graph.run import synthesize
 
 Trace = Callable[..., Result]
 NAME = "scratch-00000"
-
-
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("cli")
-    synthesize(request(make_photos(folder / "photos", count=2, size=64), folder / "run", count=2), run_settings(share=0.3))
-    return folder / "run"
-
-
-@pytest.fixture
-def run_dir(made_once: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made_once, tmp_path / "run"))
 
 
 @pytest.fixture

@@ -42,11 +42,6 @@ CARD = """
 """
 
 
-@pytest.fixture(scope="module")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
-    return load_cards(with_user_folder=False, cache_dir=tmp_path_factory.mktemp("cache"))
-
-
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name

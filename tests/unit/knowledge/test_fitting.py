@@ -4,17 +4,12 @@ import math
 
 import pytest
 
-from anomalyagent.knowledge.cards import Card, find_card, load_cards
+from anomalyagent.knowledge.cards import Card, find_card
 from anomalyagent.knowledge.fitting import adapt_spec, choose_cards, names_a_kind
 from anomalyagent.knowledge.sampling import sample_spec
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.forms import IMPLIED_FORMS
 from anomalyagent.knowledge.words.lexer import find_terms
-
-
-@pytest.fixture(scope="module")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
-    return load_cards(with_user_folder=False, cache_dir=tmp_path_factory.mktemp("cache"))
 
 
 def draw(cards: list[Card], item: str, kind: str, count: int = 12) -> list[DefectSpec]:

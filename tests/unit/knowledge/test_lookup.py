@@ -2,13 +2,8 @@
 
 import pytest
 
-from anomalyagent.knowledge.cards import Card, find_card, guess_material, load_cards, match_item, types_for_item
+from anomalyagent.knowledge.cards import Card, find_card, guess_material, match_item, types_for_item
 from anomalyagent.knowledge.fitting import choose_cards
-
-
-@pytest.fixture(scope="module")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> list[Card]:
-    return load_cards(with_user_folder=False, cache_dir=tmp_path_factory.mktemp("cache"))
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,10 @@
 import numpy as np
 import pytest
 from helpers.defects import make_defect
-from helpers.photos import make_photo
+from helpers.photos import make_photo, rgb_of
 
 from anomalyagent.errors import ToolInputError
-from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.restoring import Gallery, Source, align, hole_around, restore
-
-
-def rgb_of(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> RGB:
-    return np.asarray(pixels, np.float32) / np.float32(255.0)
 
 
 def normals(count: int = 4) -> list[Source]:

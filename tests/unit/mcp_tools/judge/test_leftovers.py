@@ -3,15 +3,10 @@
 import cv2
 import numpy as np
 from helpers.defects import make_defect
-from helpers.photos import make_photo
+from helpers.photos import make_photo, rgb_of
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB
 from anomalyagent.mcp_tools.imaging.restoring import Source, hole_around
 from anomalyagent.mcp_tools.judge.leftovers import CleanBank
-
-
-def rgb_of(pixels: "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]") -> RGB:
-    return np.asarray(pixels, np.float32) / np.float32(255.0)
 
 
 def bank() -> CleanBank:
