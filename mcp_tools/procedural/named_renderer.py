@@ -39,6 +39,7 @@ from anomalyagent.mcp_tools.procedural.on_components import OnComponents, names_
 from anomalyagent.mcp_tools.procedural.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.pin_rows import neighbouring_pins
+from anomalyagent.mcp_tools.procedural.ring_parts import named_ring_part
 from anomalyagent.mcp_tools.procedural.solder_bridge import SolderBridge, names_bridge
 from anomalyagent.mcp_tools.procedural.strands import Strands
 from anomalyagent.mcp_tools.procedural.torn import Torn, names_torn_paper
@@ -98,6 +99,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Contacts("bend" if spec.mechanism == "bend" else "missing")
     if spec.mechanism in ("hole", "missing") and names_filling(prompt) and (joints := find_joints(scene)) is not None:
         return OpenJoint(joints)
+    if spec.mechanism in ("chip", "missing") and (part := named_ring_part(scene, spec, prompt)) is not None:
+        return part
     match spec.mechanism:
         case "bend":
             kind = named_distortion(prompt)

@@ -31,11 +31,12 @@ from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, blob_distance, fractal_noise, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
-__all__ = ["render", "targets"]
+__all__ = ["hollow", "render", "targets"]
 
 _LARGEST_PART = 0.5  # of the object: what is larger is its body
 _WHOLE = 0.3  # of the object: who asks for more asks for all of it, for what is left would be no part
 _MOST_OF_A_PIECE = 0.4  # who asks for so much of one of several like pieces asks for all of it
+_DARK = (0.12, 0.3)  # of the light beside it, that comes back out of an empty core
 _ALL, _LEAST_OBJECT = 0.8, 0.1  # the same of several objects, and how much of them each must be to count
 
 
@@ -70,7 +71,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return _remove(site, mounted, rng)
     core = nearest_part(site, cores_of(site.scene, site.area_px))
     if core is not None:
-        return _hollow(site, core, rng)
+        return hollow(site, core, rng)
     disc = nearest_part(site, discs_of(site.scene, site.area_px))
     if disc is not None:
         whole = piece is not None and disc.area_px > _MOST_OF_A_PIECE * piece.area_px
@@ -111,11 +112,11 @@ def _sits_in_a_body(site: Site, part: Component) -> bool:
     return bool(site.scene.foreground[part.window.slices][ring].mean() > 0.5) if ring.any() else True
 
 
-def _hollow(site: Site, core: Component, rng: np.random.Generator) -> Edit:
+def hollow(site: Site, core: Component, rng: np.random.Generator, depths: tuple[float, float] = _DARK) -> Edit:
     """What fills a round part is gone, and one looks into the dark; the wall that faces the light is less so."""
     lifted = cut_out(site, core, 2.0, rng)
     shade = cast_shadow(1.0 - lifted.cover, site.scene.light, 0.5 * core.length_px, float(rng.uniform(0.5, 0.7)))
-    deep = float(rng.uniform(0.12, 0.3)) * (1.0 - shade)
+    deep = float(rng.uniform(*depths)) * (1.0 - shade)
     even = lifted.ground.reshape(-1, 3).mean(axis=0)  # it is narrow, so its walls light each other
     paint = (0.5 * even + 0.5 * lifted.ground) * deep[..., None]
     cover = cv2.GaussianBlur(lifted.cover, (0, 0), 0.5 + 0.5 * site.scene.blur_sigma_px)
