@@ -28,9 +28,10 @@ _THIN = 0.011  # of it: half the width of tracks, print and pads at the most
 _OTHER_DYE = 11.0  # units of `dye_of` from the board's own
 _COLOURED = 14.0  # tint of a board that has a dye of its own
 _OF_ONE_DYE = 0.35  # least share of the photo's object that has it
-_LEAST, _LARGEST = 0.0007, 0.12  # of the object, for a thing on it
+_LEAST, _LARGEST = 0.0007, 0.3  # of the object, for a thing on it
 _SOLID = 0.8  # of its convex hull
 _MIDDLE, _BEHIND, _ALL_OF_IT = 0.6, 12.0, 0.9  # of its depth; CIELAB units from what lies behind: so is that share of a hole
+_RIM, _CORE = 0.4, 0.8  # of the depth: where a pad is seen, and the hole in it
 _MANY = 6
 _KINDS, _APART = 2, 14.0  # things at least that differ by so many CIELAB units from the most frequent ones
 
@@ -95,7 +96,10 @@ def _of_another_dye(lab: Lab, solid: Mask) -> NDArray[np.uint8] | None:
     """(h, w) 0 or 1: what has not the board's dye; None where no coloured dye covers most of the object."""
     tint = dye_of(lab)[..., 1:]
     tints = tint[solid]
-    own = np.median(tints, axis=0)
+    coloured = tints[np.hypot(tints[:, 0], tints[:, 1]) >= _COLOURED]  # cans may cover half of a board
+    if len(coloured) < _OF_ONE_DYE * len(tints):
+        return None
+    own = np.median(coloured, axis=0)
     for _ in range(5):  # to the most frequent one
         near = np.linalg.norm(tints - own, axis=1) < 2.0 * _OTHER_DYE
         if not near.any():
@@ -137,9 +141,11 @@ def _with_leads(body: Mask, pieces: NDArray[np.uint8], other: NDArray[np.uint8])
 
 
 def _is_hole(lab: Lab, body: Mask, background: Lab | None) -> bool:
-    """True of a hole in the board: in its middle one sees what lies behind."""
+    """True of a hole in the board, or of a pad around one: in its middle one sees what lies behind."""
     if background is None:
         return False
     depth = cv2.distanceTransform(np.pad(body, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    middle = lab[depth > _MIDDLE * float(depth.max())]
-    return bool((np.linalg.norm(middle - background, axis=1) < _BEHIND).mean() > _ALL_OF_IT)
+    deepest = float(depth.max())
+    behind = np.linalg.norm(lab - background, axis=2) < _BEHIND
+    is_pad = not behind[body & (depth < _RIM * deepest)].any() and bool(behind[depth > _CORE * deepest].all())
+    return is_pad or float(behind[depth > _MIDDLE * deepest].mean()) > _ALL_OF_IT

@@ -6,11 +6,13 @@ import numpy as np
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 
-__all__ = ["CANS", "CHIPS", "board", "owners"]
+__all__ = ["CANS", "CHIPS", "EYES", "board", "owners", "sensor_board"]
 
 _MARGIN = 16
 CHIPS = ((74, 60, 64, 40), (190, 70, 50, 50), (330, 74, 70, 34), (80, 200, 46, 46), (200, 190, 80, 60))
 CANS = ((320, 170, 16), (370, 210, 16), (310, 240, 14), (400, 140, 16))
+
+EYES = ((110, 110, 72), (330, 110, 72))
 
 
 def board(seed: int = 0) -> Scene:
@@ -40,3 +42,18 @@ def owners() -> np.ndarray:
     for index, (x, y, radius) in enumerate(CANS, len(CHIPS) + 1):
         cv2.circle(found, (x, y), radius, index, cv2.FILLED)
     return found
+
+
+def sensor_board() -> Scene:
+    """A blue board on a black bench that two large cans mostly cover, with a quartz, a chip and pads at its corners."""
+    photo = np.full((260, 440, 3), (20, 21, 22), np.uint8)
+    photo[20:200, 20:420] = (14, 45, 115)
+    for x, y, radius in EYES:
+        cv2.circle(photo, (x, y), radius, (175, 178, 180), cv2.FILLED, cv2.LINE_AA)
+    for x, y in ((32, 32), (408, 32), (32, 188), (408, 188)):
+        cv2.circle(photo, (x, y), 9, (190, 182, 150), cv2.FILLED, cv2.LINE_AA)
+        cv2.circle(photo, (x, y), 4, (20, 21, 22), cv2.FILLED, cv2.LINE_AA)
+    cv2.rectangle(photo, (194, 80), (246, 106), (182, 184, 180), cv2.FILLED)
+    cv2.rectangle(photo, (206, 120), (234, 150), (28, 28, 30), cv2.FILLED)
+    noise = np.random.default_rng(0).normal(0.0, 1.5, photo.shape)
+    return Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0, 255).astype(np.uint8)))

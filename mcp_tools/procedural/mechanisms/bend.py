@@ -15,7 +15,7 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec, Zone
 from anomalyagent.knowledge.words.lexer import plain
-from anomalyagent.mcp_tools.imaging.arrays import Mask
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.boards import is_populated
 from anomalyagent.mcp_tools.procedural.components import (
@@ -27,7 +27,7 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_protrusions,
     find_repeated,
 )
-from anomalyagent.mcp_tools.procedural.cutout import cut_out, edit_of, put_down
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.mechanisms import chip
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
@@ -46,6 +46,8 @@ _SHORT = 0.4  # of the longest lever: what is shorter is not bent
 _DEEPEST_PUSH = 0.08  # of the object's smaller side
 _COMPACT = 3.5  # elongation of a component; what is longer is a line of print or a rim
 _ASKEW = 0.6  # of the lean of a lead: how far a component is turned
+_SAME = 0.03  # change of sRGB or cover up to which a turned component looks as before
+_LEANT = 0.12  # of the lean and of its size: how far the head of a round one, which leans over, is beside its foot
 _SMALL_HOLE = 0.02  # of the object
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
@@ -129,11 +131,24 @@ def _bend_part(
     lifted = cut_out(site, part, 0.75 * part.length_px * abs(np.sin(lean)) + 2.0, rng, stands_out=stands_out)
     root = part.root_xy[0] - lifted.window.x0, part.root_xy[1] - lifted.window.y0
     if not may_kink:
-        map_x, map_y = turn_map(lifted.window.shape, lifted.center_xy, _ASKEW * lean)
-        return put_down(lifted, sample(lifted.rgb, map_x, map_y), sample_cover(lifted.matte, map_x, map_y))
+        maps = turn_map(lifted.window.shape, lifted.center_xy, _ASKEW * lean)
+        if _looks_the_same(lifted, maps):
+            toward, far = float(rng.uniform(0.0, 2.0 * np.pi)), _LEANT * abs(lean) * float(np.sqrt(part.area_px))
+            maps = maps[0] - np.float32(far * np.cos(toward)), maps[1] - np.float32(far * np.sin(toward))
+        return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
     kink = float(rng.choice([0.0, 0.3, 0.75]))
     maps = bend_map(lifted.window.shape, root, part.angle_rad, part.length_px, lean, kink)
     return put_down(lifted, sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps))
+
+
+def _looks_the_same(lifted: CutOut, maps: tuple[Field, Field]) -> bool:
+    """True when a part is round and without marks: turned, it looks as before, but for its grain."""
+    blur = 0.03 * float(np.sqrt(lifted.matte.sum())) + 1.0
+    before, after = (
+        cv2.GaussianBlur(np.dstack([rgb * cover[..., None], cover]), (0, 0), blur)
+        for rgb, cover in ((lifted.rgb, lifted.matte), (sample(lifted.rgb, *maps), sample_cover(lifted.matte, *maps)))
+    )
+    return float(np.abs(after - before).max(axis=2)[lifted.matte > 0.5].mean()) < _SAME
 
 
 def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:

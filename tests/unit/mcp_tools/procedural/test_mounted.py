@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.boards import CHIPS, board, owners
+from helpers.boards import CHIPS, EYES, board, owners, sensor_board
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import read_photo
@@ -66,3 +66,25 @@ def test_an_extra_component_lies_on_bareboard(seed: int) -> None:
 def test_matter_is_no_component(words: str) -> None:
     spec = DefectSpec(mechanism="contamination", area_fraction=0.01)
     assert not isinstance(named_renderer(board(), spec, f'Add one foreign particle ("{words}") on the pcb.'), Extra)
+
+
+def test_cans_that_cover_much_of_their_board_are_mounted_on_it() -> None:
+    found = mounted_on(sensor_board())
+    for x, y, radius in EYES:
+        nearest = min(found, key=lambda part: np.hypot(part.center_xy[0] - x, part.center_xy[1] - y))
+        assert np.hypot(nearest.center_xy[0] - x, nearest.center_xy[1] - y) < 4
+        assert 0.8 < nearest.area_px / (np.pi * radius**2) < 1.25
+    assert len(found) == 3  # and the quartz: pads around holes are no components
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_round_can_is_knocked_aside_since_it_would_look_the_same_turned(seed: int) -> None:
+    scene = sensor_board()
+    x, y, radius = EYES[0]
+    spec = DefectSpec(mechanism="bend", center=(x / 440, y / 260), area_fraction=0.1, severity=12.0, seed=seed)
+    drawn = render_defect(scene, spec)
+    shown = np.abs(drawn.photo.rgb - scene.photo.rgb).max(axis=2) > 0.2
+    ys, xs = np.nonzero(drawn.mask)
+    assert np.hypot(xs - x, ys - y).max() < 1.6 * radius
+    assert shown.sum() > 0.1 * np.pi * radius**2
+    assert not drawn.mask[:16].any()
