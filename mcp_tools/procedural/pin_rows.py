@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.measures import solidity
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Window
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
-__all__ = ["Pin", "PinPair", "neighbouring_pins"]
+__all__ = ["Pin", "PinPair", "neighbouring_pins", "pins_in"]
 
 _WIDTHS = (0.008, 0.016, 0.032)  # of the photo's longer side: what is wider is no pin at that look
 _BRIGHTER = 0.12  # luma 0..1 by which a pin stands out
@@ -63,11 +64,21 @@ class _Spot(NamedTuple):
 @once_per_scene
 def neighbouring_pins(scene: Scene) -> tuple[PinPair, ...]:
     """All neighbours in rows of pins; empty where the photo shows none."""
-    luma = cv2.GaussianBlur(scene.luma, (0, 0), 0.6)
+    return _pairs_of(scene.luma, scene.foreground, max(scene.photo.shape))
+
+
+def pins_in(scene: Scene, window: Window) -> list[PinPair]:
+    """The neighbours in rows of pins of a part of the photo, in pixels of that part."""
+    box = window.slices
+    return list(_pairs_of(np.ascontiguousarray(scene.luma[box]), scene.foreground[box], max(scene.photo.shape)))
+
+
+def _pairs_of(luma: Field, solid: Mask, side_px: int) -> tuple[PinPair, ...]:
+    """Neighbours on a photo, or a part of one, whose longer side has `side_px`."""
+    soft = np.asarray(cv2.GaussianBlur(luma, (0, 0), 0.6), np.float32)
     found: list[PinPair] = []
     for share in _WIDTHS:
-        reach = max(3, round(share * max(luma.shape)))
-        found += _pairs(_spots(np.asarray(luma, np.float32), scene.foreground, reach))
+        found += _pairs(_spots(soft, solid, max(3, round(share * side_px))))
     rises = [pair.pin.rise for pair in found]
     return tuple(pair for pair in found if pair.pin.rise > _AS_BRIGHT * float(np.percentile(rises, 90.0)))
 

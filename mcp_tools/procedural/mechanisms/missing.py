@@ -13,6 +13,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.bare_pads import with_bare_pads
 from anomalyagent.mcp_tools.procedural.components import (
     Component,
     around,
@@ -68,7 +69,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
         return _remove(site, lead, rng)
     mounted = nearest_part(site, mounted_on(site.scene))
     if mounted is not None:
-        return _remove(site, mounted, rng)
+        return _unmounted(site, mounted, rng)
     core = nearest_part(site, cores_of(site.scene, site.area_px))
     if core is not None:
         return hollow(site, core, rng)
@@ -104,6 +105,13 @@ def _remove(site: Site, part: Component, rng: np.random.Generator) -> Edit:
         seat = smooth_step((soft * 1.3 - 0.3).astype(np.float32))
         paint = paint * (1.0 - np.float32(rng.uniform(0.05, 0.2)) * seat)[..., None]
     return edit_of(lifted.window, paint.astype(np.float32), lifted.seat, size_fixed=True)
+
+
+def _unmounted(site: Site, part: Component, rng: np.random.Generator) -> Edit:
+    """A component replaced by the board, with its bare pads."""
+    lifted = cut_out(site, part, 4.0, rng)
+    paint = with_bare_pads(site.scene, part, lifted.window, lifted.ground, rng)
+    return edit_of(lifted.window, paint, lifted.seat, size_fixed=True)
 
 
 def _sits_in_a_body(site: Site, part: Component) -> bool:
