@@ -95,6 +95,7 @@ class Edit:
         most_light: logarithm of the light that `log_reflectance` adds at the most: no matt flank is lighter than one that looks
             at the lamp.
         absorbs: True when the colour of `log_reflectance` grows by taking light away: more dye is deeper, it does not glow.
+        fades: True when a surface that loses its own colour by `log_reflectance` ends at grey, not at the opposite hue.
     """
 
     window: Window
@@ -112,4 +113,5 @@ class Edit:
     photographed: bool = False
     off_object: bool = False
     absorbs: bool = False
+    fades: bool = False
     most_light: float | None = None

@@ -151,6 +151,8 @@ class Surface:
             if edit.most_light is not None:
                 most = np.float32(edit.most_light)
                 change = np.minimum(change, most * np.tanh(np.maximum(change, 0.0) / most))
+            if edit.fades:
+                change = _up_to_grey(change, around)
             change = np.clip(change, -6.0, 3.0)
             veil = np.minimum(light, _VEIL * around)
             light = veil + (light - veil) * np.exp(change)
@@ -273,6 +275,19 @@ class Surface:
         grainy = dulled * np.exp(0.16 * rough * self.grain[..., None])
         evened = grainy + np.minimum(0.8 * smooth, 0.9) * (self.around - grainy)
         return evened.astype(np.float32, copy=False)
+
+
+def _up_to_grey(change: RGB, own: RGB) -> RGB:
+    """(h, w, 3) the log change without what would go past grey, to a hue that the surface does not have.
+
+    Args:
+        own: (h, w, 3) linear light of the surface.
+    """
+    log = np.log(np.maximum(own, np.float32(1e-3)))
+    hue, tint = (color - color.mean(axis=2, keepdims=True) for color in (log, change))
+    lost = -np.sum(tint * hue, axis=2, keepdims=True) / np.maximum(np.sum(hue * hue, axis=2, keepdims=True), np.float32(1e-6))
+    beside = (tint + lost * hue) * np.clip(2.0 * (1.0 - lost), 0.0, 1.0)  # what is nearly grey has no other hue
+    return (change - tint - np.minimum(lost, np.float32(1.0)) * hue + beside).astype(np.float32, copy=False)
 
 
 def _colour_gained(log_reflectance: RGB) -> Field:

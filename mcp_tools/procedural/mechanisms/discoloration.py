@@ -58,6 +58,7 @@ _NEUTRAL: tuple[Triple, ...] = (
 )
 # the same for a coloured one: (dL, share of its own chroma gained, yellow): faded, bleached, scorched, soaked, yellowed
 _COLORED: tuple[Triple, ...] = ((9.0, -0.35, 1.0), (16.0, -0.5, 0.0), (-20.0, -0.4, 4.0), (-13.0, 0.1, 0.0), (-3.0, -0.1, 10.0))
+_COLOURED = 16.0  # CIELAB a, b of a surface with a colour of its own
 _MOST_HUE, _VEIL = 24.0, 8.0  # CIELAB a, b of a strong change; what has bleached or fogged is pale blue at most, not sky blue
 _TINGE = 20.0  # CIELAB a, b: a shift of so much is a tinge of the surface's own colour, a larger one is a colour asked for
 _WHITE, _CHALK = 0.9, 0.15  # linear light of chalk, and its largest share
@@ -116,7 +117,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: 
     weight = _weight(kind, site, spec, angle, worked, rng)
     weight = weight * window_guard(site, 0.15 * min(site.window.shape) if not whole else 1.0)
     weight = (weight * foreground_cover(site)).astype(np.float32)
-    fixed = aged = False
+    fixed = aged = fades = False
     if kind == "heat":
         change = _temper(near, weight)
     elif ages and whiteness_of_lights(site.scene) > 0.5 and not _names_colour(spec.color_shift):
@@ -125,6 +126,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: 
     else:
         shift = spec.color_shift or _choose_shift(near, kind, rng)
         veiled = spec.color_shift is None and shift[0] > 0.0 > shift[2]
+        fades = _is_colored(near) and not _names_colour(spec.color_shift)
         fitted = fit_shift(near, shift, spec.severity, hue_limit=_VEIL if veiled else _MOST_HUE)
         change = weight[..., None] * log_ratio(near.lab, fitted.shift, near.grey)
         fixed = fitted.at_limit
@@ -146,6 +148,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, *, tempers: 
         strength_fixed=fixed or whole,  # a change of the whole object is seen at once: no paint is stronger than asked
         size_fixed=whole,
         absorbs=not aged,  # chalk adds light
+        fades=fades,
     )
 
 
@@ -204,7 +207,7 @@ def _of_its_dye(near: Surroundings, wanted: Triple | None, rng: np.random.Genera
 def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Triple:
     """A shift that the local colour can undergo: rust on neutral metal, fading on paint; nothing bleaches white further."""
     lightness, a, b = (float(value) for value in near.lab)
-    colored = not near.grey and np.hypot(a, b) > 16.0
+    colored = _is_colored(near)
     known = [(s[0], s[1] * a, s[1] * b + s[2]) for s in _COLORED] if colored else list(_NEUTRAL)
     known = [s for s in known if 8.0 < lightness + s[0] < 97.0 and not (lightness > 80.0 and s[0] > 5.0)]
     shift = np.array(known[int(rng.integers(len(known)))])
@@ -214,6 +217,10 @@ def _choose_shift(near: Surroundings, kind: str, rng: np.random.Generator) -> Tr
         shift[1:] *= 0.3
     shift = shift * rng.uniform(0.8, 1.25, 3)
     return float(shift[0]), float(shift[1]), float(shift[2])
+
+
+def _is_colored(near: Surroundings) -> bool:
+    return not near.grey and bool(np.hypot(near.lab[1], near.lab[2]) > _COLOURED)
 
 
 def _names_colour(shift: Triple | None) -> bool:

@@ -191,3 +191,17 @@ def test_what_has_bleached_or_fogged_is_pale_blue_at_most(monkeypatch: pytest.Mo
         made = render_defect(scene, spec(area_fraction=0.05, severity=11.0, seed=seed), Shifted())
         before, after = (cv2.cvtColor(photo.rgb, cv2.COLOR_RGB2Lab) for photo in (scene.photo, made.photo))
         assert float((after - before)[..., 2].min()) > -13.0
+
+
+def test_what_fades_ends_at_grey_and_not_at_the_opposite_hue(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bleached(near: Any, *_: object) -> tuple[float, float, float]:
+        return 16.0, -0.5 * float(near.lab[1]), -0.5 * float(near.lab[2])
+
+    monkeypatch.setattr(discoloration, "_choose_shift", bleached)
+    rng = np.random.default_rng(0)
+    grain = cv2.GaussianBlur(rng.normal(0.0, 1.0, (160, 160, 1)), (0, 0), 0.8, sigmaY=8.0)[..., None]
+    wood = Scene(photo_from_array(np.clip(np.array([160.0, 112.0, 68.0]) * (1.0 + 0.5 * grain), 0, 255).astype(np.uint8)))
+    for seed in range(6):
+        made = render_defect(wood, spec(area_fraction=0.05, severity=12.0, seed=seed))
+        tint = cv2.cvtColor(made.photo.rgb, cv2.COLOR_RGB2Lab)[made.mask]
+        assert float(np.percentile(tint[:, 2], 2)) > -3.0
