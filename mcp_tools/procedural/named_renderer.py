@@ -32,6 +32,7 @@ from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mechanisms.swap import OutOfPlace, named_ways
 from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
 from anomalyagent.mcp_tools.procedural.missing_yarn import MissingYarn, names_missing_yarn
+from anomalyagent.mcp_tools.procedural.mould import Mould, names_mould
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.named_body import named_body
 from anomalyagent.mcp_tools.procedural.named_matter import named_matter
@@ -87,6 +88,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Extra()
     if spec.mechanism in ("stain", "discoloration") and names_knot(prompt) and scene.fibrous:
         return Knot()
+    if spec.mechanism in ("stain", "discoloration") and names_mould(prompt):
+        return Mould()
     if spec.mechanism in ("scratch", "missing", "cut") and scene.fills_frame and names_missing_yarn(prompt):
         return MissingYarn()
     if spec.mechanism == "contamination" and names_run(prompt) and named_matter(prompt) is None:
