@@ -1,4 +1,4 @@
-"""A yarn that is missing from a woven cloth: a broken end (warp) or pick (weft).
+"""A yarn that is missing from a woven cloth: a broken end (warp) or pick (weft), or picks that lie apart (weft crack).
 
 The loom wove on without it, so that a straight gap of the width of a yarn or two runs with the other yarns from where it broke
 to the end of the cloth, or right through. In the gap one sees the yarns that cross it, hardly held, on what lies behind.
@@ -23,6 +23,7 @@ __all__ = ["MissingYarn", "names_missing_yarn"]
 _NAMES = re.compile(
     r"\b(?:broken|missing|lacking|absent|lost) (?:warp|weft|filling|ends?|picks?)\b"
     r"|\b(?:broken|missing|lacking) (?:warp |weft )?yarns?\b|\b(?:ends?|picks?) out\b|\bmispicks?\b"
+    r"|\b(?:weft|warp|filling) cracks?\b"
 )
 _THROUGH = 0.35  # chance that it is missing all the way
 _WIDTH_PX = (1.2, 6.0)

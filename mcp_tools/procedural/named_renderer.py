@@ -90,7 +90,7 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Knot()
     if spec.mechanism in ("stain", "discoloration") and names_mould(prompt):
         return Mould()
-    if spec.mechanism in ("scratch", "missing", "cut") and scene.fills_frame and names_missing_yarn(prompt):
+    if spec.mechanism in ("crack", "scratch", "missing", "cut") and scene.fills_frame and names_missing_yarn(prompt):
         return MissingYarn()
     if spec.mechanism == "contamination" and names_run(prompt) and named_matter(prompt) is None:
         return PaintRun()

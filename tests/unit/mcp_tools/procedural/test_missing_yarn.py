@@ -33,6 +33,9 @@ def test_words_of_a_missing_yarn_in_cloth_draw_one() -> None:
     assert isinstance(named("broken end"), MissingYarn)
     assert isinstance(named("missing pick"), MissingYarn)
     assert isinstance(named("broken_yarn"), MissingYarn)
+    crack = spec_of(0, 90.0).model_copy(update={"mechanism": "crack"})
+    assert isinstance(named_renderer(weave(80), crack, 'Add a crack ("weft_crack") anywhere on the fabric.'), MissingYarn)
+    assert named_renderer(weave(80), crack, 'Add a crack ("crack") anywhere on the fabric.') is None
     assert not isinstance(named("broken end", "rail"), MissingYarn)
     assert not isinstance(named("slub"), MissingYarn)
 
