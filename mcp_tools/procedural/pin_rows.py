@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.measures import solidity
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.edit import Window
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Pin", "PinPair", "neighbouring_pins", "pins_in"]
 
 _WIDTHS = (0.008, 0.016, 0.032)  # of the photo's longer side: what is wider is no pin at that look
+_FINE_PX = 20  # wider pins are looked for on a smaller copy, on which they are no wider than this
 _BRIGHTER = 0.12  # luma 0..1 by which a pin stands out
 _LEAST_PX = 8  # its area
 _SOLID = 0.72  # share of its convex hull that it fills
@@ -78,9 +80,23 @@ def _pairs_of(luma: Field, solid: Mask, side_px: int) -> tuple[PinPair, ...]:
     soft = np.asarray(cv2.GaussianBlur(luma, (0, 0), 0.6), np.float32)
     found: list[PinPair] = []
     for share in _WIDTHS:
-        found += _pairs(_spots(soft, solid, max(3, round(share * side_px))))
+        reach = max(3, round(share * side_px))
+        if reach <= _FINE_PX:
+            found += _pairs(_spots(soft, solid, reach))
+            continue
+        small = reduced(soft, max(soft.shape) * _FINE_PX / reach)
+        inside = cv2.resize(solid.astype(np.uint8), small.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+        up = soft.shape[1] / small.shape[1]
+        found += [_enlarged(pair, np.float32(up)) for pair in _pairs(_spots(small, inside, _FINE_PX))]
     rises = [pair.pin.rise for pair in found]
     return tuple(pair for pair in found if pair.pin.rise > _AS_BRIGHT * float(np.percentile(rises, 90.0)))
+
+
+def _enlarged(pair: PinPair, up: np.float32) -> PinPair:
+    """A pair that was found on a smaller copy, in pixels of the photo."""
+    pin = pair.pin
+    large = pin._replace(xy=(pin.xy + 0.5) * up - 0.5, width_px=float(pin.width_px * up), length_px=float(pin.length_px * up))
+    return PinPair(large, pair.step * up, pair.more)
 
 
 def _spots(luma: Field, solid: Mask, reach: int) -> list[_Spot]:
@@ -108,19 +124,28 @@ def _spots(luma: Field, solid: Mask, reach: int) -> list[_Spot]:
 def _pairs(spots: list[_Spot]) -> list[PinPair]:
     if not _ROW <= len(spots) <= _MOST:
         return []
+    spots = sorted(spots, key=lambda spot: float(spot.xy[0]))
     at = np.stack([spot.xy for spot in spots])
     logs = np.log([spot.area for spot in spots])
 
+    def within(x: float, reach_px: float) -> slice:
+        first, last = np.searchsorted(at[:, 0], (x - reach_px, x + reach_px))
+        return slice(int(first), int(last))
+
     def next_at(index: int, step: NDArray[np.float32]) -> int | None:
-        off = np.linalg.norm(at - at[index] - step, axis=1)
-        one = int(off.argmin())
-        near = off[one] < _EVEN * float(np.linalg.norm(step)) and abs(logs[one] - logs[index]) < _ALIKE
-        return one if near and one != index else None
+        place, most = at[index] + step, _EVEN * float(np.linalg.norm(step))
+        near = within(float(place[0]), most)
+        off = np.linalg.norm(at[near] - place, axis=1)
+        if not off.size or off.min() >= most:
+            return None
+        one = near.start + int(off.argmin())
+        return one if abs(logs[one] - logs[index]) < _ALIKE and one != index else None
 
     found: list[PinPair] = []
     for index, spot in enumerate(spots):
-        away = np.linalg.norm(at - at[index], axis=1)
-        for other in np.argsort(away)[1:7]:
+        near = within(float(spot.xy[0]), float(np.ptp(spot.points, axis=0).max() + 1.0) * (1.0 + _GAP) + 1.0)
+        away = np.linalg.norm(at[near] - at[index], axis=1)
+        for other in near.start + np.argsort(away)[1:7]:
             step = at[other] - at[index]
             if step[int(np.abs(step).argmax())] < 0.0:  # each pair once
                 continue
