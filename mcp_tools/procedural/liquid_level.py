@@ -2,7 +2,7 @@
 
 Above it one sees through the empty part what lies behind the object, below it the liquid: the line across the object at
 which its look leaves that of the backdrop for another one. The edge of a label or a cap is no such line: on neither side of it
-does one look through.
+does one look through; nor is the place where a pale cap sits on a body: there the wall does not run on.
 """
 
 from typing import NamedTuple
@@ -26,6 +26,7 @@ _STEP = 5.0  # CIELAB units between them, at the least
 _ALL_ACROSS = 0.85  # share of the columns that show the step
 _SEEN_THROUGH = 0.6  # of the step: the upper strip is at least so much nearer to the backdrop than the lower one, and so near
 _WIDEST = 0.2  # of its widest row, that the row of the level is wide at the least
+_SHOULDER = 1.4  # times as wide as a strip further up: there a cap or a stopper ends and the body begins
 _LIKE = 0.5  # of the step: what is nearer to the liquid than to the empty part shows the liquid
 _LEAST_FILLED, _LEAST_EMPTY = 4, 2  # strips: so high is what is seen of the liquid, which is no stopper, and of the empty part
 _ACROSS = 0.6  # share of a row in which liquid, or emptiness, shows
@@ -154,6 +155,8 @@ def _steps(looks: Lab, widths: NDArray[np.float32], strip: int, backdrop: NDArra
     found: list[tuple[float, int]] = []
     for at in range(3 * strip, len(looks) - 3 * strip):
         if widths[at] < _WIDEST * float(widths.max()):
+            continue
+        if float((widths[at - strip : at + 2 * strip] / widths[at - 2 * strip : at + strip]).max()) > _SHOULDER:
             continue
         above = looks[at - 2 * strip : at - strip // 2].mean(axis=0)
         below = looks[at + strip // 2 : at + 2 * strip].mean(axis=0)

@@ -59,6 +59,17 @@ def test_nothing_else_has_a_level() -> None:
         assert find_level(Scene(photo_from_array(make_photo(kind, size=200)))) is None
 
 
+@pytest.mark.parametrize("half_px", [14, 20, 26])
+@pytest.mark.parametrize("cap", [190, 205])
+def test_a_pale_cap_on_an_opaque_body_is_no_empty_part(cap: int, half_px: int) -> None:
+    photo = np.full((360, 220, 3), (150, 152, 158), np.uint8)
+    photo[60:330, 50:170] = (50, 120, 85)
+    photo[20:60, 110 - half_px : 110 + half_px] = cap
+    noise = np.random.default_rng(0).normal(0.0, 1.5, photo.shape)
+    shown = np.clip(cv2.GaussianBlur(photo, (0, 0), 0.8) + noise, 0.0, 255.0).astype(np.uint8)
+    assert find_level(Scene(photo_from_array(shown))) is None
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("words", "way"), [("underfilled", 1), ("low_fill", 1), ("overfilled", -1)])
 def test_the_level_lies_lower_or_higher_and_all_else_stays(words: str, way: int, seed: int) -> None:
