@@ -20,7 +20,6 @@ __all__ = [
     "RoundFacts",
     "RoundPair",
     "TurnPair",
-    "compare_rounds",
     "compare_trajectories",
     "find_parting",
     "read_rounds",
@@ -152,7 +151,7 @@ def compare_trajectories(a: Trajectory, b: Trajectory) -> Comparison:
         for one, other in [(_at(a.turns, i), _at(b.turns, i))]
     ]
     rounds_a, rounds_b = read_rounds(a), read_rounds(b)
-    rounds = [compare_rounds(i, _at(rounds_a, i), _at(rounds_b, i)) for i in range(max(len(rounds_a), len(rounds_b)))]
+    rounds = [_compare_rounds(i, _at(rounds_a, i), _at(rounds_b, i)) for i in range(max(len(rounds_a), len(rounds_b)))]
     return Comparison(
         a=a.id,
         b=b.id,
@@ -175,7 +174,7 @@ def read_rounds(trajectory: Trajectory) -> list[RoundFacts]:
     return [_facts(one, made_in.get(one.number, -1)) for one in progress_of(trajectory).rounds]
 
 
-def compare_rounds(number: int, a: RoundFacts | None, b: RoundFacts | None) -> RoundPair:
+def _compare_rounds(number: int, a: RoundFacts | None, b: RoundFacts | None) -> RoundPair:
     """Two rounds; one that is missing differs in nothing."""
     if a is None or b is None:
         return RoundPair(number, a, b)
@@ -199,7 +198,7 @@ def round_history(trajectory: Trajectory) -> list[RoundPair]:
         TraceError: its turns contradict each other.
     """
     rounds = read_rounds(trajectory)
-    return [compare_rounds(i, rounds[i - 1] if i else None, one) for i, one in enumerate(rounds)]
+    return [_compare_rounds(i, rounds[i - 1] if i else None, one) for i, one in enumerate(rounds)]
 
 
 def _turn_changes(a: Turn, b: Turn) -> tuple[Change, ...]:

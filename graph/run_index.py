@@ -23,7 +23,7 @@ from anomalyagent.errors import RunError, TraceError
 from anomalyagent.graph.files import write_atomically
 from anomalyagent.graph.trace import SCHEMA_VERSION, Trajectory, final_verdict, read_trajectory
 
-__all__ = ["Entry", "RunIndex", "summarize_trajectory"]
+__all__ = ["MOST_BYTES", "Entry", "RunIndex", "summarize_trajectory"]
 
 CACHE_VERSION = 3
 MOST_BYTES = 512 * 2**20

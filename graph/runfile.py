@@ -27,6 +27,7 @@ from anomalyagent.knowledge.cards import Card
 from anomalyagent.knowledge.planning import Traits
 
 __all__ = [
+    "FREE_SETTINGS",
     "RUN_FILE",
     "RunFile",
     "RunSummary",
@@ -36,6 +37,7 @@ __all__ = [
     "decisive_settings",
     "digest_of",
     "digest_of_files",
+    "now",
     "read_run_file",
     "refuse_changes",
 ]

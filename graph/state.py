@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypedDict
 
 from anomalyagent.graph.trace import Edit, ImageEntry, Outcome, Task, Turn
 
-__all__ = ["GraphState", "initial_state", "read_edits", "read_images", "read_turns"]
+__all__ = ["GraphState", "initial_state", "read_edits", "read_images", "read_turns", "spent"]
 
 
 class GraphState(TypedDict, total=False):

@@ -13,7 +13,7 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp.types import INTERNAL_ERROR, INVALID_PARAMS
 
-__all__ = ["MAX_ANSWER_BYTES", "MAX_ANSWER_CHARS", "MAX_ERROR_CHARS", "keep_answers_small", "shortened"]
+__all__ = ["MAX_ANSWER_BYTES", "MAX_ANSWER_CHARS", "MAX_ERROR_CHARS", "keep_answers_small"]
 
 MAX_ANSWER_BYTES = 1_000_000
 """Pictures included, as base64; the rest of 1 MiB is for the envelope."""
@@ -40,7 +40,7 @@ async def keep_answers_small(ctx: ServerRequestContext[Any, Any], call_next: Cal
     except MCPError as error:
         if len(error.error.message) <= MAX_ERROR_CHARS and len(str(error.error.data)) <= MAX_ERROR_CHARS:
             raise
-        raise MCPError(code=error.error.code, message=shortened(error.error.message)) from error
+        raise MCPError(code=error.error.code, message=_shortened(error.error.message)) from error
     if not isinstance(result, dict):
         return result
     answer: Json = result
@@ -55,7 +55,7 @@ async def keep_answers_small(ctx: ServerRequestContext[Any, Any], call_next: Cal
     return answer
 
 
-def shortened(text: str) -> str:
+def _shortened(text: str) -> str:
     """`text`, or its beginning and a note that the rest was left out."""
     more = len(text) - MAX_ERROR_CHARS
     return text if more <= 0 else f"{text[:MAX_ERROR_CHARS]} ... ({more:,} more characters left out)"
@@ -64,7 +64,7 @@ def shortened(text: str) -> str:
 def _small_result(answer: Json) -> Json:
     content = cast(list[Json], answer.get("content", []))
     if answer.get("isError"):
-        blocks = [{**block, "text": shortened(block["text"])} if "text" in block else block for block in content]
+        blocks = [{**block, "text": _shortened(block["text"])} if "text" in block else block for block in content]
         return {**answer, "content": blocks}
     words, size = _extent([*content, answer.get("structuredContent")])
     if words <= MAX_ANSWER_CHARS and size <= MAX_ANSWER_BYTES:

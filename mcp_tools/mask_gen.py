@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # these load the arrays and codecs
     from anomalyagent.mcp_tools.backends.base import MaskGenBackend
     from anomalyagent.mcp_tools.imaging.arrays import Mask
 
-__all__ = ["boxes_of", "create_tool"]
+__all__ = ["create_tool"]
 
 MOST_BOXES = 32
 _ANOTHER_PHOTO = 0.9
@@ -32,7 +32,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
         segmented = backend.segment(normal, anomaly)
         mask = segmented.mask
         ref = toolbox.workspace.store_mask(mask)
-        boxes = boxes_of(mask)
+        boxes = _boxes_of(mask)
         result = MaskResult(
             backend=backend.name, mask=ref, boxes_xyxy=boxes, area_fraction=float(mask.mean()), confidence=segmented.confidence
         )
@@ -51,7 +51,7 @@ def create_tool(toolbox: Toolbox) -> ContractTool:
     return make_tool(toolbox, mask_gen, title="Mask the defect", annotations=hints)
 
 
-def boxes_of(mask: "Mask") -> list[tuple[int, int, int, int]]:
+def _boxes_of(mask: "Mask") -> list[tuple[int, int, int, int]]:
     """Bounding boxes (x0, y0, x1, y1), end exclusive, of the 8-connected parts of `mask`, largest area first, at most 32."""
     import cv2
     import numpy as np

@@ -28,7 +28,7 @@ from anomalyagent.mcp_tools.judge.scoring import Calibration, read_calibration, 
 from anomalyagent.mcp_tools.registry import create_backend
 from anomalyagent.training.rewards import ImageScore
 
-__all__ = ["JudgeSettings", "RewardJudge", "detectability", "make_judge"]
+__all__ = ["JudgeSettings", "RewardJudge", "make_judge"]
 
 PATCH_PX = 6
 STRIDE_PX = 3
@@ -101,7 +101,7 @@ class _HeldOut:
                 found.append(ImageScore(number=one.number, score=0.0, as_asked=asked))
                 continue
             judged = score(measure(pair, expected, self._calibration.looks), self._calibration)
-            seen = detectability(before, pair, self._seed)
+            seen = _detectability(before, pair, self._seed)
             share = float(np.clip((seen - _UNSEEN) / (_SEEN - _UNSEEN), 0.0, 1.0))
             total = judged.location + judged.quality * (0.5 + 0.5 * share)
             found.append(ImageScore(number=one.number, score=round(min(10.0, max(0.0, total)), 3), as_asked=asked))
@@ -132,7 +132,7 @@ class _Backend:
         return ImageScore(number=one.number, score=result.score)
 
 
-def detectability(normal: Photo, pair: Pair, seed: int) -> float:
+def _detectability(normal: Photo, pair: Pair, seed: int) -> float:
     """How well a detector that knows only the normal photo ranks the defect's patches above the others.
 
     Patches are colour, 6 x 6 pixels; the normal photo's are described by ten principal components, and a patch is the more

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.errors import PolicyError
 
-__all__ = ["Network", "read_safetensors"]
+__all__ = ["Network"]
 
 Floats = NDArray[np.float32]
 _KINDS = {"F32": np.float32, "F16": np.float16}
@@ -33,7 +33,7 @@ class _Layer(NamedTuple):
     down: Floats
 
 
-def read_safetensors(path: Path) -> dict[str, Floats]:
+def _read_safetensors(path: Path) -> dict[str, Floats]:
     """Arrays of a .safetensors file (an 8-byte length, a JSON header, raw little-endian data), as float32.
 
     Raises:
@@ -82,7 +82,7 @@ class Network:
             )
         self._heads = int(config["num_attention_heads"])
         self._epsilon = float(config["rms_norm_eps"])
-        weights = read_safetensors(folder / "model.safetensors")
+        weights = _read_safetensors(folder / "model.safetensors")
         try:
             self._embedding = weights["model.embed_tokens.weight"]
             self._last_norm = weights["model.norm.weight"]

@@ -31,7 +31,6 @@ __all__ = [
     "carry_out",
     "image_plan",
     "legal_calls",
-    "plain_number",
     "plans",
     "sentence",
     "write_image_call",
@@ -130,7 +129,7 @@ def write_image_call(item: str, anomaly_type: str, spec: DefectSpec, tries: int 
     return ToolCall(name="image_gen", arguments={"image": 1, "prompt": prompt, "spec": _in_few_digits(spec), **asked})
 
 
-def plain_number(value: float) -> float | int:
+def _plain_number(value: float) -> float | int:
     """Two significant digits, without a point where there is none to write."""
     short = float(f"{value:.2g}")
     return int(short) if short == int(short) else short
@@ -222,9 +221,9 @@ def _in_few_digits(spec: DefectSpec) -> dict[str, object]:
         if value is None or (name == "count" and value == 1):
             continue
         if name in _RANGES:
-            value = plain_number(value)
+            value = _plain_number(value)
         elif name == "center":
-            value = [plain_number(round(part, 2)) for part in value]
+            value = [_plain_number(round(part, 2)) for part in value]
         elif name == "color_shift":
             value = [round(part) for part in value]
         elif name == "orientation_deg":

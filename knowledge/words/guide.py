@@ -24,7 +24,7 @@ from anomalyagent.knowledge.words.values import (
     SIZES,
 )
 
-__all__ = ["fill_page", "words_table"]
+__all__ = ["fill_page"]
 
 _START: Final = "<!-- words: start (made by anomalyagent.knowledge.words.guide) -->"
 _END: Final = "<!-- words: end -->"
@@ -34,7 +34,7 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(words)
 
 
-def words_table() -> str:
+def _words_table() -> str:
     """The tables as Markdown."""
     lines = ["| mechanism | typical area, length / width, severity | words |", "|---|---|---|"]
     for mechanism, terms in TERMS.items():
@@ -75,7 +75,7 @@ def fill_page(page: str) -> str:
     _, end, after = rest.partition(_END)
     if not start or not end:
         raise KnowledgeError(f"the page has no table to fill. Put the two lines\n{_START}\n{_END}\nwhere it belongs.")
-    return f"{before}{_START}\n\n{words_table()}\n\n{_END}{after}"
+    return f"{before}{_START}\n\n{_words_table()}\n\n{_END}{after}"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ __all__ = [
     "PLACES",
     "SEVERITIES",
     "SHAPES",
+    "SHAPES_FIXED",
     "SIZES",
     "Place",
     "Shape",

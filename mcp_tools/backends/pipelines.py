@@ -22,7 +22,7 @@ from anomalyagent.mcp_tools.backends.options import BackendOptions, Device, chec
 from anomalyagent.mcp_tools.backends.pretrained import find_pretrained, reason_of
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 
-__all__ = ["DiffusersOptions", "Family", "Lora", "Pipeline", "find_model", "load_pipeline"]
+__all__ = ["BACKEND", "DiffusersOptions", "Family", "Lora", "Pipeline", "find_model", "load_pipeline"]
 
 BACKEND = "image_gen backend 'diffusers'"
 Family = Literal["inpaint", "edit"]

@@ -20,7 +20,7 @@ from anomalyagent.mcp_tools.imaging.photo import Photo
 if TYPE_CHECKING:
     from anomalyagent.mcp_tools.procedural.references import Donor
 
-__all__ = ["TemplatePromptGen", "leave_out"]
+__all__ = ["TemplatePromptGen"]
 
 _DRAW_CARD = 11
 """Stream of random numbers that picks a card; the spec's own numbers come from the plain seed."""
@@ -73,7 +73,7 @@ class TemplatePromptGen:
         """
         key = (item_name, anomaly_type)
         if key not in self._chosen:
-            choice = leave_out(choose_cards(self._cards, item_name, anomaly_type), self._without)
+            choice = _leave_out(choose_cards(self._cards, item_name, anomaly_type), self._without)
             self._chosen[key] = self._with_references(choice, anomaly_type)
         cards, has_own_name = self._chosen[key]
         if not cards:
@@ -114,7 +114,7 @@ class TemplatePromptGen:
         return PromptResult(backend=self.name, prompt=prompt, spec=spec, knowledge_card=card_id)
 
 
-def leave_out(choice: Choice, without: frozenset[str]) -> Choice:
+def _leave_out(choice: Choice, without: frozenset[str]) -> Choice:
     """The cards without the variants of some mechanisms; a card that has no other keeps them."""
     if not without:
         return choice

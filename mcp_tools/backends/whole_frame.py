@@ -20,7 +20,7 @@ from anomalyagent.mcp_tools.imaging.framing import agreement, same_frame
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import scene_of
 
-__all__ = ["EDIT_INSTRUCTION", "Canvas", "measure_for_edit", "nearest_shape", "spread", "take_edit"]
+__all__ = ["EDIT_INSTRUCTION", "MOST_CHANGED", "Canvas", "measure_for_edit", "nearest_shape", "spread", "take_edit"]
 
 MOST_CHANGED = 0.8
 """Of the pixels: an editor that changed more than this did not edit the photo but made another one."""

@@ -14,7 +14,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import JND_REACH_PX, ciede2000, just_noticeable_difference, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.photo import Photo
 
-__all__ = ["box_of_difference", "differs", "mask_of_change", "mask_of_visibility", "visible_change"]
+__all__ = ["differs", "mask_of_change", "mask_of_visibility", "visible_change"]
 
 _LOW, _HIGH = 0.6, 1.0  # JND: a group must reach the upper, and extends down to the lower
 _MIN_SUM = 4.0  # JND x pixels: a single pixel must be strong to be seen, many may be faint (Ricco's law)
@@ -37,7 +37,7 @@ def visible_change(before: Photo, after: Photo) -> Field:
         )
     field = np.zeros(before.shape, np.float32)
     old, new = before.rgb, after.shown_with(before.scale)
-    box = box_of_difference(old, new)
+    box = _box_of_difference(old, new)
     if box is None:
         return field
     # the JND looks at most JND_REACH_PX around a pixel, so a window gives the same as the whole photo
@@ -57,7 +57,7 @@ def differs(first: RGB, second: RGB) -> Mask:
     return unequal[..., 0] | unequal[..., 1] | unequal[..., 2]
 
 
-def box_of_difference(first: RGB, second: RGB) -> tuple[slice, slice] | None:
+def _box_of_difference(first: RGB, second: RGB) -> tuple[slice, slice] | None:
     """Rows and columns of the smallest box that holds every difference; None when there is none."""
     rows = np.flatnonzero((first != second).reshape(len(first), -1).any(axis=1))
     if rows.size == 0:

@@ -22,7 +22,7 @@ from anomalyagent.mcp_tools.imaging.photo import MAX_PIXELS, MIN_SIDE_PX, Photo,
 from anomalyagent.mcp_tools.imaging.repetition import autocorrelation
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
-__all__ = ["is_blank", "look_of", "measure_set", "unlike_others"]
+__all__ = ["Look", "is_blank", "look_of", "measure_set", "unlike_others"]
 
 _MOST_PHOTOS = 24
 _SIDE_PX = 96

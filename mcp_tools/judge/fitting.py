@@ -19,7 +19,7 @@ from anomalyagent.mcp_tools.judge.likeness import Look
 from anomalyagent.mcp_tools.judge.measuring import Measured
 from anomalyagent.mcp_tools.judge.scoring import Calibration, FaultScale, score
 
-__all__ = ["Record", "Report", "area_under_curve", "fit_calibration", "total_score", "verify"]
+__all__ = ["Record", "Report", "area_under_curve", "fit_calibration", "verify"]
 
 Floats = NDArray[np.float64]
 
@@ -183,7 +183,7 @@ def _fit_logistic(inputs: Floats, targets: Floats, weights: Floats, least: Float
     return float(found[0]), found[1:]
 
 
-def total_score(record: Record, calibration: Calibration) -> float:
+def _total_score(record: Record, calibration: Calibration) -> float:
     """Sum of both scores, 0..10."""
     scores = score(record.measured.with_looks(calibration.looks), calibration)
     return scores.location + scores.quality
@@ -207,7 +207,7 @@ def verify(records: Sequence[Record], calibration: Calibration, threshold: float
 
     for record in records:
         if record.is_good or record.strength >= STRONG:
-            scores[record.label].append(total_score(record, calibration))
+            scores[record.label].append(_total_score(record, calibration))
             if not record.is_good:
                 named[record.label].append(reported(record)[record.label] >= 0.25)
     good, real = scores.get(GOOD, []), scores.get(REAL, [])

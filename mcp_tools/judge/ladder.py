@@ -26,7 +26,7 @@ from anomalyagent.mcp_tools.judge.pair import dilate, erode
 from anomalyagent.mcp_tools.judge.placing import allowed_mask
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 
-__all__ = ["SPOILERS", "Good", "draw_dent", "draw_good", "spoil"]
+__all__ = ["SPOILERS", "Good", "draw_dent", "draw_good", "replace_mechanism", "spoil"]
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = [
     "Component",
+    "Region",
     "around",
     "around_point",
     "beside_others",
@@ -29,8 +30,10 @@ __all__ = [
     "is_flank",
     "lies_on_piece",
     "mask_in",
+    "measured_part",
     "nearest_pieces",
     "pieces_of",
+    "region_of",
     "touches_twice",
 ]
 

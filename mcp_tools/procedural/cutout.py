@@ -24,7 +24,6 @@ __all__ = [
     "Stage",
     "clear_protrusion",
     "clear_stage",
-    "continue_backdrop",
     "cut_out",
     "edit_of",
     "edit_of_drawn",
@@ -95,7 +94,7 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
         seat = np.maximum(seat, cleared)
     else:
         bare = _ground_under_piece(site.scene, part, window, mask, soft_px)
-        ground = fill_behind(rgb, mask, rng) if bare is None else continue_backdrop(rgb, mask, bare, rng)
+        ground = fill_behind(rgb, mask, rng) if bare is None else _continue_backdrop(rgb, mask, bare, rng)
     if stands_out:  # it stays fixed where it leaves the body
         ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
         root_x, root_y = part.root_xy
@@ -171,7 +170,7 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
     calm = plain & (np.minimum(from_part, from_other) > 2.2 * wide + 2.0)
     lit = _in_the_light(rgb, hole, mask, plain, calm, blurred)
     hole, plain = hole & ~lit, plain | lit
-    ground = continue_backdrop(rgb, hole | other, plain, rng)
+    ground = _continue_backdrop(rgb, hole | other, plain, rng)
     fade = feather(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~other, 0.3 * wide + 1.5)
     seat = np.maximum(fade, mask & (from_other > 0)).astype(np.float32)
     if not whole:
@@ -217,7 +216,7 @@ def _in_the_light(rgb: RGB, hole: Mask, mask: Mask, plain: Mask, calm: Mask, blu
     return lit & ~penumbra
 
 
-def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
+def _continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
     """`rgb` with everything in `hole` replaced by the backdrop that `plain` (h, w) bool shows.
 
     The light on an even backdrop goes on smoothly, which copied patches cannot do; a textured one is continued by patches.
@@ -317,7 +316,7 @@ def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
         covered |= cv2.dilate(shaded, np.ones((9, 9), np.uint8)) > 0
         if covered.all():
             return None
-    ground = continue_backdrop(rgb, covered, ~covered, rng)
+    ground = _continue_backdrop(rgb, covered, ~covered, rng)
     return Stage(ground, feather(covered, 1.5), depth, (azimuth, elevation))
 
 

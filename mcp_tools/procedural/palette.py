@@ -15,9 +15,11 @@ from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.surface import linear_from_srgb
 
 __all__ = [
+    "MATTER",
     "OWN",
     "Matter",
     "Surroundings",
+    "Triple",
     "choose_matter",
     "fit_shift",
     "log_ratio",

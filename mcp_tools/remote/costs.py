@@ -15,7 +15,7 @@ from anomalyagent.configs.schema import ModelPrice
 from anomalyagent.errors import BackendUnavailableError
 from anomalyagent.mcp_tools.remote.options import is_on_this_machine
 
-__all__ = ["Usage", "cost_of", "find_price"]
+__all__ = ["FREE", "Usage", "cost_of", "find_price"]
 
 FREE = ModelPrice()
 

@@ -25,7 +25,7 @@ from anomalyagent.mcp_tools.contracts import ImageResult, MaskResult, QualityRes
 from anomalyagent.mcp_tools.judge.expectation import THIN
 from anomalyagent.training.datasets.entries import FROM_REAL
 
-__all__ = ["Attempt", "RealDefect", "RealTools", "RetracePolicy", "imperfect_specs", "simple_prompt"]
+__all__ = ["BACKEND", "Attempt", "RealDefect", "RealTools", "RetracePolicy", "imperfect_specs", "simple_prompt"]
 
 BACKEND = "real"
 """What a trajectory names as backend of a photo and of a mask that nobody made."""

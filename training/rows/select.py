@@ -20,7 +20,7 @@ from anomalyagent.graph.trace import Trajectory
 from anomalyagent.graph.wire import write_turn
 from anomalyagent.training.rewards import ImageScore, RewardWeights, reward
 
-__all__ = ["KINDS", "Chosen", "Filters", "Kind", "Picked", "own_reward", "pick"]
+__all__ = ["KINDS", "Chosen", "Filters", "Kind", "Picked", "pick"]
 
 Kind = Literal["single", "dual", "triple"]
 KINDS: tuple[Kind, ...] = ("single", "dual", "triple")
@@ -36,7 +36,7 @@ class Filters:
 
     Attributes:
         accepted_only: leave out what was rejected or failed.
-        least_reward: of `own_reward`; None: any.
+        least_reward: of `_own_reward`; None: any.
         kinds: numbers of rounds.
         test_items: items of the test split, by name.
         test_share: share of the items that are held out besides, at least one, chosen by a hash of their names.
@@ -68,7 +68,7 @@ class Picked:
     left_out: Counter[str] = field(default_factory=Counter[str])
 
 
-def own_reward(trajectory: Trajectory) -> float:
+def _own_reward(trajectory: Trajectory) -> float:
     """The three-part reward with default weights, by the scores that the trajectory itself has.
 
     Raises:
@@ -134,7 +134,7 @@ def _judge(trajectory: Trajectory, filters: Filters) -> tuple[str | None, Kind, 
     if not trajectory.turns:
         return "it has no turns", kind, 0.0
     try:
-        earned = own_reward(trajectory)
+        earned = _own_reward(trajectory)
     except (TraceError, ValidationError):
         return "damaged, or of another trace version", kind, 0.0
     if any(edit.path.partition(".")[0] in _ANSWERED for edit in trajectory.edits):

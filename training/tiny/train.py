@@ -33,7 +33,7 @@ from anomalyagent.training.tiny.model import make_model, parameters, save_policy
 from anomalyagent.training.tiny.rows import encode
 from anomalyagent.training.tiny.tokenizer import train_tokenizer, write_tokenizer
 
-__all__ = ["run_sft"]
+__all__ = ["load_policy", "make_card", "run_sft", "sft_identity"]
 
 Tell = Callable[[str], None]
 _TOKENIZER_TEXTS = 1500

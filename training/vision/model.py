@@ -13,7 +13,7 @@ from anomalyagent.errors import BackendUnavailableError, ConfigError
 from anomalyagent.training.conversation import CHAT_TEMPLATE, RESPONSE_TEMPLATE
 from anomalyagent.training.vision.settings import VisionModel
 
-__all__ = ["Seeing", "freeze_vision", "load_seeing", "prepare_processor"]
+__all__ = ["Seeing", "load_seeing"]
 
 _PROJECTOR = "merger"
 
@@ -42,12 +42,12 @@ def load_seeing(settings: VisionModel) -> Seeing:
         where = "" if Path(settings.name).is_dir() or not settings.local_files_only else " Download it first, or set "
         hint = f"{where}model.local_files_only to false." if where else ""
         raise BackendUnavailableError(f"the model '{settings.name}' cannot be loaded: {error}.{hint}") from error
-    freeze_vision(model, settings.name)
-    prepare_processor(processor, settings.most_pixels)
+    _freeze_vision(model, settings.name)
+    _prepare_processor(processor, settings.most_pixels)
     return Seeing(model, processor)
 
 
-def freeze_vision(model: Any, name: str = "it") -> None:
+def _freeze_vision(model: Any, name: str) -> None:
     """Leave only projector and language model to be trained.
 
     Raises:
@@ -60,7 +60,7 @@ def freeze_vision(model: Any, name: str = "it") -> None:
         parameter.requires_grad_(_PROJECTOR in key)
 
 
-def prepare_processor(processor: Any, most_pixels: int) -> None:
+def _prepare_processor(processor: Any, most_pixels: int) -> None:
     """Our chat template both ways, and images of at most so many pixels."""
     processor.chat_template = CHAT_TEMPLATE
     processor.tokenizer.chat_template = CHAT_TEMPLATE

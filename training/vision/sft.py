@@ -22,7 +22,7 @@ from anomalyagent.training.vision.model import Seeing, load_seeing
 from anomalyagent.training.vision.save import save_policy
 from anomalyagent.training.vision.settings import VisionSettings
 
-__all__ = ["Collator", "train_vision_sft"]
+__all__ = ["Collator", "newest_whole", "train_vision_sft", "trainer_config"]
 
 _IGNORED = -100
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")

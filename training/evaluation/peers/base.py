@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anomalyagent.errors import BackendError
 from anomalyagent.training.evaluation.datasets import Images, Masks, Stack
 
-__all__ = ["Image", "Mask", "Material", "Peer", "make_each"]
+__all__ = ["REFERENCE_PX", "Image", "Mask", "Material", "Peer", "make_each"]
 
 Image = NDArray[np.uint8]
 """(S, S, 3) uint8 RGB."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.training.evaluation.peers.base import Image, Material
 
-__all__ = ["draw_texture", "pick_texture"]
+__all__ = ["pick_texture"]
 
 _KINDS = 6
 
@@ -18,10 +18,10 @@ def pick_texture(material: Material, rng: np.random.Generator) -> Image:
     """(S, S, 3) one of the user's textures, or a drawn one."""
     if len(material.textures):
         return material.textures[int(rng.integers(len(material.textures)))]
-    return draw_texture(material.normals.shape[1], rng)
+    return _draw_texture(material.normals.shape[1], rng)
 
 
-def draw_texture(size_px: int, rng: np.random.Generator) -> Image:
+def _draw_texture(size_px: int, rng: np.random.Generator) -> Image:
     """(S, S, 3) uint8, a pattern of random kind, scale and direction between two or three random colours."""
     pattern = _pattern(size_px, int(rng.integers(_KINDS)), rng)
     pattern = (pattern - pattern.min()) / max(float(np.ptp(pattern)), 1e-6)
