@@ -23,6 +23,7 @@ from anomalyagent.knowledge.cards import load_cards
 from anomalyagent.knowledge.planning import Kind, Traits, allocate, plan_kinds
 from anomalyagent.mcp_tools.imaging.normal_set import measure_set
 from anomalyagent.mcp_tools.unknown_kinds import unknown_kind, unread_place
+from anomalyagent.mcp_tools.unseen_levels import kinds_not_shown
 
 __all__ = ["Plan", "Request", "draw_type", "hold_run_folder", "plan_types"]
 
@@ -145,7 +146,10 @@ def _kinds(settings: Settings, item: str, photos: Sequence[Path]) -> tuple[list[
     """What such an item suffers, with shares, and what the photos showed."""
     limits = settings.limits
     traits = measure_set(photos, max_pixels=limits.max_image_pixels, min_side_px=limits.min_image_side_px)
-    return plan_kinds(load_cards(settings.knowledge.folders), item, traits), traits
+    cards = load_cards(settings.knowledge.folders)
+    kinds = plan_kinds(cards, item, traits)
+    lacking = kinds_not_shown(settings, [kind.anomaly_type for kind in kinds], photos)
+    return plan_kinds(cards, item, traits, lacking) if lacking else kinds, traits
 
 
 @contextmanager

@@ -9,7 +9,7 @@
 An item's own cards were written by somebody who knows it, so the photos change their shares by half at most.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -58,11 +58,12 @@ class Kind(NamedTuple):
     reason: str
 
 
-def plan_kinds(cards: Sequence[Card], item: str, traits: Traits | None = None) -> list[Kind]:
+def plan_kinds(cards: Sequence[Card], item: str, traits: Traits | None = None, lacking: Collection[str] = ()) -> list[Kind]:
     """Kinds for an item, the largest share first (see module docstring).
 
     Args:
         traits: of its photos; unset: the cards alone decide.
+        lacking: anomaly types that cannot be shown on its photos.
     """
     own = [card for card in match_item(cards, item) if not card.is_general]
     if own:
@@ -71,7 +72,7 @@ def plan_kinds(cards: Sequence[Card], item: str, traits: Traits | None = None) -
         material, because = _material(cards, item, traits)
         chosen = types_for_item(cards, item, material)
         extra = _UNKNOWN_SHARE if material is None else 0.0
-    fits = [(card, *_fit(card, traits)) for card in chosen]
+    fits = [(card, *_fit(card, traits)) for card in chosen if card.anomaly_type not in lacking]
     if not own:
         fits = sorted(fits, key=lambda fit: -fit[0].frequency * max(1.0, fit[1]))[:MOST_KINDS]
     weights: list[tuple[str, float, str]] = []
