@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
@@ -21,14 +20,13 @@ from anomalyagent.mcp_tools.procedural.warp import feather
 __all__ = [
     "Cleared",
     "CutOut",
-    "Stage",
     "clear_protrusion",
-    "clear_stage",
+    "continue_backdrop",
     "cut_out",
     "edit_of",
     "edit_of_drawn",
     "fill_behind",
-    "own_pixels",
+    "lowest_light",
     "put_down",
 ]
 
@@ -37,12 +35,8 @@ _MOST_OF_A_PIECE, _ENOUGH_GROUND = 0.6, 0.15  # of a piece that a part must be t
 _UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
-_ONE_SIDED = 0.25
-_LIT = 0.97  # share of the backdrop's light that a place in full light gets,
 _LOWEST = 0.5  # percent of the backdrop: where so much is darker than that by itself, only what is darker still is shade
 _WIDE = 0.12  # of the object's size: an arm that is wider throws no further shadow
-_SHADOW_REACH = 0.2  # of the object's size: how far it throws its shadow
-_SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
@@ -94,7 +88,7 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
         seat = np.maximum(seat, cleared)
     else:
         bare = _ground_under_piece(site.scene, part, window, mask, soft_px)
-        ground = fill_behind(rgb, mask, rng) if bare is None else _continue_backdrop(rgb, mask, bare, rng)
+        ground = fill_behind(rgb, mask, rng) if bare is None else continue_backdrop(rgb, mask, bare, rng)
     if stands_out:  # it stays fixed where it leaves the body
         ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
         root_x, root_y = part.root_xy
@@ -170,7 +164,7 @@ def clear_protrusion(site: Site, part: Component, window: Window, rng: np.random
     calm = plain & (np.minimum(from_part, from_other) > 2.2 * wide + 2.0)
     lit = _in_the_light(rgb, hole, mask, plain, calm, blurred)
     hole, plain = hole & ~lit, plain | lit
-    ground = _continue_backdrop(rgb, hole | other, plain, rng)
+    ground = continue_backdrop(rgb, hole | other, plain, rng)
     fade = feather(cv2.dilate(hole.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool) & ~other, 0.3 * wide + 1.5)
     seat = np.maximum(fade, mask & (from_other > 0)).astype(np.float32)
     if not whole:
@@ -209,14 +203,14 @@ def _in_the_light(rgb: RGB, hole: Mask, mask: Mask, plain: Mask, calm: Mask, blu
     soft = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.0)
     reach = 2 * blurred_px + 3
     part = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))).astype(bool)
-    lowest = _lowest_light(np.asarray(soft, np.float32), calm, 2.0 * reach) if calm.any() else 1.0
+    lowest = lowest_light(np.asarray(soft, np.float32), calm, 2.0 * reach) if calm.any() else 1.0
     lit = hole & ~part & (soft > np.minimum(backdrop - 0.01, lowest * backdrop))
     lit = cv2.morphologyEx(lit.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)).astype(bool)
     penumbra = cv2.dilate((hole & ~lit).astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
     return lit & ~penumbra
 
 
-def _continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
+def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generator) -> RGB:
     """`rgb` with everything in `hole` replaced by the backdrop that `plain` (h, w) bool shows.
 
     The light on an even backdrop goes on smoothly, which copied patches cannot do; a textured one is continued by patches.
@@ -268,84 +262,11 @@ def put_down(place: CutOut, moved: RGB, matte: Field) -> Edit:
     return edit_of(place.window, paint.astype(np.float32), cover, size_fixed=True)
 
 
-class Stage(NamedTuple):
-    """A photo without its object.
-
-    Attributes:
-        ground: (H, W, 3) the backdrop.
-        seat: (H, W) 0..1, where the object, its gaps and its shadow were.
-        shadow: share of light that its shadow took; 0 when it threw none, as over a light table.
-        light: (azimuth, elevation) in radians of the light that threw it, as of `Scene`: the azimuth points to the light.
-    """
-
-    ground: RGB
-    seat: Field
-    shadow: float
-    light: tuple[float, float]
-
-
-def clear_stage(scene: Scene, rng: np.random.Generator) -> Stage | None:
-    """The backdrop where the whole object stood; None when the photo shows none."""
-    rgb = scene.photo.rgb
-    size = float(np.sqrt(scene.object_area_px))
-    slot = 2 * round(0.08 * size) + 3
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (slot, slot))
-    padded = cv2.copyMakeBorder(scene.foreground.astype(np.uint8), slot, slot, slot, slot, cv2.BORDER_CONSTANT, value=0)
-    body = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)[slot:-slot, slot:-slot]  # with the slots between its pins
-    away = cv2.distanceTransform(1 - body, cv2.DIST_L2, 3)
-    covered = away <= 3.0 + 1.5 * scene.blur_sigma_px
-    beyond = away > 3.0 + 1.5 * scene.blur_sigma_px + _SHADOW_REACH * size
-    if covered.all():
-        return None
-    depth, (azimuth, elevation) = 0.0, scene.light
-    if np.count_nonzero(beyond) > 0.03 * beyond.size and local_statistics(rgb, beyond).grain.mean() < _SMOOTH_GRAIN:
-        backdrop = cv2.GaussianBlur(continue_smoothly(rgb, beyond, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
-        seen = cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5)
-        share = seen / np.maximum(backdrop, 1e-3)
-        lit = min(_LIT, _lowest_light(np.asarray(seen, np.float32), beyond, 0.5 * _SHADOW_REACH * size))
-        shaded = (~covered & ~beyond & (share < lit)).astype(np.uint8)
-        shaded = _touching(cv2.morphologyEx(shaded, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)) > 0, covered)
-        ys, xs = np.nonzero(shaded)
-        if len(xs) > 0.01 * scene.object_area_px:
-            x0, y0, x1, y1 = scene.box_xyxy
-            heading = np.stack([xs - 0.5 * (x0 + x1), ys - 0.5 * (y0 + y1)])
-            one_way = (heading / np.maximum(np.linalg.norm(heading, axis=0), 1.0)).mean(axis=1)
-            if float(np.linalg.norm(one_way)) > _ONE_SIDED:  # blur and bloom lie on all sides
-                depth = float(np.clip(1.0 - np.percentile(share[shaded > 0], 10), 0.0, 0.7))
-                azimuth = float(np.arctan2(-one_way[1], -one_way[0]))
-        covered |= cv2.dilate(shaded, np.ones((9, 9), np.uint8)) > 0
-        if covered.all():
-            return None
-    ground = _continue_backdrop(rgb, covered, ~covered, rng)
-    return Stage(ground, feather(covered, 1.5), depth, (azimuth, elevation))
-
-
-def _lowest_light(level: Field, where: Mask, reach_px: float) -> float:
+def lowest_light(level: Field, where: Mask, reach_px: float) -> float:
     """Light of the darkest spots of an uneven backdrop, as a share of what lies around them within `reach_px`."""
     weight = where.astype(np.float32)
     around = cv2.GaussianBlur(level * weight, (0, 0), reach_px) / np.maximum(cv2.GaussianBlur(weight, (0, 0), reach_px), 1e-3)
     return float(np.percentile(level[where] / np.maximum(around[where], 1e-3), _LOWEST))
-
-
-def _touching(spots: Mask, body: Mask) -> NDArray[np.uint8]:
-    """(H, W) 0 and 1: the components of `spots` that begin at `body`: a shadow does, unlike a dark spot of the backdrop."""
-    labels = np.asarray(cv2.connectedComponents(spots.astype(np.uint8))[1])
-    near = cv2.dilate(body.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    kept = np.unique(labels[near])
-    return np.isin(labels, kept[kept > 0]).astype(np.uint8)
-
-
-def own_pixels(scene: Scene, stage: Stage) -> Field:
-    """(H, W) 0..1: the object with its whole rim, without the shade that the foreground holds in narrow slots."""
-    ground = lab_from_rgb(stage.ground)
-    away = np.linalg.norm(scene.lab - ground, axis=2)
-    typical = max(float(np.percentile(away[scene.foreground], 75)), 1.0)
-    least = np.where(scene.lab[..., 0] < ground[..., 0], 0.35, 0.08) * typical  # shade is only ever darker
-    rim = cv2.dilate(scene.foreground.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(np.float32)
-    clear = rim * smooth_step(((away - least) / (0.7 * least)).astype(np.float32))
-    inside = scene.depth_px > 3.0 + _SHADE * float(np.sqrt(scene.object_area_px))
-    own = np.where(inside, 1.0, clear).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(own, (0, 0), max(0.6 * scene.blur_sigma_px, 0.5)), np.float32)
 
 
 def edit_of(window: Window, paint: RGB, cover: Field, *, size_fixed: bool = False) -> Edit:

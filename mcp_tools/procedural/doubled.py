@@ -14,8 +14,9 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.sizes import reduced
-from anomalyagent.mcp_tools.procedural.cutout import clear_stage, edit_of_drawn, own_pixels
+from anomalyagent.mcp_tools.procedural.cutout import edit_of_drawn
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
+from anomalyagent.mcp_tools.procedural.stage import clear_stage, own_pixels
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 

@@ -8,10 +8,11 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, edit_of_drawn, put_down
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, edit_of_drawn, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
 from anomalyagent.mcp_tools.procedural.fastener import Fastener
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.stage import clear_stage
 from anomalyagent.mcp_tools.procedural.warp import bend_map, feather, sample, sample_cover
 
 __all__ = ["BentEnd", "CutOff"]

@@ -24,12 +24,13 @@ from anomalyagent.mcp_tools.procedural.components import (
     lies_on_piece,
     nearest_pieces,
 )
-from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, clear_stage, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, cut_out, edit_of
 from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
 from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
 from anomalyagent.mcp_tools.procedural.shapes import blob_at, blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.stage import clear_stage
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
 __all__ = ["hollow", "render", "targets"]

@@ -30,7 +30,7 @@ from anomalyagent.mcp_tools.procedural.components import (
     lies_on_piece,
     nearest_pieces,
 )
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, clear_stage, cut_out, own_pixels, put_down
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, cut_out, put_down
 from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
@@ -40,7 +40,7 @@ from anomalyagent.mcp_tools.procedural.patches import is_even, patch
 from anomalyagent.mcp_tools.procedural.recolored import recolored
 from anomalyagent.mcp_tools.procedural.regions import region_at
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
-from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
+from anomalyagent.mcp_tools.procedural.stage import clear_stage, own_pixels, shade_on
 from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
 
 __all__ = ["OutOfPlace", "Way", "named_ways", "render", "targets"]
@@ -67,7 +67,6 @@ _NAMED: tuple[tuple[re.Pattern[str], frozenset[Way]], ...] = (
 
 _WHOLE = 0.3  # of the object: what is larger than this is not a part of it
 _PART_OF_A_PIECE = 0.4  # of one of several pieces: what is larger is the piece
-_THICKNESS = 0.06  # of the object's size: how far it stands off its ground
 _INSTEAD = 0.25  # chance that an uneven body without parts is out of place as a whole; else another place on it is tried
 _MAY_OVERLAP = 0.06  # of a thing that is turned or exchanged, which its blurred border is
 _ON_IT = 0.995  # of a part that lies within the outline
@@ -220,8 +219,7 @@ def _object(site: Site, ways: frozenset[Way], rng: np.random.Generator) -> Edit 
         whole = float(moved.sum()) > 0.985 * float(place.matte.sum())  # a turned bar may stick out of the frame
         seen = place
         if stage.shadow > 0.0:  # it throws its shadow where it is now
-            thick = _THICKNESS * float(np.sqrt(scene.object_area_px))
-            shade = cast_shadow(moved, stage.light, thick, stage.shadow)
+            shade = shade_on(stage, place.matte, moved, maps, None if mirror else angle)
             seen = place._replace(
                 ground=place.ground * (1.0 - shade)[..., None], seat=np.maximum(place.seat, smooth_step(shade / 0.03))
             )

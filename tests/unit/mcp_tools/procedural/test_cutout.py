@@ -12,9 +12,9 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array, read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.components import find_protrusions
-from anomalyagent.mcp_tools.procedural.cutout import clear_stage
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import bend, missing
+from anomalyagent.mcp_tools.procedural.stage import clear_stage
 
 NORMALS = Path(__file__).parents[4] / "examples" / "normals"
 PITCH, WIDE = 48, 16
