@@ -23,6 +23,7 @@ from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, place_on_target, window_around
+from anomalyagent.mcp_tools.procedural.seams import find_seams
 from anomalyagent.mcp_tools.procedural.surface import Surface
 
 __all__ = ["STROKES", "MechanismModule", "Rendered", "render_defect", "renderer_of"]
@@ -44,6 +45,8 @@ _MERGING: frozenset[Mechanism] = frozenset(
 )  # areas that meet are one, no darker where they overlap
 _BREAKS_ONE: frozenset[Mechanism] = frozenset({"chip", "dent", "hole"})
 _OF_A_PIECE = 0.35  # of one of several pieces: more of it than that would not be broken but gone
+_ENDS_AT_SEAMS: frozenset[Mechanism] = frozenset({"crack", "scratch"})
+_LEFT_AT_SEAMS, _UNCUT = 0.5, 0.85  # of its area
 _MAY_REACH_OTHERS: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "transplant"})
 _MAY_LEAVE_OBJECT: frozenset[Mechanism] = frozenset({"bend", "missing", "swap", "fibre", "contamination", "chip"})
 
@@ -155,6 +158,9 @@ def _areas(scene: Scene, spec: DefectSpec, rng: np.random.Generator) -> list[flo
     if pieces is not None:
         labels, whole = pieces
         most = _OF_A_PIECE * float(np.median(np.bincount(labels.ravel())[whole]))
+    seams = find_seams(scene) if spec.mechanism == "crack" else None
+    if seams is not None and not seams.bonded:  # it is no longer than a board or a tile
+        most = seams.cell_px / spec.elongation
     return [max(_MIN_AREA_PX, min(float(total * weight), most)) for weight in weights / weights.sum()]
 
 
@@ -197,6 +203,7 @@ def _fit_size(
         edit = mechanism.render(site, spec, np.random.default_rng([*seeds, 3]))
         if edit is None:
             return best
+        edit = _confine(site, edit, spec.mechanism)
         shown = _draw(replace(site, area_px=wanted), spec, _reversed(edit) if reverse else edit, canvas, seeds)
         if shown is None:
             return best
@@ -231,7 +238,6 @@ def _reversed(edit: Edit) -> Edit:
 
 def _draw(site: Site, spec: DefectSpec, edit: Edit, canvas: RGB, seeds: list[int]) -> _Drawn | None:
     """Apply an edit with the gain that gives the wished strength."""
-    edit = _confine(site, edit, spec.mechanism)
     if not edit.support.any():
         return None
     edit = _crop(edit, margin=4 + int(np.ceil(3.0 * site.scene.blur_sigma_px)))
@@ -304,12 +310,21 @@ class _Meter:
 def _confine(site: Site, edit: Edit, mechanism: Mechanism) -> Edit:
     """Keep a change of the surface on the surface; foreign bodies and moved parts may reach beyond the outline.
 
-    What breaks or wears one of several pieces (candles on a tray) leaves the others as they are.
+    What breaks or wears one of several pieces (candles on a tray) leaves the others as they are, a crack in a board or a tile
+    the next one, and a scratch what lies deep in a gap between two.
     """
     scene = site.scene
     others = None if mechanism in _MAY_REACH_OTHERS or edit.off_object else scene.other_pieces(*site.center_xy)
     if others is not None:
         edit = replace(edit, support=edit.support & ~others[edit.window.slices])
+    seams = find_seams(scene) if mechanism in _ENDS_AT_SEAMS else None
+    if seams is not None and not seams.bonded:
+        beyond = seams.beyond(*site.center_xy) if mechanism == "crack" else seams.gaps
+        kept, whole = edit.support & ~beyond[edit.window.slices], np.count_nonzero(edit.support)
+        if np.count_nonzero(kept) < _LEFT_AT_SEAMS * whole:  # bits along the seam are no crack
+            kept = np.zeros_like(kept)
+        cut = np.count_nonzero(kept) < _UNCUT * whole  # what is left is no wider for that
+        edit = replace(edit, support=kept, size_fixed=edit.size_fixed or cut)
     if mechanism in _MAY_LEAVE_OBJECT or edit.off_object or scene.fills_frame:
         return edit
     return replace(edit, support=edit.support & scene.foreground[edit.window.slices])

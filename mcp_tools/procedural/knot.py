@@ -16,6 +16,7 @@ from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.palette import fit_shift, log_ratio, measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import extent_of
+from anomalyagent.mcp_tools.procedural.seams import find_seams
 from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, window_guard
 
@@ -53,10 +54,12 @@ class Knot:
         uneven = fractal_noise(site.window.shape, max(half_wide, 3.0), rng, octaves=2, gain=0.5)
         radius = np.hypot(u / half_long, v / half_wide) * (1.0 + 0.07 * uneven)
         inside = smooth_step((1.0 - radius) * half_wide / 1.6 + 0.5) * foreground_cover(site) * window_guard(site, 2.0)
+        board = _board(site)
+        inside = inside * board
         near = measure_surroundings(site)
         tone = log_ratio(near.lab, fit_shift(near, spec.color_shift or _TONE, spec.severity, hue_limit=24.0).shift, near.grey)
         bent, cover = _swerving(site, radius, u, v, (cosine, sine))
-        cover = cover * (1.0 - inside)
+        cover = cover * (1.0 - inside) * board
         return Edit(
             window=site.window,
             support=(inside > 0.01) | (cover > 0.05),
@@ -67,6 +70,15 @@ class Knot:
             size_fixed=area < site.area_px,
             absorbs=True,
         )
+
+
+def _board(site: Site) -> Field | float:
+    """(h, w) 0..1: the board that the knot lies in, whose edges were sawn through it; 1 where no seams are seen."""
+    seams = find_seams(site.scene)
+    if seams is None:
+        return 1.0
+    beyond = seams.beyond(*site.center_xy)[site.window.slices]
+    return 1.0 - np.asarray(cv2.GaussianBlur(beyond.astype(np.float32), (0, 0), 0.7), np.float32)
 
 
 def _wood(radius: Field, uneven: Field, half_wide: float, rng: np.random.Generator) -> Field:
