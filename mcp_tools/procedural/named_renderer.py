@@ -11,6 +11,7 @@ from anomalyagent.mcp_tools.procedural.copper import etched_board
 from anomalyagent.mcp_tools.procedural.crease import named_crease
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
+from anomalyagent.mcp_tools.procedural.dropped_stitch import DroppedStitch, find_knit, names_dropped_stitch
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
 from anomalyagent.mcp_tools.procedural.extra import Extra, asks_for_extra
 from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
@@ -52,6 +53,7 @@ _ON_COMPONENTS: frozenset[Mechanism] = frozenset(
     {"abrasion", "chip", "crack", "cut", "dent", "discoloration", "hole", "scratch", "stain"}
 )
 _ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole", "missing", "swap"})
+_RUNS_DOWN: frozenset[Mechanism] = frozenset({"crack", "cut", "discoloration", "hole", "missing", "scratch"})
 _FILLED: frozenset[Mechanism] = frozenset({"contamination", "discoloration", "missing", "swap"})
 
 
@@ -90,6 +92,10 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Knot()
     if spec.mechanism in ("stain", "discoloration") and names_mould(prompt):
         return Mould()
+    if spec.mechanism in _RUNS_DOWN and names_dropped_stitch(prompt) and names_cloth(prompt):
+        knit = find_knit(scene)
+        if knit is not None:
+            return DroppedStitch(knit)
     if spec.mechanism in ("crack", "scratch", "missing", "cut") and scene.fills_frame and names_missing_yarn(prompt):
         return MissingYarn()
     if spec.mechanism == "contamination" and names_run(prompt) and named_matter(prompt) is None:
