@@ -7,7 +7,8 @@
     4. words that name no mechanism: one of the item's usual types
 
 A card that was not asked for by its own name is reduced to the variants of the mechanism that was asked for, and what the
-words imply (a hair is long and thin, a speck small and compact) narrows its ranges. `adapt_spec` then adds what they say.
+words imply (a hair is long and thin, a speck small and compact, total rust covers the part) changes its ranges.
+`adapt_spec` then adds what they say.
 """
 
 import math
@@ -19,6 +20,7 @@ from anomalyagent.knowledge.card_models import Card, Contrast, Priors, Variant
 from anomalyagent.knowledge.lookup import LAST_WORDS, find_fit, guess_material, match_item, rank_match, types_for_item
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.knowledge.words import mechanism_of, read_prompt
+from anomalyagent.knowledge.words.extent import spread_as_named
 from anomalyagent.knowledge.words.forms import IMPLIED_FORMS, Form
 from anomalyagent.knowledge.words.grammar import is_a_place
 from anomalyagent.knowledge.words.lexer import find_terms, plain, stem
@@ -170,6 +172,7 @@ def _kind_stems(text: str, mechanism: Mechanism) -> set[str]:
 def _narrowed(card: Card, anomaly_type: str) -> Card:
     """The card with the ranges that a term of the words implies, for the variants of that term's mechanism if there are any."""
     card = _with_tone(card, anomaly_type)
+    card = card.model_copy(update={"variants": tuple(spread_as_named(one, anomaly_type) for one in card.variants)})
     text = plain(anomaly_type)
     named = [hit for hit in find_terms(text) if hit.term in IMPLIED_FORMS and not is_a_place(text, hit.start)]
     forms = {hit.mechanism: IMPLIED_FORMS[hit.term] for hit in named}

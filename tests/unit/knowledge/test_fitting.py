@@ -261,3 +261,26 @@ def test_what_lies_on_a_wafer_has_a_colour_of_clean_rooms(cards: list[Card], kin
         assert spec.color_shift is not None
         assert abs(spec.color_shift[1]) <= 4.0
         assert -6.0 <= spec.color_shift[2] <= 1.0  # grey to bluish, never brown
+
+
+@pytest.mark.parametrize("kind", ["total_rust", "complete rust", "rusted all over", "entire surface corroded"])
+def test_what_covers_a_part_covers_most_of_it_in_one_piece(cards: list[Card], kind: str) -> None:
+    for spec in draw(cards, "metal plate", kind):
+        assert spec.area_fraction >= 0.45, (kind, spec)
+        assert spec.count == 1
+
+
+@pytest.mark.parametrize("kind", ["major_rust", "heavy rust", "severe corrosion", "heavily rusted"])
+def test_heavy_rust_covers_more_than_rust_usually_does(cards: list[Card], kind: str) -> None:
+    usual = max(spec.area_fraction for spec in draw(cards, "metal plate", "rust"))
+    for spec in draw(cards, "metal plate", kind):
+        assert spec.area_fraction >= usual, (kind, spec)
+
+
+def test_words_of_extent_leave_what_does_not_spread_as_large_as_usual(cards: list[Card]) -> None:
+    for kind in ("severe scratch", "complete crack", "completely missing part"):
+        plain = kind.replace("severe ", "").replace("complete ", "").replace("completely ", "")
+        areas = [[spec.area_fraction for spec in draw(cards, "metal plate", name)] for name in (kind, plain)]
+        assert areas[0] == areas[1], kind
+    dents, major = ([spec.area_fraction for spec in draw(cards, "metal plate", kind)] for kind in ("dent", "major dent"))
+    assert sorted(dents)[len(dents) // 2] <= min(major)
