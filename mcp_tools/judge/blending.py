@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.judge.bared import band, bared_ground
 from anomalyagent.mcp_tools.judge.pair import CROSS, Pair, coarse_grain, dilate, erode, fine_grain
 
 __all__ = ["FEWEST_GRAIN_PX", "GRAIN_DEPTH_PX", "Blending", "measure_blending"]
@@ -41,6 +42,7 @@ class Blending:
         noise_gain, noise_loss: doublings of fine grain inside the change, more or less than the photo has at such brightness.
         too_sharp: how much steeper its edges are than the lens allows, 0..about 0.5.
         too_soft: doublings by which its texture is weaker than the normal photo's, without being hidden by black or white.
+        soft_surface: the same without what is bared ground: a piece has broken off the edge.
         flat: 0..1, uniform interior behind a sharp outline.
         blocking: doublings by which differences on the 8 x 8 grid of JPEG exceed those between.
         drift: CIEDE2000 by which most blocks of the object or of the background changed, wherever the defect is.
@@ -57,6 +59,7 @@ class Blending:
     noise_loss: float
     too_sharp: float
     too_soft: float
+    soft_surface: float
     flat: float
     blocking: float
     drift: float
@@ -83,6 +86,7 @@ def measure_blending(pair: Pair, *, whole_object: bool = False) -> Blending:
         noise_loss=loss,
         too_sharp=_too_sharp(pair),
         too_soft=soft,
+        soft_surface=_soft_surface(pair, soft),
         flat=flat * seam,
         blocking=_blocking(pair),
         drift=_drift(pair, whole_object),
@@ -294,23 +298,31 @@ def _error_function(x: float) -> float:
     return float(1.0 - series * np.exp(-x * x))
 
 
-def _texture(pair: Pair) -> tuple[float, float]:
-    """(doublings of texture lost, flatness 0..1) of the inside, at scales of two to six pixels."""
+def _soft_surface(pair: Pair, soft: float) -> float:
+    """`soft` without the bared ground, by the share that the surface has in the change."""
+    ground = bared_ground(pair)
+    if ground is None:
+        return soft
     inside = erode(pair.mask, 2)
+    share = np.count_nonzero(inside & ~ground) / np.count_nonzero(inside)
+    return min(soft, _texture(pair, ground)[0] * share)
+
+
+def _texture(pair: Pair, ground: Mask | None = None) -> tuple[float, float]:
+    """(doublings of texture lost, flatness 0..1) of the inside, at scales of two to six pixels, but for the bared ground."""
+    inside = erode(pair.mask, 2)
+    if ground is not None:
+        inside = inside & ~dilate(ground, 1)
     lightness = pair.after[..., 0]
     usable = inside & (lightness > 6.0) & (lightness < 97.0)
     if np.count_nonzero(usable) < 24:
         return 0.0, 0.0
     noise = 100.0 * pair.scene.noise_sigma + QUANTISATION
-    before, after = (_band(lab[..., 0])[usable] for lab in (pair.before, pair.after))
+    before, after = (band(lab[..., 0])[usable] for lab in (pair.before, pair.after))
     was, remained = float(np.sqrt((before**2).mean())), float(np.sqrt((after**2).mean()))
     soft = max(0.0, float(np.log2((was + noise) / (remained + noise))))
     share_flat = float((np.abs(after) < 0.5 * noise).mean())
     return soft, share_flat
-
-
-def _band(lightness: Field) -> Field:
-    return np.asarray(cv2.GaussianBlur(lightness, (0, 0), 0.7) - cv2.GaussianBlur(lightness, (0, 0), 3.0), np.float32)
 
 
 def _blocking(pair: Pair) -> float:

@@ -87,8 +87,11 @@ def _describe_shape(measured: Measured) -> str:
 
 
 def _lost_texture(measured: Measured) -> float:
-    """Where a part is gone or has moved, what lies behind shows, with the texture that it has."""
-    return 0.0 if measured.placing.variant.mechanism in STRUCTURAL else measured.blending.too_soft
+    """Where a part is gone or has moved, what lies behind shows, with the texture that it has; and where an edge broke."""
+    mechanism = measured.placing.variant.mechanism
+    if mechanism in STRUCTURAL:
+        return 0.0
+    return measured.blending.soft_surface if mechanism == "chip" else measured.blending.too_soft
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -31,6 +31,7 @@ _TOOTH = re.compile(r"\b(?:tooth|teeth|cogs?)\b")
 _BALL = re.compile(r"\b(?:balls?|rollers?|rolling elements?)\b")
 _PLAIN = 0.13  # of a pitch to both sides of its middle: there a gap looks like a gap
 _ABOVE = 0.35  # of a tooth's height: so far beyond its tip, shadow and bloom, all is replaced
+_ASKEW = 0.4  # of its height, that a tooth of a ring seen askew stands out beyond the circle
 _FOOT = (0.2, 0.65)  # of a tooth's height, that a chipped one keeps
 _SKEW, _RAGGED = 0.5, 0.08  # of its height: how much lower it is broken on one side, and how ragged the edge is
 _MOST = 3  # teeth
@@ -130,7 +131,9 @@ def _without_tooth(
     soft = 1.0 + scene.blur_sigma_px
     edge = ring.inner_px + foot_px * (1.0 + skew * 2.0 * share) + ragged
     cover = np.clip((radius - edge) / soft + 0.5, 0.0, 1.0)
-    cover *= np.clip((ring.outer_px + _ABOVE * high - radius) / (0.3 * high), 0.0, 1.0)
+    tooth = scene.foreground[window.slices] & (np.abs(share) < 0.4) & (radius < ring.outer_px + _ASKEW * high)
+    tip = max(float(radius[tooth].max(initial=0.0)), ring.outer_px)
+    cover *= np.clip((tip + _ABOVE * high - radius) / (0.3 * high), 0.0, 1.0)
     cover *= np.clip((0.5 - np.abs(share)) / 0.04, 0.0, 1.0)
     return (drawn + (gap - drawn) * cover[..., None]).astype(np.float32)
 

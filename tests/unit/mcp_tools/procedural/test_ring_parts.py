@@ -102,6 +102,23 @@ def test_one_tooth_is_concerned_and_the_others_stay(words: str, mechanism: Mecha
     assert np.median(gone) > 0.7  # the ground shows
 
 
+def test_no_tip_of_a_tooth_is_left_hanging_where_it_stands_out_beyond_the_others() -> None:
+    """As the near ones of a gear do that is seen askew."""
+    radius, angle = _polar()
+    turns = angle / (2.0 * np.pi) * TEETH
+    longer = (np.abs(turns - np.rint(turns)) < 0.26) & (radius > 84) & (radius < 113) & (np.abs(np.rint(turns)) < 2)
+    shown = np.where(longer[..., None], np.array((110.0, 112.0, 116.0)), 255.0 * _gear().photo.rgb)
+    scene = Scene(photo_from_array(shown.astype(np.uint8)))
+    for seed in range(3):
+        spec = DefectSpec(mechanism="missing", area_fraction=0.004, severity=15.0, seed=seed, center=(1.0, 0.5))
+        renderer = named_renderer(scene, spec, PROMPT.format("missing tooth", "gear"))
+        assert isinstance(renderer, LostTooth)
+        drawn = render_defect(scene, spec, renderer)
+        lost = longer & (radius > 100) & (_teeth() == np.bincount(_teeth()[drawn.mask])[1:].argmax() + 1)
+        tip = longer & (radius > 107) & (np.abs(turns - np.rint(np.median(turns[lost]))) < 0.2)
+        assert drawn.photo.rgb[tip].mean(axis=1).min() > 0.6
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_one_ball_is_gone_and_its_seat_is_dark(seed: int) -> None:
     scene = _bearing()
