@@ -4,7 +4,7 @@
     2. no card lists the item: the grid's cards of its material, which its words name, or else its photos suggest
     3. nothing known at all: the general cards, and `transplant` for what nobody described
     4. shares are raised or lowered by what the photos allow: nothing is missing from a plain sheet, a weave tears and frays, of
-       a tray of parts one may be gone
+       a tray of parts one may be gone, and of a black part against the light only the outline shows
 
 An item's own cards were written by somebody who knows it, so the photos change their shares by half at most.
 """
@@ -26,6 +26,7 @@ UNKNOWN_TYPE = "transplant"
 """Anomaly type, and mechanism, for what nobody described."""
 _UNKNOWN_SHARE = 0.25
 _OWN_CARDS_RANGE = (0.67, 1.5)
+_OF_THE_OUTLINE: frozenset[Mechanism] = frozenset({"bend", "chip", "hole", "missing", "swap"})
 _TRAY = 4
 """Pieces from which on photos show a tray of parts."""
 
@@ -47,6 +48,7 @@ class Traits(BaseModel):
     chroma: float = Field(description="Median CIELAB chroma of the object.")
     hue_deg: float = Field(description="Median CIELAB hue of the object.")
     pieces: int = Field(default=1, description="Like parts that lie apart: many on a tray, one otherwise.")
+    silhouette: bool = Field(default=False, description="A black part against the light: only its outline shows.")
     unusual: list[str] = Field(default_factory=list[str], description="Photos unlike all the others: are they good?")
 
 
@@ -72,15 +74,18 @@ def plan_kinds(cards: Sequence[Card], item: str, traits: Traits | None = None, l
         material, because = _material(cards, item, traits)
         chosen = types_for_item(cards, item, material)
         extra = _UNKNOWN_SHARE if material is None else 0.0
-    fits = [(card, *_fit(card, traits)) for card in chosen if card.anomaly_type not in lacking]
+    shown = [card for card in chosen if card.anomaly_type not in lacking]
+    if traits is not None and traits.silhouette:
+        shown = [card for card in shown if _changes_the_outline(card)] or shown
+    fits = [(card, *_fit(card, traits)) for card in shown]
     if not own:
         fits = sorted(fits, key=lambda fit: -fit[0].frequency * max(1.0, fit[1]))[:MOST_KINDS]
     weights: list[tuple[str, float, str]] = []
     for card, factor, notes in fits:
         if own:
             factor = min(max(factor, _OWN_CARDS_RANGE[0]), _OWN_CARDS_RANGE[1])
-        shown = f", {'more' if factor > 1.0 else 'less'} of it since {' and '.join(notes)}" if factor != 1.0 and notes else ""
-        weights.append((card.anomaly_type, card.frequency * factor, f"{because}, frequency {card.frequency:g}{shown}"))
+        moved = f", {'more' if factor > 1.0 else 'less'} of it since {' and '.join(notes)}" if factor != 1.0 and notes else ""
+        weights.append((card.anomaly_type, card.frequency * factor, f"{because}, frequency {card.frequency:g}{moved}"))
     if extra and all(name != UNKNOWN_TYPE for name, _, _ in weights):
         total = sum(weight for _, weight, _ in weights)
         reason = "nothing is known of this item: patches that do not belong stand for what no card describes"
@@ -141,6 +146,12 @@ def _fit(card: Card, traits: Traits | None) -> tuple[float, list[str]]:
         if why and why not in notes:
             notes.append(why)
     return round(factor, 3), notes
+
+
+def _changes_the_outline(card: Card) -> bool:
+    """True for what is seen of a part against the light: a piece of it is gone, bent or in another place."""
+    of_outline = sum(variant.weight for variant in card.variants if variant.mechanism in _OF_THE_OUTLINE)
+    return of_outline > 0.5 * sum(variant.weight for variant in card.variants)
 
 
 def _at_an_outline(variant: Variant) -> bool:

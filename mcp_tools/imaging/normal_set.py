@@ -20,6 +20,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.photo import MAX_PIXELS, MIN_SIDE_PX, Photo, read_photo
 from anomalyagent.mcp_tools.imaging.repetition import autocorrelation
+from anomalyagent.mcp_tools.imaging.silhouette import is_silhouette
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 
 __all__ = ["Look", "is_blank", "look_of", "measure_set", "unlike_others"]
@@ -96,6 +97,7 @@ class _Looked(NamedTuple):
     inside: NDArray[np.bool_]  # (n, 96, 96)
     surface: list[bool]
     pieces: list[int]
+    silhouettes: list[bool]
     detail: list["_Detail"]
     grey: bool
 
@@ -110,7 +112,7 @@ class _Detail(NamedTuple):
 def _looked_at(paths: Sequence[Path], max_pixels: int, min_side_px: int) -> _Looked | None:
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _MOST_PHOTOS)).round().astype(int))]
     names, labs, insides, surfaces, details, greys = list[str](), list[Lab](), list[Mask](), list[bool](), list[_Detail](), []
-    pieces = list[int]()
+    pieces, silhouettes = list[int](), list[bool]()
     for path in chosen:
         try:
             photo = read_photo(path, max_pixels=max_pixels, min_side_px=min_side_px)
@@ -126,11 +128,12 @@ def _looked_at(paths: Sequence[Path], max_pixels: int, min_side_px: int) -> _Loo
         insides.append(_small(foreground.astype(np.float32)) > 0.5)
         surfaces.append(bool(foreground.all()))
         pieces.append(_pieces(foreground))
+        silhouettes.append(is_silhouette(lab, foreground))
         details.append(_detail(np.ascontiguousarray(lab[..., 0]), foreground))
         greys.append(photo.is_grey)
     if not names:
         return None
-    return _Looked(names, np.stack(labs), np.stack(insides), surfaces, pieces, details, all(greys))
+    return _Looked(names, np.stack(labs), np.stack(insides), surfaces, pieces, silhouettes, details, all(greys))
 
 
 def _pieces(foreground: Mask) -> int:
@@ -218,6 +221,7 @@ def _traits(model: _SetModel, looked: _Looked) -> Traits:
         chroma=round(float(np.hypot(a, b)), 2),
         hue_deg=round(float(np.degrees(np.arctan2(b, a))) % 360.0, 1),
         pieces=int(np.median(looked.pieces)),
+        silhouette=sum(looked.silhouettes) * 2 > len(looked.silhouettes),
         unusual=unusual,
     )
 

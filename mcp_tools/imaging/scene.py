@@ -18,6 +18,7 @@ from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.ground import Ground, ground_of, seen_from_afar
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.pieces import Pieces, find_pieces
+from anomalyagent.mcp_tools.imaging.silhouette import is_silhouette
 
 __all__ = ["AFAR", "Scene", "scene_of"]
 
@@ -127,6 +128,11 @@ class Scene:
     def grain(self) -> tuple[float, float]:
         """(angle, coherence) of the whole surface; coherence 0 for an object before a background."""
         return measures.surface_grain(self.luma) if self.fills_frame else (0.0, 0.0)
+
+    @cached_property
+    def silhouette(self) -> bool:
+        """True for a part against the light, of which only the outline can be seen."""
+        return not self.fills_frame and is_silhouette(self.lab, self.foreground)
 
     @cached_property
     def fibrous(self) -> bool:

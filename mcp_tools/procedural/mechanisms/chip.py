@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask, SmallMask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.scene import Scene
@@ -38,6 +38,7 @@ from anomalyagent.mcp_tools.procedural.wall_break import break_wall
 
 __all__ = ["Breaking", "render", "suitability"]
 
+_HELD = 0.2  # of the largest piece: what is smaller and hangs on nothing falls off
 _NOTCH_CHANCE = 0.6
 _OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
@@ -125,7 +126,14 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
         cover *= shown
     opening = None
     behind = median_background(site.scene)
-    if seat.on_outline and behind is not None:
+    if site.scene.silhouette:  # only what is gone right through can be seen
+        if not seat.on_outline or behind is None:
+            return None
+        opening = _with_what_falls_off(site, np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32))
+        if opening is None:
+            return None
+        paint, cover = _cut_through(site, opening, behind, None, paint, cover)
+    elif seat.on_outline and behind is not None:
         opening = _opening(site, spec, seat, elongation, near, behind, slender, rng)
         if opening is not None:
             paint, cover = _cut_through(site, opening, behind, slender, paint, cover)
@@ -356,6 +364,25 @@ def _opening(
     if slender is not None and (slender & (opening > 0.3)).any():
         return None  # what stands there would hang in the air
     return opening
+
+
+def _with_what_falls_off(site: Site, opening: Field) -> Field | None:
+    """The opening with the pieces of the object that nothing holds any more; None where one reaches out of the window."""
+    rest = site.scene.foreground.astype(np.uint8)
+    rest[site.window.slices] &= opening < 0.5
+    loose = _small_pieces(rest)
+    inside = loose[site.window.slices]
+    if np.count_nonzero(inside) < np.count_nonzero(loose & ~_small_pieces(site.scene.foreground.astype(np.uint8))):
+        return None
+    return np.maximum(opening, cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8))).astype(np.float32)
+
+
+def _small_pieces(body: SmallMask) -> Mask:
+    """(H, W) bool: the pieces of a body that are much smaller than its largest one."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(body, connectivity=4)
+    areas = stats[1:count, cv2.CC_STAT_AREA]
+    small = 1 + np.flatnonzero(areas < _HELD * areas.max(initial=0))
+    return np.asarray(np.isin(labels, small))
 
 
 def _cut_through(

@@ -48,6 +48,8 @@ def dig(site: Site, spec: DefectSpec, rng: np.random.Generator, distance: Field,
     towards_light = _towards_light(distance, site.scene.light[0])
     near = measure_surroundings(site)
     behind = median_background(site.scene)
+    if behind is not None and site.scene.silhouette:  # nothing else of a hole can be seen
+        return _through(site, cover, distance, towards_light, behind)
     if behind is not None and _lighter_than_asked(behind, near, spec):
         behind = None
     fits = behind is not None and radius > 2.5 and spec.severity >= 6.0 and may_go_through
