@@ -30,7 +30,7 @@ CARD = """
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnowledgeSettings:
     for module in (card_files, manage):
         monkeypatch.setattr(module, "user_card_folder", lambda: tmp_path / "own")
-    monkeypatch.setattr(manage, "cache_folder", lambda: tmp_path / "cache")  # of the user's own, others may hold the lock
+    monkeypatch.setattr(manage, "cache_folder", lambda _: tmp_path / "cache")  # of the user's own, others may hold the lock
     return KnowledgeSettings(cache_dir=tmp_path / "cache")
 
 
