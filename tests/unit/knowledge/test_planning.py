@@ -104,3 +104,11 @@ def test_on_a_tray_of_parts_one_may_be_missing_or_wrong() -> None:
     assert "missing_part" not in alone
     assert found["missing_part"].share > 0.08
     assert "many parts" in found["missing_part"].reason
+
+
+@pytest.mark.parametrize("item", ["metal plate", "brass flange coupling"])
+def test_metal_that_is_only_handled_rusts_and_is_scratched_far_more_often_than_it_cracks(item: str) -> None:
+    kinds = plan_kinds(CARDS, item, PLAIN)
+    assert share_of(kinds, "crack") < 0.08
+    assert share_of(kinds, "stain") > 2.0 * share_of(kinds, "crack")
+    assert share_of(kinds, "scratch") > 2.0 * share_of(kinds, "crack")
