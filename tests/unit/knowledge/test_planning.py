@@ -46,6 +46,23 @@ def test_a_listed_item_gets_its_own_types_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("item", "belongs", "foreign"),
     [
+        ("wicker chair", "broken_strand", "crack"),
+        ("jute sack", "broken_yarn", "chip"),
+        ("latex glove", "pinhole", "fibre"),
+        ("plush toy", "open_seam", "pit"),
+        ("doll", "paint_fault", "transplant"),
+    ],
+)
+def test_wicker_sacking_gloves_and_toys_suffer_their_own_faults(item: str, belongs: str, foreign: str) -> None:
+    """Nothing was known of them, a glove was cloth and a plush toy hard plastic."""
+    kinds = {kind.anomaly_type for kind in plan_kinds(CARDS, item, PLAIN)}
+    assert belongs in kinds
+    assert foreign not in kinds
+
+
+@pytest.mark.parametrize(
+    ("item", "belongs", "foreign"),
+    [
         ("ball bearing", "missing_ball", "missing_tooth"),
         ("compression spring", "deformed_coil", "hole"),
         ("tablet blister", "missing_tablet", "misprint"),
