@@ -28,9 +28,13 @@ CARD = """
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KnowledgeSettings:
+    def cache(cache_dir: Path | None) -> Path:
+        """Not the user's own, whose lock others may hold."""
+        return cache_dir or tmp_path / "cache"
+
     for module in (card_files, manage):
         monkeypatch.setattr(module, "user_card_folder", lambda: tmp_path / "own")
-    monkeypatch.setattr(manage, "cache_folder", lambda _: tmp_path / "cache")  # of the user's own, others may hold the lock
+    monkeypatch.setattr(manage, "cache_folder", cache)
     return KnowledgeSettings(cache_dir=tmp_path / "cache")
 
 
