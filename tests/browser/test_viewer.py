@@ -275,7 +275,7 @@ def test_keys_of_a_quick_reviewer_are_neither_lost_nor_given_twice(page: Page, v
         route.fulfill(response=answer, body=answer.text().replace("</body>", '<script src="/static/late.js"></script></body>'))
 
     if not parsed:
-        page.route("**/review", with_a_script_at_its_end)
+        page.route("**/review", with_a_script_at_its_end, times=1)  # not the answers to verdicts, at addresses that end so, too
     script = Gate(page, "/static/htmx" if parsed else "/static/late")
     page.goto(f"{viewer}/review", wait_until="commit")
     script.wait()
