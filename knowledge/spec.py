@@ -83,3 +83,7 @@ class DefectSpec(BaseModel):
     )
     count: int = Field(default=1, ge=1, le=16)
     seed: int = Field(default=0, ge=0, lt=SEEDS)
+
+    def instance_px(self, object_px: float) -> float:
+        """Area of one instance, in pixels, on an object of so many pixels."""
+        return self.area_fraction * object_px / self.count

@@ -52,7 +52,7 @@ def plan_region(
         context: side of the crop over the extent of the region.
     """
     rng = np.random.default_rng([seed, 0x1A5])
-    area_px = spec.area_fraction * scene.object_area_px / spec.count
+    area_px = spec.instance_px(scene.object_area_px)
     sites: list[Site] = []
     for _ in range(spec.count):
         sites.append(place_instance(scene, spec, area_px, sites, rng, clustered=False))

@@ -229,7 +229,7 @@ class Placed:
         if not len(xs):
             return []
         chosen = np.random.default_rng([spec.seed, 7]).integers(len(xs), size=_POINTS)
-        area = max(spec.area_fraction * scene.object_area_px / spec.count, 1.0)
+        area = max(spec.instance_px(scene.object_area_px), 1.0)
         return [Target((float(xs[one]), float(ys[one])), area) for one in chosen]
 
     def suitability(self, scene: Scene, spec: DefectSpec) -> Callable[[float, float], float]:

@@ -47,7 +47,7 @@ class FillLevel:
         """The middle of the level."""
         level = find_level(scene)
         assert level is not None
-        return [Target((level.middle_x, level.y), max(spec.area_fraction * scene.object_area_px / spec.count, 1.0))]
+        return [Target((level.middle_x, level.y), max(spec.instance_px(scene.object_area_px), 1.0))]
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """The level lies lower or higher; None where there is no room for that."""

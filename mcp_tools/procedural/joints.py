@@ -102,7 +102,7 @@ class OpenJoint:
 
     def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
         """Places on the middle lines."""
-        area = spec.area_fraction * scene.object_area_px / spec.count
+        area = spec.instance_px(scene.object_area_px)
         points = self.joints.middle_xy[:: max(1, len(self.joints.middle_xy) // _TARGETS)]
         allowed = scene.allowed
         return [Target((float(x), float(y)), area) for x, y in points if allowed[int(y), int(x)]]

@@ -42,7 +42,7 @@ class OnComponents:
     def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
         """A point of each component that is large enough, for the asked area."""
         rng = np.random.default_rng([spec.seed, 7])
-        area = max(spec.area_fraction * scene.object_area_px / spec.count, 1.0)
+        area = max(spec.instance_px(scene.object_area_px), 1.0)
         found: list[Target] = []
         for part in _bare_components(scene):
             ys, xs = np.nonzero(part.mask)

@@ -49,8 +49,7 @@ class LostTooth:
 
     def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
         """The teeth."""
-        area = max(spec.area_fraction * scene.object_area_px / spec.count, 1.0)
-        return [Target(self.ring.at(index), area) for index in range(self.ring.parts)]
+        return _parts_of(self.ring, scene, spec)
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
         """The tooth nearest to the site, and its neighbours where much is asked for."""
@@ -79,8 +78,7 @@ class LostBall:
 
     def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
         """The balls."""
-        area = max(spec.area_fraction * scene.object_area_px / spec.count, 1.0)
-        return [Target(self.ring.at(index), area) for index in range(self.ring.parts)]
+        return _parts_of(self.ring, scene, spec)
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:
         """The ball nearest to the site."""
@@ -107,6 +105,11 @@ def named_ring_part(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismMod
         ring = ring_of_balls(scene)
         return None if ring is None else LostBall(ring)
     return None
+
+
+def _parts_of(ring: Ring, scene: Scene, spec: DefectSpec) -> list[Target]:
+    area = max(spec.instance_px(scene.object_area_px), 1.0)
+    return [Target(ring.at(index), area) for index in range(ring.parts)]
 
 
 def _without_tooth(

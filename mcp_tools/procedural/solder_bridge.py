@@ -38,7 +38,7 @@ class SolderBridge:
 
     def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
         """The places between two pins, each of the asked area, since the number of pins follows it."""
-        area = spec.area_fraction * scene.object_area_px / spec.count
+        area = spec.instance_px(scene.object_area_px)
         return [Target(_middle(pair), area) for pair in neighbouring_pins(scene)]
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit:

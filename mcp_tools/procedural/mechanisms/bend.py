@@ -57,7 +57,7 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     if mounted_on(scene):
         return targets_at(mounted_on(scene))
     if is_populated(scene):
-        return targets_at(find_repeated(scene, spec.area_fraction * scene.object_area_px / spec.count))
+        return targets_at(find_repeated(scene, spec.instance_px(scene.object_area_px)))
     return targets_at(protrusions_of(scene))
 
 

@@ -49,7 +49,7 @@ def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], floa
     hollow = None if spec.zone == "edge" else find_hollow(scene)
     if hollow is not None:
         return hollow.nearness
-    bulk = _bulk(scene, np.sqrt(spec.area_fraction * scene.object_area_px / spec.count))
+    bulk = _bulk(scene, np.sqrt(spec.instance_px(scene.object_area_px)))
     return None if bulk is None else lambda x, y: float(bulk[min(round(y), len(bulk) - 1), min(round(x), bulk.shape[1] - 1)])
 
 

@@ -46,7 +46,7 @@ def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """What stands out or can be told apart: such parts are lost whole, one at a time."""
     if _asks_for_all(scene, spec):
         return []
-    wanted = spec.area_fraction * scene.object_area_px / spec.count
+    wanted = spec.instance_px(scene.object_area_px)
     return targets_at(
         protrusions_of(scene)
         or mounted_on(scene)

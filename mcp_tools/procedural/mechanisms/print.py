@@ -86,7 +86,7 @@ class _Ink(NamedTuple):
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Existing marks: faults of printing are seen where there is print."""
-    area = spec.area_fraction * scene.object_area_px / spec.count
+    area = spec.instance_px(scene.object_area_px)
     return [Target(xy, area) for xy in _marked_places(scene)]
 
 

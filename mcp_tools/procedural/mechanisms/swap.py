@@ -81,7 +81,7 @@ _PLAIN_JND, _PLAINLY = 8.0, 0.05  # of a whole object that is out of place, and 
 
 def targets(scene: Scene, spec: DefectSpec) -> list[Target]:
     """Parts of which there are several: one of them is exchanged, turned or moved."""
-    wanted = spec.area_fraction * scene.object_area_px / spec.count
+    wanted = spec.instance_px(scene.object_area_px)
     if spec.area_fraction > _WHOLE:
         return []
     return targets_at(mounted_on(scene) or discs_of(scene, wanted) or find_repeated(scene, wanted))
