@@ -65,6 +65,10 @@ def localize(
         Path | None,
         typer.Option(help="Data set whose good photos with harmless differences all contenders without any train with too."),
     ] = None,
+    parts: Annotated[
+        Path | None,
+        typer.Option(help="CSV with the columns image,part: photos of one part are never both learned from and tested."),
+    ] = None,
     work: WorkOption = None,
 ) -> None:
     """Train a UNet from scratch on each contender's images and test it on real defects.
@@ -89,6 +93,7 @@ def localize(
         textures=textures,
         sheets=sheets,
         harmless=harmless,
+        parts=parts,
     )
     compare(comparison, typer.echo)
     show_table(out)

@@ -153,6 +153,18 @@ def test_good_photos_with_harmless_differences_are_trained_with(real: Path, tmp_
         compare(replace(alone, harmless=real), lambda _: None)
 
 
+def test_the_oracle_learns_from_no_part_that_is_tested(real: Path, ours: Path, tmp_path: Path) -> None:
+    (tmp_path / "parts.csv").write_text("image,part\ntest/hole/000.png,A\ntest/hole/002.png,A\n")
+    plain = replace(comparison(real, ours, tmp_path), peers=[], seeds=1, preset=replace(TINY, steps=2))
+    apart = replace(plain, out=tmp_path / "apart.md", parts=tmp_path / "parts.csv")
+    (seen, _), (other, _) = compare(plain, lambda _: None), compare(apart, lambda _: None)
+    assert (seen.contender, other.contender) == ("oracle", "oracle")
+    assert seen.key != other.key
+    text = apart.out.read_text("utf-8")
+    assert "5 real defects (the last two thirds of each type, all photos of a part on one side)" in text
+    assert "all photos of a part" not in plain.out.read_text("utf-8")
+
+
 def test_the_table_is_there_before_the_last_contender_is_done(real: Path, ours: Path, tmp_path: Path) -> None:
     wanted = replace(comparison(real, ours, tmp_path), peers=[], seeds=1, preset=replace(TINY, steps=2))
     seen: list[str] = []

@@ -39,6 +39,7 @@ class Comparison:
         out: the Markdown table; CSV and JSON lie beside it.
         sheets: folder for pictures of the maps.
         harmless: data set whose good photos with harmless differences are for all contenders that bring none.
+        parts: list of the parts that the real images show: no part is learned from by the oracle and tested.
     """
 
     real: Path
@@ -54,6 +55,7 @@ class Comparison:
     textures: Path | None = None
     sheets: Path | None = None
     harmless: Path | None = None
+    parts: Path | None = None
 
 
 def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
@@ -64,7 +66,9 @@ def compare(comparison: Comparison, say: Callable[[str], None]) -> list[Result]:
     """
     check_table(comparison.out)
     store = ResultStore(comparison.work)
-    ground = load_ground(comparison.real, comparison.skip_types, comparison.preset.size_px, comparison.harmless)
+    ground = load_ground(
+        comparison.real, comparison.skip_types, comparison.preset.size_px, comparison.harmless, comparison.parts
+    )
     contenders = gather_contenders(
         ground,
         comparison.synthetic,
@@ -148,6 +152,7 @@ def _describe(comparison: Comparison, ground: Ground) -> Setting:
         test_anomalous=len(ground.test.types) - good,
         test_good=good,
         skipped_types=list(comparison.skip_types),
+        parts_apart=comparison.parts is not None,
     )
 
 

@@ -63,15 +63,18 @@ class Contender:
     harmless: Images | None = None
 
 
-def load_ground(real: Path, skip_types: Sequence[str], size_px: int, harmless: Path | None = None) -> Ground:
+def load_ground(
+    real: Path, skip_types: Sequence[str], size_px: int, harmless: Path | None = None, parts: Path | None = None
+) -> Ground:
     """Decode a real data set.
 
     Args:
+        parts: list of the parts that the images show (see `read_parts`).
         harmless: data set whose good photos with harmless differences are for all contenders that bring none.
     Raises:
         ImageError: it is in no known layout, has no good images or only empty masks, or a file cannot be decoded.
     """
-    split = read_real(real, skip_types)
+    split = read_real(real, skip_types, parts)
     varied = None if harmless is None else _load_harmless(harmless, size_px)
     if harmless is not None and varied is None:
         raise ImageError(f"{harmless} has no good photos with harmless differences. Run: anomalyagent dataset harmless.")

@@ -1,10 +1,13 @@
 """What evaluation needs of a data set: its split, and decoded stacks. The layouts are read by `training/datasets/layouts.py`.
 
 Split of the paper: of each anomaly type, sorted by name, the first third may be looked at (`few_shot`), the last two
-thirds and all good test images are the test set.
+thirds and all good test images are the test set. Where a part was photographed more than once, the paper's split shows the
+same defect on both sides; with a list of the parts all photos of one stay together.
 """
 
-from collections.abc import Sequence
+import csv
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from anomalyagent.errors import ImageError
+from anomalyagent.errors import ConfigError, ImageError
 from anomalyagent.graph.dataset import photo_behind
 from anomalyagent.training.datasets.files import GOOD, Labelled, decode_pair, list_images
 from anomalyagent.training.datasets.layouts import read_category
@@ -30,6 +33,7 @@ __all__ = [
     "load_stack",
     "read_harmless",
     "read_labelled",
+    "read_parts",
     "read_real",
 ]
 
@@ -58,20 +62,62 @@ class RealSet:
     test: list[Labelled]
 
 
-def read_real(root: Path, skip_types: Sequence[str] = ()) -> RealSet:
+def read_real(root: Path, skip_types: Sequence[str] = (), parts: Path | None = None) -> RealSet:
     """The split of a real data set; good images may be missing.
 
+    Args:
+        parts: see `read_parts`; None: every image shows a part of its own.
     Raises:
         ImageError: there are no anomaly images, one has no mask, or a type to skip is unknown.
+        ConfigError: the list of parts cannot be used.
     """
     few_shot: list[Labelled] = []
     test: list[Labelled] = []
+    part_of = {} if parts is None else read_parts(parts, root)
     for one_type in _group(read_labelled(root, skip_types)).values():
-        third = len(one_type) // 3
-        few_shot += one_type[:third]
-        test += one_type[third:]
+        seen, tested = _split(one_type, part_of)
+        few_shot += seen
+        test += tested
     category = read_category(root)
     return RealSet(category.train_good, few_shot, test + category.test_good)
+
+
+def read_parts(table: Path, root: Path) -> dict[Path, str]:
+    """Which part each image shows: a CSV file with the columns `image` (path below `root`) and `part` (any name).
+
+    Images that it does not list show parts of their own.
+
+    Raises:
+        ConfigError: the file cannot be read, lacks a column, or names an image that is not there.
+    """
+    try:
+        rows = list(csv.DictReader(table.read_text("utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(f"cannot read the list of parts {table}: {error}.") from error
+    part_of: dict[Path, str] = {}
+    for number, row in enumerate(rows, start=2):
+        image, part = row.get("image"), row.get("part")
+        if not image or not part:
+            raise ConfigError(f"line {number} of {table} needs the columns 'image' and 'part'; it has {row}.")
+        if not (root / image).is_file():
+            raise ConfigError(f"line {number} of {table} names {image}, which is not in {root}: give paths below that folder.")
+        part_of[(root / image).resolve()] = part
+    if not part_of:
+        raise ConfigError(f"{table} lists no images: it needs the columns 'image' (path below {root}) and 'part'.")
+    return part_of
+
+
+def _split(files: Sequence[Labelled], part_of: Mapping[Path, str]) -> tuple[list[Labelled], list[Labelled]]:
+    """The first third of one type and the rest. A part that no longer fits into the third is tested whole."""
+    part = {file: part_of.get(file.image.resolve(), file.image) for file in files}
+    photos = Counter(part.values())
+    seen: set[str | Path] = set()
+    room = len(files) // 3
+    for one in dict.fromkeys(part.values()):
+        if photos[one] <= room:
+            room -= photos[one]
+            seen.add(one)
+    return [file for file in files if part[file] in seen], [file for file in files if part[file] not in seen]
 
 
 def read_labelled(root: Path, skip_types: Sequence[str] = ()) -> list[Labelled]:

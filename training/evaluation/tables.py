@@ -32,7 +32,13 @@ _MIN_ORACLE = 0.5
 
 @dataclass(frozen=True)
 class Setting:
-    """What was compared on what. `real`: name of the data set; `count`: images asked of each contender."""
+    """What was compared on what.
+
+    Attributes:
+        real: name of the data set.
+        count: images asked of each contender.
+        parts_apart: no part is on both sides of the split.
+    """
 
     real: str
     preset: Preset
@@ -42,6 +48,7 @@ class Setting:
     test_anomalous: int
     test_good: int
     skipped_types: list[str]
+    parts_apart: bool = False
 
 
 class Spread(NamedTuple):
@@ -181,11 +188,12 @@ def _introduce(setting: Setting) -> str:
     preset = setting.preset
     averaged = f", weights averaged ({preset.average:g})" if preset.average else ""
     left_out = f" Left out: {', '.join(setting.skipped_types)}." if setting.skipped_types else ""
+    whole = ", all photos of a part on one side" if setting.parts_apart else ""
     return (
         f"Localisation on {setting.real}: UNet from scratch (base {preset.base}, depth {preset.depth}), {preset.size_px} px, "
         f"{preset.steps} steps of {preset.batch} images, Adam {preset.learning_rate:g}{averaged}; {setting.count} anomaly "
         f"images of each contender and {setting.normals} normal ones. Test: {setting.test_anomalous} real defects (the last "
-        f"two thirds of each type) and {setting.test_good} good images.{left_out} In percent, mean ± standard deviation over "
-        "the seeds; the last weights are the result. The oracle is trained on the first third of the real defects; few-shot "
-        "contenders have seen them."
+        f"two thirds of each type{whole}) and {setting.test_good} good images.{left_out} In percent, mean ± standard "
+        "deviation over the seeds; the last weights are the result. The oracle is trained on the first third of the real "
+        "defects; few-shot contenders have seen them."
     )

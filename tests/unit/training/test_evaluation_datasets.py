@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers.defects import make_mvtec
 
-from anomalyagent.errors import ImageError
+from anomalyagent.errors import ConfigError, ImageError
 from anomalyagent.training.evaluation.datasets import choose, load_stack, read_labelled, read_real
 
 
@@ -28,6 +28,40 @@ def test_the_first_third_of_each_type_may_be_seen_and_the_rest_with_all_good_ima
 def test_a_type_can_be_left_out(real: Path) -> None:
     split = read_real(real, ["hole"])
     assert {file.anomaly_type for file in split.few_shot + split.test} == {"spot", "good"}
+
+
+def test_all_photos_of_a_part_stay_on_one_side_of_the_split(real: Path, tmp_path: Path) -> None:
+    table = tmp_path / "parts.csv"
+    table.write_text(
+        "image,part\ntest/hole/000.png,A\ntest/hole/005.png,A\ntest/hole/006.png,A\n"
+        "test/hole/001.png,B\ntest/hole/003.png,B\ntest/spot/000.png,C\ntest/spot/001.png,C\n"
+    )
+    split = read_real(real, parts=table)
+    # A third of 7 holes are 2: the 3 photos of A are tested whole, B fits. Of 3 spots the one that is alone fits.
+    seen = [(file.anomaly_type, file.image.stem) for file in split.few_shot]
+    assert seen == [("hole", "001"), ("hole", "003"), ("spot", "002")]
+    tested = {kind: [file.image.stem for file in split.test if file.anomaly_type == kind] for kind in ("hole", "spot", "good")}
+    assert tested == {"hole": ["000", "002", "004", "005", "006"], "spot": ["000", "001"], "good": ["000", "001", "002"]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("image,part\ntest/hole/100.png,A\n", r"line 2 .* names test/hole/100\.png, which is not in .*: give paths below"),
+        ("photo,part\ntest/hole/000.png,A\n", r"line 2 .* needs the columns 'image' and 'part'; it has .*photo"),
+        ("image,part\n", r"lists no images: it needs the columns"),
+    ],
+)
+def test_a_list_of_parts_that_cannot_be_used_is_refused(real: Path, tmp_path: Path, text: str, said: str) -> None:
+    table = tmp_path / "parts.csv"
+    table.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        read_real(real, parts=table)
+
+
+def test_a_list_of_parts_that_is_not_there_is_named(real: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the list of parts .*none\.csv"):
+        read_real(real, parts=tmp_path / "none.csv")
 
 
 def test_leaving_out_an_unknown_type_names_the_known_ones(real: Path) -> None:
