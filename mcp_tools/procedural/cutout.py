@@ -18,6 +18,7 @@ from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.warp import feather
 
 __all__ = [
+    "SMOOTH_GRAIN",
     "Cleared",
     "CutOut",
     "clear_protrusion",
@@ -32,12 +33,14 @@ __all__ = [
 
 
 _MOST_OF_A_PIECE, _ENOUGH_GROUND = 0.6, 0.15  # of a piece that a part must be to be it; of a part, for its ground to be seen
+SMOOTH_GRAIN = 0.02
+"""sRGB units: a backdrop with less grain is even."""
+
 _UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
 _LOWEST = 0.5  # percent of the backdrop: where so much is darker than that by itself, only what is darker still is shade
 _WIDE = 0.12  # of the object's size: an arm that is wider throws no further shadow
-_SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even
 
 
 class CutOut(NamedTuple):
@@ -216,7 +219,7 @@ def continue_backdrop(rgb: RGB, hole: Mask, plain: Mask, rng: np.random.Generato
     The light on an even backdrop goes on smoothly, which copied patches cannot do; a textured one is continued by patches.
     """
     grain = local_statistics(rgb, plain).grain
-    if float(grain.mean()) >= _SMOOTH_GRAIN:
+    if float(grain.mean()) >= SMOOTH_GRAIN:
         return fill_from_surroundings(rgb, hole, rng, plain)
     even = cv2.GaussianBlur(continue_smoothly(rgb, plain), (0, 0), 1.5)
     even = continue_smoothly(np.asarray(even, np.float32), plain, _EVEN_SWEEPS)

@@ -8,6 +8,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.chatter import Chatter, names_chatter
 from anomalyagent.mcp_tools.procedural.contacts import Contacts, contacts_of, names_contacts
 from anomalyagent.mcp_tools.procedural.copper import etched_board
+from anomalyagent.mcp_tools.procedural.corners import corners_of, names_corner, names_lost_corner
 from anomalyagent.mcp_tools.procedural.crease import named_crease
 from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
 from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
@@ -140,10 +141,13 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
             return Spot() if names_spots(prompt) else None
         case "missing" if names_teeth(prompt):
             return LostElements(missing)
+        case "missing" if names_lost_corner(prompt) and corners_of(scene):
+            return Breaking(named_body(prompt), at_corners=True)
         case "chip":
             if names_teeth(prompt) and not scene.fills_frame:
                 return LostElements(Breaking(named_body(prompt)))
-            return Breaking(named_body(prompt))
+            body = named_body(prompt)
+            return Breaking(body, at_corners=names_corner(prompt) and not body.coated)
         case "contamination":
             matter = named_matter(prompt)
             return None if matter is None else Foreign(matter)

@@ -16,7 +16,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly, fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import local_statistics
-from anomalyagent.mcp_tools.procedural.cutout import continue_backdrop, lowest_light
+from anomalyagent.mcp_tools.procedural.cutout import SMOOTH_GRAIN, continue_backdrop, lowest_light
 from anomalyagent.mcp_tools.procedural.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow
 from anomalyagent.mcp_tools.procedural.warp import feather, sample_cover
@@ -30,8 +30,7 @@ _NEAR_THE_END, _NO_FRONT = 0.7, 0.3  # of the reach; shade that has ended covers
 _LEAST_BEYOND = 0.03  # share of the frame that must lie beyond, to tell the backdrop by
 _SHADE = 0.04  # of the object's size: how deep shade reaches into a slot
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
-_SMOOTH_GRAIN = 0.02  # sRGB units: a backdrop with less grain is even,
-_MOTTLED, _LEAST_MOTTLE = 0.5, 0.002  # but for spots of this strength, of its grain and in sRGB units,
+_MOTTLED, _LEAST_MOTTLE = 0.5, 0.002  # an even backdrop has spots of this strength, of its grain and in sRGB units,
 _SPOTS_PX = (2.0, 10.0)  # that are so wide (Gaussian sigma)
 _STANDS_OFF = (0.03, 0.06, 0.1, 0.16, 0.24, 0.34)  # of the object's size: tried for how far it stands off its ground
 _SMALL_TURN = 0.2  # radians: turned so little, shade keeps its shape
@@ -103,7 +102,7 @@ def _shade_beside(rgb: RGB, covered: Mask, away_px: Field, size: float) -> _Shad
         beyond = np.asarray(away_px > reach * size)
         if np.count_nonzero(beyond) <= _LEAST_BEYOND * beyond.size:
             break
-        if local_statistics(rgb, beyond).grain.mean() >= _SMOOTH_GRAIN:
+        if local_statistics(rgb, beyond).grain.mean() >= SMOOTH_GRAIN:
             break
         backdrop = cv2.GaussianBlur(continue_smoothly(rgb, beyond, _EVEN_SWEEPS).mean(2), (0, 0), 1.5)
         seen = np.asarray(cv2.GaussianBlur(rgb.mean(2), (0, 0), 1.5), np.float32)
@@ -139,7 +138,7 @@ def _continued(found: _Shade, covered: Mask) -> Field:
 def _uncovered(rgb: RGB, covered: Mask, rng: np.random.Generator) -> RGB:
     """The photo with what is covered replaced by the backdrop: an even one with its spots, if it has any."""
     grain = float(local_statistics(rgb, ~covered).grain.mean())
-    if grain >= _SMOOTH_GRAIN:
+    if grain >= SMOOTH_GRAIN:
         return continue_backdrop(rgb, covered, ~covered, rng)
     fine, wide = (_mean_beside(rgb, covered, sigma) for sigma in _SPOTS_PX)
     if float((fine - wide)[~covered].mean(axis=1).std()) < max(_MOTTLED * grain, _LEAST_MOTTLE):

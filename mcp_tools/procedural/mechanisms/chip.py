@@ -5,7 +5,7 @@ of the old surface are gone. In glass and glaze large dull faces lie beside a fe
 stone, ferrite or plastic a few facets with sharp ridges are matt and granular, faint ripples run around the point of impact,
 and the border is sharp, dark on one side and lit on the other. Where the
 piece went through the outline the background shows. Where the piece sat is found by `rims.py`; at the rim of a hollow it is
-a stretch of the wall (`wall_break.py`).
+a stretch of the wall (`wall_break.py`); where words ask for a corner it is the tip of one (`corners.py`).
 """
 
 from collections.abc import Callable
@@ -19,17 +19,21 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask, SmallMask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
-from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
+from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly, fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.imaging.texture import local_statistics
 from anomalyagent.mcp_tools.procedural.axis import near_protrusions
-from anomalyagent.mcp_tools.procedural.edit import Edit, Site
+from anomalyagent.mcp_tools.procedural.corners import Corner, corner_targets, nearest_corner, tip_of
+from anomalyagent.mcp_tools.procedural.cutout import SMOOTH_GRAIN
+from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.facets import facet_planes
 from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
 from anomalyagent.mcp_tools.procedural.material import contrast_for, median_background, polish_of, recolor, shading_of, subdued
 from anomalyagent.mcp_tools.procedural.named_body import Body
 from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.parts import protrusions_of
 from anomalyagent.mcp_tools.procedural.paths import path_profile
-from anomalyagent.mcp_tools.procedural.placement import extent_of, window_around
+from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
 from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
 from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.spall import SHADED_HOLLOW, paint_spall, spall_outline
@@ -42,6 +46,7 @@ _HELD = 0.2  # of the largest piece: what is smaller and hangs on nothing falls 
 _NOTCH_CHANCE = 0.6
 _OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
+_OWN_TONE = 0.3  # of the way from what lies behind an object to its own tone: what is so near to it belongs to it
 
 
 def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
@@ -55,9 +60,14 @@ def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], floa
 
 @dataclass(frozen=True)
 class Breaking:
-    """Chips of a body of which the words say how it breaks."""
+    """Chips of a body of which the words say how it breaks, and whether at its corners."""
 
     body: Body
+    at_corners: bool = False
+
+    def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
+        """The corners of the object where they are asked for."""
+        return corner_targets(scene, spec) if self.at_corners else []
 
     def suitability(self, scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
         """As for any other body."""
@@ -65,7 +75,8 @@ class Breaking:
 
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """One chip of this body."""
-        return _render(site, spec, rng, self.body)
+        corner = nearest_corner(site) if self.at_corners else None
+        return _render(site, spec, rng, self.body) if corner is None else _at_corner(site, spec, corner, rng, self.body)
 
 
 class _Gloss(NamedTuple):
@@ -78,6 +89,35 @@ class _Gloss(NamedTuple):
 def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
     """One chip. None when none of it would lie on the object."""
     return _render(site, spec, rng, Body())
+
+
+def _at_corner(site: Site, spec: DefectSpec, corner: Corner, rng: np.random.Generator, body: Body) -> Edit | None:
+    """The tip of a corner is gone; of its face one sees what slants towards the camera."""
+    area = corner.piece_px(max(site.area_px, _MIN_AREA_PX), site.scene)
+    deep = corner.depth_px(area)
+    half = deep * float(np.tan(corner.half_rad))
+    middle, along = corner.inside(deep), corner.inward_rad + 0.5 * np.pi
+    extent = Extent(2.6 * half, 2.4 * deep)
+    site = replace(site, window=window_around(site.scene, corner.inside(0.5 * deep), extent, along))
+    distance = tip_of(site.window, corner, area, rng)
+    cover = (np.clip(distance + 0.5, 0.0, 1.0) * site.scene.foreground[site.window.slices]).astype(np.float32)
+    behind = median_background(site.scene)
+    if behind is None or not (cover > 0.3).any():
+        return None
+    near = measure_surroundings(site, inside=cover > 0.3)
+    paint = _fracture(site, spec, Seat(middle, along, corner.inside(0.2 * deep), True, None), near, distance, rng, body)
+    slant = (
+        deep * float(rng.uniform(0.05, 0.3)) * (1.0 + 0.4 * fractal_noise(site.window.shape, max(half, 4.0), rng, octaves=3))
+    )
+    slant *= np.clip(site.scene.depth_px[site.window.slices] / (4.0 + 2.0 * site.scene.blur_sigma_px) - 0.5, 0.0, 1.0)
+    opening = np.clip(distance - np.maximum(slant, 0.0) + 0.5, 0.0, 1.0).astype(np.float32)
+    pins = np.zeros(site.scene.foreground.shape, np.bool_)
+    for part in protrusions_of(site.scene):
+        pins[part.window.slices] |= part.mask
+    if (pins[site.window.slices] & (cover > 0.3)).any():
+        return None  # what stands there would hang in the air
+    paint, cover = _cut_through(site, opening, behind, None, paint, cover, rng, distance)
+    return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=True)
 
 
 class _Break(NamedTuple):
@@ -132,11 +172,11 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
         opening = _with_what_falls_off(site, np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32))
         if opening is None:
             return None
-        paint, cover = _cut_through(site, opening, behind, None, paint, cover)
+        paint, cover = _cut_through(site, opening, behind, None, paint, cover, rng)
     elif seat.on_outline and behind is not None:
         opening = _opening(site, spec, seat, elongation, near, behind, slender, rng)
         if opening is not None:
-            paint, cover = _cut_through(site, opening, behind, slender, paint, cover)
+            paint, cover = _cut_through(site, opening, behind, slender, paint, cover, rng)
     return Edit(
         window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=opening is not None or glossy
     )
@@ -386,29 +426,48 @@ def _small_pieces(body: SmallMask) -> Mask:
 
 
 def _cut_through(
-    site: Site, opening: Field, behind: NDArray[np.float32], slender: Mask | None, paint: RGB, cover: Field
+    site: Site,
+    opening: Field,
+    behind: NDArray[np.float32],
+    slender: Mask | None,
+    paint: RGB,
+    cover: Field,
+    rng: np.random.Generator,
+    beside: Field | None = None,
 ) -> tuple[RGB, Field]:
-    """Paint and cover of the break with what lies behind the object seen through its opening."""
+    """Paint and cover of the break with what lies behind the object seen through its opening.
+
+    Args:
+        beside: (h, w) pixels inside the border of the piece, for one with a sharp outline: what goes with it is all within
+            that border, and beyond what the lens blurs only what has the tone of the object; None: see below.
+    """
+    reach = _outline_reach(site.scene)
     solid = site.scene.foreground[site.window.slices]
-    beyond = _with_outline(solid if slender is None else solid & ~slender, site.scene)
+    beyond = _with_outline(solid if slender is None else solid & ~slender, reach)
     # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
     away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
-    wide = smooth_step((1.75 - 1.25 * away / _outline_reach(site.scene)).astype(np.float32))
+    wide = smooth_step((1.75 - 1.25 * away / reach).astype(np.float32)) if beside is None else smooth_step(0.5 + beside / 5.0)
     through = np.where(solid, opening, wide).astype(np.float32) * beyond
     if slender is not None:  # what stands beside the break stays, with its soft outline
         around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
         through = np.where(around, 0.0, through).astype(np.float32)
-    backdrop = _backdrop(site, (beyond > 0) | solid, behind)
+    backdrop = _backdrop(site, (beyond > 0) | solid, behind, rng)
+    if beside is not None and (solid & (opening > 0.5)).any():
+        rgb = site.scene.photo.rgb[site.window.slices]
+        own = rgb[solid & (opening > 0.5)].mean(axis=0) - backdrop
+        toned = ((rgb - backdrop) * own).sum(axis=2) / np.maximum((own * own).sum(axis=2), 1e-3) > _OWN_TONE
+        near = _with_outline(solid | toned, 1.0 + 3.0 * site.scene.blur_sigma_px)
+        through *= np.asarray(cv2.GaussianBlur(near, (0, 0), 0.7), np.float32)
     share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
     return (paint + share * (backdrop - paint)).astype(np.float32), np.maximum(cover, through)
 
 
-def _with_outline(solid: Mask, scene: Scene) -> Field:
+def _with_outline(solid: Mask, reach_px: float) -> Field:
     """The object and the pixels beside it that its blurred outline still tints, 0..1: no trace of it may hang over a notch.
 
     Rounded and transparent parts fade out over more than the lens blur: a share of the object's size is added.
     """
-    size = 2 * int(np.ceil(_outline_reach(scene))) + 1
+    size = 2 * int(np.ceil(reach_px)) + 1
     grown = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
     return grown.astype(np.float32)
 
@@ -418,9 +477,11 @@ def _outline_reach(scene: Scene) -> float:
     return 2.0 + 3.0 * scene.blur_sigma_px + 0.02 * float(np.sqrt(scene.object_area_px))
 
 
-def _backdrop(site: Site, covered: Mask, usual: NDArray[np.float32]) -> RGB:
+def _backdrop(site: Site, covered: Mask, usual: NDArray[np.float32], rng: np.random.Generator) -> RGB:
     """(h, w, 3) what lies behind the object, continued from what is seen of it in the window; `usual` when too little is."""
     if np.count_nonzero(~covered) < 24:
         return np.broadcast_to(usual, (*covered.shape, 3)).astype(np.float32)
     rgb = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
+    if local_statistics(rgb, ~covered).grain.mean() >= SMOOTH_GRAIN:  # a weave or a perforated board
+        return fill_from_surroundings(rgb, covered, rng)
     return continue_smoothly(rgb, ~covered)
