@@ -27,7 +27,7 @@ from anomalyagent.mcp_tools.procedural.components import (
     find_protrusions,
     find_repeated,
 )
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, cut_out, edit_of, put_down
+from anomalyagent.mcp_tools.procedural.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.mechanisms import chip
 from anomalyagent.mcp_tools.procedural.mounted import mounted_on
@@ -49,6 +49,7 @@ _ASKEW = 0.6  # of the lean of a lead: how far a component is turned
 _SAME = 0.03  # change of sRGB or cover up to which a turned component looks as before
 _LEANT = 0.12  # of the lean and of its size: how far the head of a round one, which leans over, is beside its foot
 _SMALL_HOLE = 0.02  # of the object
+_LEAST_GROUND_PX = 24  # in the window, to tell by it what lies behind
 _SOFT_OUTLINE_PX = 11  # across: how far an outline and the shadow under it fade out on both sides
 
 
@@ -81,7 +82,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     pushed = _push_outline(site, spec, rng) if not parts and spec.zone == "edge" else None
     if pushed is not None:  # an edge was asked for, not what lies beside it
         return pushed
-    if not parts:
+    if not parts and spec.zone != "edge":
         long_parts = [part for part in find_components(site)[:4] if part.elongation > 2.2]
         parts = [_free_end(part, rng) for part in long_parts if not ends_the_object(site.scene, part)]
     if parts:
@@ -183,17 +184,27 @@ def _push_outline(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edi
     shift = inwards / norm * depth
     maps = push_map(window.shape, at, (float(shift[0]), float(shift[1])), radius)
     rgb = np.ascontiguousarray(scene.photo.rgb[window.slices])
-    paint = sample(rgb, *maps)
     gx_map, gy_map = np.meshgrid(np.arange(window.shape[1]), np.arange(window.shape[0]))
     moved = np.hypot(maps[0] - gx_map, maps[1] - gy_map) > 0.05
     # what lies behind stays where it is: only where the object was or comes to lie, with its soft outline, anything changes
     wide = np.ones((_SOFT_OUTLINE_PX, _SOFT_OUTLINE_PX), np.uint8)
     others = beside_others(scene, site.center_xy, window)
-    before = cv2.dilate(foreground.astype(np.uint8), wide).astype(np.float32) * (1.0 - others)
-    after = cv2.remap(before, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    reach = cv2.GaussianBlur(np.maximum(before, after), (0, 0), 0.2 * _SOFT_OUTLINE_PX)
-    cover = moved * smooth_step(2.0 * np.asarray(reach, np.float32) - 0.5) * (1.0 - others)
-    return edit_of(window, paint, cover.astype(np.float32))
+    before = cv2.dilate(foreground.astype(np.uint8), wide)
+    cover = _softly((before * (1.0 - others)).astype(np.float32))
+    after = sample_cover(cover, *maps)
+    hole = before > 0
+    if np.count_nonzero(~hole) < _LEAST_GROUND_PX:
+        paint = sample(rgb, *maps)
+    else:  # the shade under an edge goes on under what it leaves free: what lay beyond it does not slide in there
+        ground = continue_backdrop(rgb, hole, ~hole, rng)
+        paint = ground + after[..., None] * (sample(rgb, *maps) - ground)
+    cover = moved * np.maximum(cover, after) * (1.0 - others)
+    return edit_of(window, paint.astype(np.float32), cover.astype(np.float32))
+
+
+def _softly(body: Field) -> Field:
+    """(h, w) 0..1: a body, 0 or 1, that fades out along its border."""
+    return smooth_step(2.0 * np.asarray(cv2.GaussianBlur(body, (0, 0), 0.2 * _SOFT_OUTLINE_PX), np.float32) - 0.5)
 
 
 def _small_holes(foreground: Mask, object_area_px: int) -> Mask:

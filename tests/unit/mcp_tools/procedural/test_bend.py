@@ -189,3 +189,36 @@ def test_a_perforated_sheet_is_bent_at_its_outline_and_not_around_a_hole(seed: i
     pushed = bool(made.mask[rim].sum() > 100)
     changed = np.abs(made.photo.rgb - scene.photo.rgb).max(axis=2)
     assert pushed or changed[~scene.foreground].max() < 0.05
+
+
+def test_where_an_edge_gives_way_the_shade_below_it_goes_on_and_no_lit_ground_slides_in() -> None:
+    """Lit ground from beyond the shadow was drawn along, up to an arc at which it met the shadow that had stayed."""
+    y, x = np.mgrid[:240, :240]
+    disc, shade = np.hypot(x - 110, y - 120) < 70, (np.hypot(x - 120, y - 120) < 70).astype(np.float32)
+    grey = np.where(disc, 60.0, 205.0 - 45.0 * cv2.GaussianBlur(shade, (0, 0), 1.5)) + np.random.default_rng(0).normal(
+        0, 1.5, disc.shape
+    )
+    grey = cv2.GaussianBlur(grey, (0, 0), 0.8)
+    scene = Scene(photo_from_array(np.repeat(grey[..., None], 3, axis=2).clip(0, 255).astype(np.uint8)))
+    shadow = (np.hypot(x - 110, y - 120) > 73) & (np.hypot(x - 120, y - 120) < 68)
+    for seed in range(6):
+        spec = DefectSpec(
+            mechanism="bend", zone="edge", center=(0.97, 0.5), area_fraction=0.06, severity=30.0, seed=seed, orientation_deg=0.0
+        )
+        made = render_defect(scene, spec)
+        assert made.mask.any()
+        lighter = (made.photo.rgb - scene.photo.rgb)[..., 0]
+        assert lighter[shadow].mean() < 0.03
+
+
+def test_what_is_bent_at_its_edge_is_not_a_line_on_its_face() -> None:
+    """A groove was lifted out of the face of a turned part and laid across it."""
+    photo = np.full((260, 360, 3), 25, np.uint8)
+    photo[20:240, 20:340] = 160
+    photo[112:122, 80:280] = 90
+    noise = np.random.default_rng(0).normal(0.0, 2.0, (260, 360, 1))
+    site = site_on(np.clip(photo + noise, 0, 255).astype(np.uint8), (180, 117), 900)
+    for seed in range(4):
+        edit = bend.render(site, SPEC.model_copy(update={"zone": "edge"}), np.random.default_rng(seed))
+        assert edit is not None
+        assert not edit.photographed
