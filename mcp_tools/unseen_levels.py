@@ -9,8 +9,8 @@ from anomalyagent.configs.schema import Settings
 from anomalyagent.errors import ImageError
 from anomalyagent.mcp_tools.imaging.photo import read_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.fill_level import names_filling_fault
-from anomalyagent.mcp_tools.procedural.liquid_level import find_level
+from anomalyagent.mcp_tools.procedural.looks.fill_level import names_filling_fault
+from anomalyagent.mcp_tools.procedural.structure.liquid_level import find_level
 
 __all__ = ["kinds_not_shown"]
 

@@ -24,7 +24,7 @@ from anomalyagent.mcp_tools.judge.scoring import (
     review_change,
     review_nothing,
 )
-from anomalyagent.mcp_tools.procedural.named_body import named_body
+from anomalyagent.mcp_tools.procedural.breaking.named_body import named_body
 
 __all__ = ["FeatureJudge"]
 

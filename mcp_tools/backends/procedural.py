@@ -23,9 +23,9 @@ from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask
 from anomalyagent.mcp_tools.imaging.scene import Scene, scene_of
 from anomalyagent.mcp_tools.imaging.sizes import alike_in_shape
-from anomalyagent.mcp_tools.procedural.donation import Transplant
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
+from anomalyagent.mcp_tools.procedural.real_defect import RealDefect
 from anomalyagent.mcp_tools.procedural.references import Donor, check_references, choose_donor, load_references
 
 __all__ = ["ProceduralImageGen"]
@@ -111,7 +111,7 @@ class ProceduralImageGen:
             scene = _WholeFrame(photo, self._legal(photo))
             any_angle = float(np.random.default_rng([seed, _DRAW_DONOR, 1]).uniform(0.0, 180.0))
             wanted = wanted.model_copy(update={"zone": "any", "center": None, "orientation_deg": any_angle})
-        drawn = render_defect(scene, wanted, named_renderer(scene, wanted, prompt) if donor is None else Transplant(donor))
+        drawn = render_defect(scene, wanted, named_renderer(scene, wanted, prompt) if donor is None else RealDefect(donor))
         ratio = drawn.spec.area_fraction / wanted.area_fraction
         if not 1.0 / _NOTABLE < ratio < _NOTABLE:
             notes.append(

@@ -81,8 +81,8 @@ class Edit:
             tone of the surroundings until the other parts change it.
         height: pixels, positive towards the camera; shaded with the light of the scene.
         log_reflectance: (h, w, 3) added to the logarithm of linear reflectance.
-        mirrored: light of the lamp that the surface mirrors, in its own colour (see `dielectric.py`), as a share of what the
-            brightest channel of the surface gives back.
+        mirrored: light of the lamp that the surface mirrors, in its own colour (see `light/dielectric.py`), as a share of what
+            the brightest channel of the surface gives back.
         roughness: > 0 matter (highlights dulled, fine grain added), < 0 smoother.
         paint: (h, w, 3) sRGB 0..1, the material that shows where `opacity` > 0.
         opacity: 0..1.

@@ -22,9 +22,9 @@ from anomalyagent.mcp_tools.imaging.compositing import composite_visible
 from anomalyagent.mcp_tools.imaging.photo import Photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
+from anomalyagent.mcp_tools.procedural.light.surface import Surface
 from anomalyagent.mcp_tools.procedural.placement import extent_of, place_instance, place_on_target, window_around
-from anomalyagent.mcp_tools.procedural.seams import find_seams
-from anomalyagent.mcp_tools.procedural.surface import Surface
+from anomalyagent.mcp_tools.procedural.structure.seams import find_seams
 
 __all__ = ["STROKES", "MechanismModule", "Rendered", "render_defect", "renderer_of"]
 

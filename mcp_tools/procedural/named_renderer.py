@@ -5,24 +5,33 @@ A spec holds numbers; what the matter is, how a body breaks, whether the surface
 
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.chatter import Chatter, names_chatter
-from anomalyagent.mcp_tools.procedural.contacts import Contacts, contacts_of, names_contacts
-from anomalyagent.mcp_tools.procedural.copper import etched_board
-from anomalyagent.mcp_tools.procedural.corners import corners_of, names_corner, names_lost_corner
-from anomalyagent.mcp_tools.procedural.crease import named_crease
-from anomalyagent.mcp_tools.procedural.distortion import Distorted, named_distortion, names_bristles
-from anomalyagent.mcp_tools.procedural.doubled import Doubled, names_doubling
-from anomalyagent.mcp_tools.procedural.dropped_stitch import DroppedStitch, find_knit, names_dropped_stitch
+from anomalyagent.mcp_tools.procedural.breaking.named_body import named_body
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule, renderer_of
-from anomalyagent.mcp_tools.procedural.extra import Extra, asks_for_extra
-from anomalyagent.mcp_tools.procedural.fastener import Placed, find_fastener, named_place
-from anomalyagent.mcp_tools.procedural.fastener_end import BentEnd, CutOff
-from anomalyagent.mcp_tools.procedural.fill_level import FillLevel, names_filling_fault
-from anomalyagent.mcp_tools.procedural.frayed import Frayed, names_cloth
-from anomalyagent.mcp_tools.procedural.joints import OpenJoint, find_joints, names_filling
-from anomalyagent.mcp_tools.procedural.knot import Knot, names_knot
-from anomalyagent.mcp_tools.procedural.liquid_level import find_level
-from anomalyagent.mcp_tools.procedural.lost_elements import LostElements, names_teeth
+from anomalyagent.mcp_tools.procedural.looks.chatter import Chatter, names_chatter
+from anomalyagent.mcp_tools.procedural.looks.contacts import Contacts, contacts_of, names_contacts
+from anomalyagent.mcp_tools.procedural.looks.copper import etched_board
+from anomalyagent.mcp_tools.procedural.looks.crease import named_crease
+from anomalyagent.mcp_tools.procedural.looks.distortion import Distorted, named_distortion, names_bristles
+from anomalyagent.mcp_tools.procedural.looks.doubled import Doubled, names_doubling
+from anomalyagent.mcp_tools.procedural.looks.dropped_stitch import DroppedStitch, find_knit, names_dropped_stitch
+from anomalyagent.mcp_tools.procedural.looks.extra import Extra, asks_for_extra
+from anomalyagent.mcp_tools.procedural.looks.fastener_end import BentEnd, CutOff
+from anomalyagent.mcp_tools.procedural.looks.fill_level import FillLevel, names_filling_fault
+from anomalyagent.mcp_tools.procedural.looks.frayed import Frayed, names_cloth
+from anomalyagent.mcp_tools.procedural.looks.knot import Knot, names_knot
+from anomalyagent.mcp_tools.procedural.looks.lost_elements import LostElements, names_teeth
+from anomalyagent.mcp_tools.procedural.looks.lost_ring_part import named_ring_part
+from anomalyagent.mcp_tools.procedural.looks.missing_yarn import MissingYarn, names_missing_yarn
+from anomalyagent.mcp_tools.procedural.looks.mould import Mould, names_mould
+from anomalyagent.mcp_tools.procedural.looks.on_components import OnComponents, names_component
+from anomalyagent.mcp_tools.procedural.looks.on_fastener import Placed, named_place
+from anomalyagent.mcp_tools.procedural.looks.open_joint import OpenJoint, names_filling
+from anomalyagent.mcp_tools.procedural.looks.paint_run import PaintRun, names_run
+from anomalyagent.mcp_tools.procedural.looks.pebbled import Pebbled, names_pebbles
+from anomalyagent.mcp_tools.procedural.looks.solder_bridge import SolderBridge, names_bridge
+from anomalyagent.mcp_tools.procedural.looks.strands import Strands
+from anomalyagent.mcp_tools.procedural.looks.torn import Torn, names_torn_paper
+from anomalyagent.mcp_tools.procedural.matter.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
 from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
@@ -32,20 +41,13 @@ from anomalyagent.mcp_tools.procedural.mechanisms.fibre import own_yarn
 from anomalyagent.mcp_tools.procedural.mechanisms.print import Faulty, named_faults
 from anomalyagent.mcp_tools.procedural.mechanisms.stain import Spot, names_spots
 from anomalyagent.mcp_tools.procedural.mechanisms.swap import OutOfPlace, named_ways
-from anomalyagent.mcp_tools.procedural.mesh import find_mesh, names_mesh
-from anomalyagent.mcp_tools.procedural.missing_yarn import MissingYarn, names_missing_yarn
-from anomalyagent.mcp_tools.procedural.mould import Mould, names_mould
-from anomalyagent.mcp_tools.procedural.mounted import mounted_on
-from anomalyagent.mcp_tools.procedural.named_body import named_body
-from anomalyagent.mcp_tools.procedural.named_matter import named_matter
-from anomalyagent.mcp_tools.procedural.on_components import OnComponents, names_component
-from anomalyagent.mcp_tools.procedural.paint_run import PaintRun, names_run
-from anomalyagent.mcp_tools.procedural.pebbled import Pebbled, names_pebbles
-from anomalyagent.mcp_tools.procedural.pin_rows import neighbouring_pins
-from anomalyagent.mcp_tools.procedural.ring_parts import named_ring_part
-from anomalyagent.mcp_tools.procedural.solder_bridge import SolderBridge, names_bridge
-from anomalyagent.mcp_tools.procedural.strands import Strands
-from anomalyagent.mcp_tools.procedural.torn import Torn, names_torn_paper
+from anomalyagent.mcp_tools.procedural.parts.corners import corners_of, names_corner, names_lost_corner
+from anomalyagent.mcp_tools.procedural.parts.fastener import find_fastener
+from anomalyagent.mcp_tools.procedural.parts.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.parts.pin_rows import neighbouring_pins
+from anomalyagent.mcp_tools.procedural.structure.joints import find_joints
+from anomalyagent.mcp_tools.procedural.structure.liquid_level import find_level
+from anomalyagent.mcp_tools.procedural.structure.mesh import find_mesh, names_mesh
 
 __all__ = ["named_renderer"]
 

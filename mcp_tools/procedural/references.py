@@ -3,7 +3,7 @@
     <dir>/test/<type>/<stem>.png  +  <dir>/ground_truth/<type>/<stem>_mask.png      MVTec layout, or
     <dir>/[<type>/]<stem>.png     +  <dir>/[<type>/]<stem>_mask.png                 an image and its mask side by side
 
-A donor is the defect and the surface around it; `donation.py` transplants it.
+A donor is the defect and the surface around it; `real_defect.py` transplants it.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from anomalyagent.errors import ImageError
 from anomalyagent.knowledge.cards import Priors
 from anomalyagent.knowledge.names import plain_name
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, just_noticeable_difference, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.foreground import find_foreground
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
 from anomalyagent.mcp_tools.imaging.measures import depth_below_outline
 from anomalyagent.mcp_tools.imaging.photo import Photo, read_mask, read_own_photo
 from anomalyagent.mcp_tools.imaging.suffixes import is_image_name
-from anomalyagent.mcp_tools.procedural.lie import Lie, lie_at
 
 __all__ = [
     "Donor",
     "Pair",
+    "ToOutline",
     "check_references",
     "choose_donor",
     "find_pairs",
@@ -37,11 +37,26 @@ __all__ = [
     "measure_donor",
     "of_type",
     "priors_of",
+    "to_outline",
 ]
 
 _MARGIN = 0.35
 _MOST = 400
+_MIDDLE = 0.9  # so deep that no outline is nearest
+_MIN_SLOPE = 0.3  # of the depth, 1 where one outline is near
 _NO_DEFECT = "{} holds no defect with a mask: expected <stem>.png with <stem>_mask.png beside it, or MVTec layout."
+
+
+class ToOutline(NamedTuple):
+    """How something lies to the outline of its object.
+
+    Attributes:
+        depth: below the outline, 0..1 of the deepest point.
+        outward_rad: direction to the outline, image coordinates; None in the middle, where all directions are alike.
+    """
+
+    depth: float
+    outward_rad: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +70,7 @@ class Donor:
         mask: (h, w) bool.
         area_fraction, elongation, severity, count, shift: as in a DefectSpec, measured.
         angle_rad: direction of its long axis, image coordinates.
-        lie: how it lay on its object; None where that filled the frame.
+        to_outline: how it lay to the outline of its object; None where that filled the frame.
     """
 
     anomaly_type: str
@@ -68,7 +83,7 @@ class Donor:
     count: int
     shift: tuple[float, float, float]
     angle_rad: float
-    lie: Lie | None = None
+    to_outline: ToOutline | None = None
 
 
 class Pair(NamedTuple):
@@ -210,10 +225,10 @@ def measure_donor(pair: Pair) -> Donor | None:
     repaired = photo.rgb.copy()  # else the defect itself could be taken for the object
     repaired[window] = np.where(inside[..., None], ground, rgb)
     foreground = find_foreground(repaired)
-    lie = None
+    lies = None
     if not foreground.all():
         depth = depth_below_outline(foreground)
-        lie = lie_at(depth, window[1].start + float(x.mean()), window[0].start + float(y.mean()))
+        lies = to_outline(depth, window[1].start + float(x.mean()), window[0].start + float(y.mean()))
     pieces = cv2.connectedComponents(cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8)))[0] - 1
     shift = np.median(lab[inside] - lab_ground[inside], axis=0)
     return Donor(
@@ -227,7 +242,7 @@ def measure_donor(pair: Pair) -> Donor | None:
         count=max(int(pieces), 1),
         shift=(float(shift[0]), float(shift[1]), float(shift[2])),
         angle_rad=float(np.arctan2(axes[1, 1], axes[0, 1])),
-        lie=lie,
+        to_outline=lies,
     )
 
 
@@ -241,3 +256,21 @@ def _read_pair(pair: Pair) -> tuple[Photo, Mask]:
 def _marks_a_defect(mask: Mask) -> bool:
     """Not too small, and not most of the image."""
     return bool(np.count_nonzero(mask) >= 6 and mask.mean() <= 0.6)
+
+
+def to_outline(depth_px: Field, x: float, y: float) -> ToOutline:
+    """How a point of an object lies to its outline.
+
+    Args:
+        depth_px: (H, W) distance of each of its pixels to the outline, 0 outside.
+        x, y: the point, in pixels.
+    """
+    deepest = max(float(depth_px.max()), 1.0)
+    reach = max(2, round(0.1 * deepest))
+    row, column = min(round(y), len(depth_px) - 1), min(round(x), depth_px.shape[1] - 1)
+    near = depth_px[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+    depth = float(depth_px[row, column]) / deepest
+    if min(near.shape) < 3 or depth > _MIDDLE:
+        return ToOutline(depth, None)
+    slope_y, slope_x = (float(slope.mean()) for slope in np.gradient(near))
+    return ToOutline(depth, float(np.arctan2(-slope_y, -slope_x)) if np.hypot(slope_x, slope_y) > _MIN_SLOPE else None)

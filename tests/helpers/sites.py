@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
-from anomalyagent.mcp_tools.procedural.surface import Surface
+from anomalyagent.mcp_tools.procedural.light.surface import Surface
 
 __all__ = ["JAR_LIP", "JAR_MOUTH", "JAR_PX", "bore", "comb", "draw", "jar", "labelled_sheet", "plain_sheet", "site_on"]
 

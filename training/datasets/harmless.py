@@ -17,7 +17,7 @@ from anomalyagent.graph.dataset import harmless_name, photo_behind
 from anomalyagent.graph.tasks import choose_normal, derive_seed
 from anomalyagent.mcp_tools.imaging.photo import read_own_photo, write_photo
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.harmless import vary_harmlessly
+from anomalyagent.mcp_tools.procedural.light.harmless import vary_harmlessly
 from anomalyagent.training.datasets.files import GOOD
 from anomalyagent.training.datasets.layouts import find_categories, read_category
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.material import bare_tone
-from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
-from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
-from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_at, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import grain_noise
+from anomalyagent.mcp_tools.procedural.light.material import bare_tone
+from anomalyagent.mcp_tools.procedural.light.palette import measure_surroundings
 
 __all__ = ["render"]
 

@@ -17,25 +17,20 @@ from anomalyagent.knowledge.spec import DefectSpec, Zone
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.boards import is_populated
-from anomalyagent.mcp_tools.procedural.components import (
-    Component,
-    around,
-    beside_others,
-    ends_the_object,
-    find_components,
-    find_protrusions,
-    find_repeated,
-)
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
+from anomalyagent.mcp_tools.procedural.geometry.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import window_guard
+from anomalyagent.mcp_tools.procedural.geometry.warp import bend_map, push_map, sample, sample_cover, turn_map
+from anomalyagent.mcp_tools.procedural.geometry.windows import around
 from anomalyagent.mcp_tools.procedural.mechanisms import chip
-from anomalyagent.mcp_tools.procedural.mounted import mounted_on
-from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
-from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step
-from anomalyagent.mcp_tools.procedural.surface_fields import window_guard
-from anomalyagent.mcp_tools.procedural.warp import bend_map, push_map, sample, sample_cover, turn_map
+from anomalyagent.mcp_tools.procedural.parts.component import Component, ends_the_object
+from anomalyagent.mcp_tools.procedural.parts.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.parts.pieces import beside_others
+from anomalyagent.mcp_tools.procedural.parts.populated import is_populated
+from anomalyagent.mcp_tools.procedural.parts.protrusions import nearest_part, protrusions_of, targets_at
+from anomalyagent.mcp_tools.procedural.parts.search import find_components, find_protrusions, find_repeated
+from anomalyagent.mcp_tools.procedural.retouching.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
 
 __all__ = ["Squashed", "names_squashing", "render", "suitability", "targets"]
 

@@ -1,11 +1,11 @@
-"""A chip: a piece has broken out, at an edge or rim, or a shallow spall inside the surface (`spall.py`).
+"""A chip: a piece has broken out, at an edge or rim, or a shallow spall inside the surface.
 
 Physics: brittle material parts along conchoidal (shell-shaped) faces. The fracture is fresh: the texture, print and gloss
-of the old surface are gone. In glass and glaze large dull faces lie beside a few heaps of flashing splinters (`glass.py`); in
-stone, ferrite or plastic a few facets with sharp ridges are matt and granular, faint ripples run around the point of impact,
-and the border is sharp, dark on one side and lit on the other. Where the
-piece went through the outline the background shows. Where the piece sat is found by `rims.py`; at the rim of a hollow it is
-a stretch of the wall (`wall_break.py`); where words ask for a corner it is the tip of one (`corners.py`).
+of the old surface are gone. In glass and glaze large dull faces lie beside a few heaps of flashing splinters; in stone,
+ferrite or plastic a few facets with sharp ridges are matt and granular, faint ripples run around the point of impact, and the
+border is sharp, dark on one side and lit on the other. Where the piece went through the outline the background shows. Where
+it sat is found by `structure/rims.py`; at the rim of a hollow it is a stretch of the wall (`breaking/wall_break.py`); where
+words ask for a corner it is the tip of one (`parts/corners.py`).
 """
 
 from collections.abc import Callable
@@ -22,23 +22,30 @@ from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly, fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.texture import local_statistics
-from anomalyagent.mcp_tools.procedural.axis import near_protrusions
-from anomalyagent.mcp_tools.procedural.corners import Corner, corner_targets, nearest_corner, tip_of
-from anomalyagent.mcp_tools.procedural.cutout import SMOOTH_GRAIN
+from anomalyagent.mcp_tools.procedural.breaking.glass import crush_glass, paint_faces, soften
+from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
+from anomalyagent.mcp_tools.procedural.breaking.spall import SHADED_HOLLOW, paint_spall, spall_outline
+from anomalyagent.mcp_tools.procedural.breaking.wall_break import break_wall
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
-from anomalyagent.mcp_tools.procedural.facets import facet_planes
-from anomalyagent.mcp_tools.procedural.glass import crush_glass, paint_faces, soften
-from anomalyagent.mcp_tools.procedural.material import contrast_for, median_background, polish_of, recolor, shading_of, subdued
-from anomalyagent.mcp_tools.procedural.named_body import Body
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
-from anomalyagent.mcp_tools.procedural.parts import protrusions_of
-from anomalyagent.mcp_tools.procedural.paths import path_profile
+from anomalyagent.mcp_tools.procedural.geometry.facets import facet_planes
+from anomalyagent.mcp_tools.procedural.geometry.paths import path_profile
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import shade
+from anomalyagent.mcp_tools.procedural.light.material import (
+    contrast_for,
+    median_background,
+    polish_of,
+    recolor,
+    shading_of,
+    subdued,
+)
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.parts.axis import near_protrusions
+from anomalyagent.mcp_tools.procedural.parts.corners import Corner, corner_targets, nearest_corner, tip_of
+from anomalyagent.mcp_tools.procedural.parts.protrusions import protrusions_of
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
-from anomalyagent.mcp_tools.procedural.rims import Seat, find_hollow, find_seat
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.spall import SHADED_HOLLOW, paint_spall, spall_outline
-from anomalyagent.mcp_tools.procedural.surface_fields import shade
-from anomalyagent.mcp_tools.procedural.wall_break import break_wall
+from anomalyagent.mcp_tools.procedural.retouching.cutout import SMOOTH_GRAIN
+from anomalyagent.mcp_tools.procedural.structure.rims import Seat, find_hollow, find_seat
 
 __all__ = ["Breaking", "render", "suitability"]
 
@@ -296,7 +303,7 @@ def _glass(
     tint: tuple[float, float],
     rng: np.random.Generator,
 ) -> RGB:
-    """(h, w, 3) sRGB of a fracture in glass (see `glass.py`). `tint`: colour of the object's highlights."""
+    """(h, w, 3) sRGB of a fracture in glass (see `breaking/glass.py`). `tint`: colour of the object's highlights."""
     inside = cover > 0.3
     contrast = contrast_for(spec, near, rng)
     patch, slow = shading_of(site, size_px)

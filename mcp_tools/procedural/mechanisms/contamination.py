@@ -7,8 +7,8 @@ resin, grease: rounded, glossy, partly transparent), `debris` (an irregular bit 
 `film` (a thin translucent layer: residue, grease, foil, dust), `drop` (a round bead or disc with rings of light),
 `bubble` (gas in something clear), `haze` (a soft cloud without outline), `filling` (matter that covers the bottom of the
 hollow around the site up to its rim, or up to a level), `band` (a strip of tape or glue with parallel sides), `curl` (a
-thin curled shaving), `puddle` (a film of what has flowed); on open surfaces those of `loose_matter.py` too, and dust for
-powder. Their bodies are drawn by `solid_matter.py`, `spread_matter.py` and `loose_matter.py`. What lies deep in a cavity,
+thin curled shaving), `puddle` (a film of what has flowed); on open surfaces those of `matter/loose.py` too, and dust for
+powder. Their bodies are drawn by `solid.py`, `spread.py` and `loose.py` of `matter/`. What lies deep in a cavity,
 or stands off the surface, is out of focus.
 
 Where the words of a prompt name the matter, `Foreign` draws that.
@@ -22,16 +22,16 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.procedural.cavity import Cavity, find_cavity
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.loose_matter import adhesive, crumbs, flake, lint, smear
-from anomalyagent.mcp_tools.procedural.material import is_glass
-from anomalyagent.mcp_tools.procedural.named_matter import Named
-from anomalyagent.mcp_tools.procedural.palette import OWN, choose_matter, measure_surroundings, paint_of
-from anomalyagent.mcp_tools.procedural.solid_matter import band, chip, curl, debris, glob, rag, scrap, strip
-from anomalyagent.mcp_tools.procedural.spread_matter import bubble, drop, dust, filling, film, haze, powder, puddle
-from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
-from anomalyagent.mcp_tools.procedural.warp import feather
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import cast_shadow, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.warp import feather
+from anomalyagent.mcp_tools.procedural.light.material import is_glass
+from anomalyagent.mcp_tools.procedural.light.palette import OWN, choose_matter, measure_surroundings, paint_of
+from anomalyagent.mcp_tools.procedural.matter.loose import adhesive, crumbs, flake, lint, smear
+from anomalyagent.mcp_tools.procedural.matter.named_matter import Named
+from anomalyagent.mcp_tools.procedural.matter.solid import band, chip, curl, debris, glob, rag, scrap, strip
+from anomalyagent.mcp_tools.procedural.matter.spread import bubble, drop, dust, filling, film, haze, powder, puddle
+from anomalyagent.mcp_tools.procedural.structure.cavity import Cavity, find_cavity
 
 __all__ = ["Foreign", "render"]
 

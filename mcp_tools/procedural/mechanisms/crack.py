@@ -4,9 +4,9 @@ Physics: an open gap swallows light, so its core is dark whatever the light; it 
 closes towards the tips, follows weak spots in sudden small turns, and forks at acute angles when stress was released in
 more than one direction. Most start where the load or a notch was: near an outline they run inwards from it. Its lips have
 settled at slightly different heights, so one edge catches light. Dirt and chipping soften the borders of old cracks, and
-dirt fills wide ones but for a hairline. In grain it takes the weakest way (`fracture.py`), in glass it runs in smooth arcs;
-wood parts along its fibres, the crack steps from one fibre to the next, and its arms leave it at a flat angle.
-What is asked for about as long as wide is a net of fine cracks (`craze.py`).
+dirt fills wide ones but for a hairline. In grain it takes the weakest way (`breaking/fracture.py`), in glass it runs in
+smooth arcs; wood parts along its fibres, the crack steps from one fibre to the next, and its arms leave it at a flat angle.
+What is asked for about as long as wide is a net of fine cracks (`breaking/craze.py`).
 """
 
 from dataclasses import replace
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import NET_ELONGATION, DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.procedural.craze import draw_net
+from anomalyagent.mcp_tools.procedural.breaking.craze import draw_net
+from anomalyagent.mcp_tools.procedural.breaking.fracture import fracture_arms, resistance_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
-from anomalyagent.mcp_tools.procedural.fracture import fracture_arms, resistance_of
-from anomalyagent.mcp_tools.procedural.material import dark_tone, is_glass
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
-from anomalyagent.mcp_tools.procedural.paths import Branch, Path, branching_paths, path_profile, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.paths import Branch, Path, branching_paths, path_profile, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.light.material import dark_tone, is_glass
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, smooth_step
 
 __all__ = ["render"]
 

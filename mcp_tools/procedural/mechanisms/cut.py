@@ -10,11 +10,11 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.material import bare_tone, dark_tone
-from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
-from anomalyagent.mcp_tools.procedural.paths import offset_path, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.paths import offset_path, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise
+from anomalyagent.mcp_tools.procedural.light.material import bare_tone, dark_tone
+from anomalyagent.mcp_tools.procedural.light.palette import measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import extent_of
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
 
 __all__ = ["render"]
 

@@ -13,11 +13,11 @@ import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
-from anomalyagent.mcp_tools.procedural.dielectric import mirrored_part
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.material import body_lightness
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.surface_fields import lightness_of
+from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import lightness_of
+from anomalyagent.mcp_tools.procedural.light.dielectric import mirrored_part
+from anomalyagent.mcp_tools.procedural.light.material import body_lightness
 
 __all__ = ["render"]
 

@@ -20,13 +20,20 @@ from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.measures import local_orientation
-from anomalyagent.mcp_tools.procedural.components import around
-from anomalyagent.mcp_tools.procedural.dielectric import whiteness_of_lights
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Window
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings, rgb_of
-from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.surface import linear_from_srgb, srgb_from_linear
-from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import foreground_cover, grain_noise, lightness_of, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.windows import around
+from anomalyagent.mcp_tools.procedural.light.dielectric import whiteness_of_lights
+from anomalyagent.mcp_tools.procedural.light.palette import (
+    Surroundings,
+    Triple,
+    fit_shift,
+    log_ratio,
+    measure_surroundings,
+    rgb_of,
+)
+from anomalyagent.mcp_tools.procedural.light.surface import linear_from_srgb, srgb_from_linear
 
 __all__ = ["Shifted", "names_dye", "names_heat", "render"]
 

@@ -14,11 +14,11 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, paint_of, reach_contrast
-from anomalyagent.mcp_tools.procedural.paths import Path, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.paths import Path, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import cast_shadow, window_guard
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings, paint_of, reach_contrast
 from anomalyagent.mcp_tools.procedural.placement import Extent, window_around
-from anomalyagent.mcp_tools.procedural.shapes import fractal_noise
-from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
 
 __all__ = ["OwnYarn", "own_yarn", "render"]
 

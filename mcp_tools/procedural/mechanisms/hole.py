@@ -14,10 +14,10 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.material import dark_tone, median_background
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_at, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.light.material import dark_tone, median_background
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
-from anomalyagent.mcp_tools.procedural.shapes import blob_at, fractal_noise, smooth_step
 
 __all__ = ["dig", "render"]
 

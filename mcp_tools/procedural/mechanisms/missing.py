@@ -13,25 +13,19 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Mask
 from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.bare_pads import with_bare_pads
-from anomalyagent.mcp_tools.procedural.components import (
-    Component,
-    around,
-    beside_others,
-    find_components,
-    find_protrusions,
-    find_repeated,
-    lies_on_piece,
-    nearest_pieces,
-)
-from anomalyagent.mcp_tools.procedural.cutout import clear_protrusion, cut_out, edit_of
-from anomalyagent.mcp_tools.procedural.discs import cores_of, discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
-from anomalyagent.mcp_tools.procedural.mounted import mounted_on
-from anomalyagent.mcp_tools.procedural.parts import nearest_part, protrusions_of, targets_at
-from anomalyagent.mcp_tools.procedural.shapes import blob_at, blob_distance, fractal_noise, smooth_step
-from anomalyagent.mcp_tools.procedural.stage import clear_stage
-from anomalyagent.mcp_tools.procedural.surface_fields import cast_shadow, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_at, blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import cast_shadow, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.windows import around
+from anomalyagent.mcp_tools.procedural.parts.component import Component
+from anomalyagent.mcp_tools.procedural.parts.discs import cores_of, discs_of
+from anomalyagent.mcp_tools.procedural.parts.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.parts.pieces import beside_others, lies_on_piece, nearest_pieces
+from anomalyagent.mcp_tools.procedural.parts.protrusions import nearest_part, protrusions_of, targets_at
+from anomalyagent.mcp_tools.procedural.parts.search import find_components, find_protrusions, find_repeated
+from anomalyagent.mcp_tools.procedural.retouching.bare_pads import with_bare_pads
+from anomalyagent.mcp_tools.procedural.retouching.cutout import clear_protrusion, cut_out, edit_of
+from anomalyagent.mcp_tools.procedural.retouching.whole_object import clear_stage
 
 __all__ = ["hollow", "render", "targets"]
 

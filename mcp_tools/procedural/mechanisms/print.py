@@ -1,5 +1,5 @@
 """Print: faults of printed marks. Where marks exist they are separated into ink coverage, ink colour and ground, and
-printed anew with a fault (several inks: see `picture_print.py`); where none exist, a stray or wrong mark is printed.
+printed anew with a fault (several inks: see `retouching/picture_print.py`); where none exist, a stray or wrong mark is printed.
 
 Faults of existing marks: `smear` (dragged while wet), `ghost` (double print), `gap` (missing strokes), `shift`
 (misregistered part), `bleed` (ink spread), `blots`. Stray marks: `glyphs` (a wrong stamp), `streak` (a print head drags),
@@ -22,14 +22,14 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.inpainting import fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import scale_within, size_within
-from anomalyagent.mcp_tools.procedural.components import around
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
-from anomalyagent.mcp_tools.procedural.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
-from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import foreground_cover, grain_noise, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.windows import around
+from anomalyagent.mcp_tools.procedural.light.palette import log_ratio, measure_surroundings, reach_contrast, rgb_of
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
-from anomalyagent.mcp_tools.procedural.picture_print import Inks, find_inks, print_again
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, smooth_step
-from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
+from anomalyagent.mcp_tools.procedural.retouching.picture_print import Inks, find_inks, print_again
 
 __all__ = ["Faulty", "named_faults", "render", "targets"]
 

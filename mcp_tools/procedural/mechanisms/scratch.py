@@ -12,11 +12,11 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.material import bare_tone
-from anomalyagent.mcp_tools.procedural.palette import measure_surroundings
-from anomalyagent.mcp_tools.procedural.paths import Path, offset_path, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.paths import Path, offset_path, path_profile, spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import grain_noise
+from anomalyagent.mcp_tools.procedural.light.material import bare_tone
+from anomalyagent.mcp_tools.procedural.light.palette import measure_surroundings
 from anomalyagent.mcp_tools.procedural.placement import extent_of
-from anomalyagent.mcp_tools.procedural.surface_fields import grain_noise
 
 __all__ = ["render"]
 

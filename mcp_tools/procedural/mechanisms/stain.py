@@ -15,10 +15,10 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
-from anomalyagent.mcp_tools.procedural.paths import spline_path, trace_stroke
-from anomalyagent.mcp_tools.procedural.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, own_texture, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.paths import spline_path, trace_stroke
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import foreground_cover, grain_noise, own_texture, window_guard
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, Triple, fit_shift, log_ratio, measure_surroundings
 
 __all__ = ["Spot", "names_spots", "render"]
 

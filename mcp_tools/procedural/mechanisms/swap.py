@@ -21,27 +21,21 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.components import (
-    Component,
-    ends_the_object,
-    find_components,
-    find_repeated,
-    is_flank,
-    lies_on_piece,
-    nearest_pieces,
-)
-from anomalyagent.mcp_tools.procedural.cutout import CutOut, cut_out, put_down
-from anomalyagent.mcp_tools.procedural.discs import discs_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
-from anomalyagent.mcp_tools.procedural.mounted import mounted_on
-from anomalyagent.mcp_tools.procedural.noticed import is_noticed, jnd_of_change
-from anomalyagent.mcp_tools.procedural.parts import nearest_part, targets_at
-from anomalyagent.mcp_tools.procedural.patches import is_even, patch
-from anomalyagent.mcp_tools.procedural.recolored import recolored
-from anomalyagent.mcp_tools.procedural.regions import region_at
-from anomalyagent.mcp_tools.procedural.shapes import smooth_step
-from anomalyagent.mcp_tools.procedural.stage import clear_stage, own_pixels, shade_on
-from anomalyagent.mcp_tools.procedural.warp import sample, sample_cover, turn_map
+from anomalyagent.mcp_tools.procedural.geometry.shapes import smooth_step
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample, sample_cover, turn_map
+from anomalyagent.mcp_tools.procedural.light.visibility import is_noticed, jnd_of_change
+from anomalyagent.mcp_tools.procedural.parts.component import Component, ends_the_object, is_flank
+from anomalyagent.mcp_tools.procedural.parts.discs import discs_of
+from anomalyagent.mcp_tools.procedural.parts.mounted import mounted_on
+from anomalyagent.mcp_tools.procedural.parts.pieces import lies_on_piece, nearest_pieces
+from anomalyagent.mcp_tools.procedural.parts.protrusions import nearest_part, targets_at
+from anomalyagent.mcp_tools.procedural.parts.regions import region_at
+from anomalyagent.mcp_tools.procedural.parts.search import find_components, find_repeated
+from anomalyagent.mcp_tools.procedural.retouching.cutout import CutOut, cut_out, put_down
+from anomalyagent.mcp_tools.procedural.retouching.patches import is_even, patch
+from anomalyagent.mcp_tools.procedural.retouching.recolored import recolored
+from anomalyagent.mcp_tools.procedural.retouching.whole_object import clear_stage, own_pixels, shade_on
 
 __all__ = ["OutOfPlace", "Way", "named_ways", "render", "targets"]
 

@@ -13,10 +13,8 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly
-from anomalyagent.mcp_tools.procedural.cutout import edit_of
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
-from anomalyagent.mcp_tools.procedural.palette import Surroundings, measure_surroundings, rgb_of
-from anomalyagent.mcp_tools.procedural.shapes import (
+from anomalyagent.mcp_tools.procedural.geometry.shapes import (
     blob_at,
     blob_distance,
     fractal_noise,
@@ -24,8 +22,10 @@ from anomalyagent.mcp_tools.procedural.shapes import (
     rectangle_at,
     smooth_step,
 )
-from anomalyagent.mcp_tools.procedural.surface_fields import foreground_cover, grain_noise, window_guard
-from anomalyagent.mcp_tools.procedural.warp import sample
+from anomalyagent.mcp_tools.procedural.geometry.surface_fields import foreground_cover, grain_noise, window_guard
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.retouching.cutout import edit_of
 
 __all__ = ["render"]
 

@@ -13,9 +13,9 @@ from anomalyagent.mcp_tools.contracts import Adjustment, QualityResult
 from anomalyagent.mcp_tools.imaging.photo import Photo, photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.judge.specimens import make_specimen
+from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
-from anomalyagent.mcp_tools.procedural.named_body import Body
 
 
 def _metal(size: int = 128, seed: int = 0) -> Photo:

@@ -147,9 +147,9 @@ def test_on_an_object_a_transplant_lies_to_the_outline_as_the_defect_lay(tmp_pat
     cv2.imwrite(str(tmp_path / "a.png"), marked[..., ::-1])
     cv2.imwrite(str(tmp_path / "a_mask.png"), mask)
     donor = load_references(tmp_path)[0]
-    assert donor.lie is not None
-    assert donor.lie.depth == pytest.approx(25 / 80, abs=0.03)
-    assert donor.lie.outward_rad == pytest.approx(-np.pi / 2, abs=0.1)
+    assert donor.to_outline is not None
+    assert donor.to_outline.depth == pytest.approx(25 / 80, abs=0.03)
+    assert donor.to_outline.outward_rad == pytest.approx(-np.pi / 2, abs=0.1)
     backend = ProceduralImageGen({"reference": str(tmp_path), "reference_share": 1.0})
     asked = DefectSpec(mechanism="stain", area_fraction=donor.area_fraction, elongation=donor.elongation, severity=20.0)
     directions: list[float] = []

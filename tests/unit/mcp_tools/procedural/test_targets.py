@@ -8,11 +8,11 @@ from helpers.sites import comb, labelled_sheet, plain_sheet, site_on
 from anomalyagent.knowledge.spec import DefectSpec, Mechanism
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.axis import axis_of
-from anomalyagent.mcp_tools.procedural.components import find_protrusions
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.mechanisms import missing
-from anomalyagent.mcp_tools.procedural.parts import protrusions_of
+from anomalyagent.mcp_tools.procedural.parts.axis import axis_of
+from anomalyagent.mcp_tools.procedural.parts.protrusions import protrusions_of
+from anomalyagent.mcp_tools.procedural.parts.search import find_protrusions
 
 
 def shaded_comb() -> Scene:

@@ -1,0 +1,1 @@
+"""Random shapes, lines, cells, maps and fields."""

@@ -1,0 +1,1 @@
+"""Parts of the photo lifted off, moved, filled, recoloured or printed again."""

@@ -1,0 +1,83 @@
+"""A part that is lifted takes its shadow, its thin ends and its missed rim along, and leaves its neighbours alone."""
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.photo import photo_from_array
+from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.retouching.belongings import belongings_of
+
+TRAY = (0.66, 0.67, 0.66)
+
+
+def _pins(count: int = 3, cell: int = 150) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Yellow pins with steel points and soft shadows in the cells of a grey tray, and a map of which pin is where."""
+    side = count * cell
+    photo, owners = np.ones((side, side, 3)) * TRAY, np.zeros((side, side), np.uint8)
+    for index, (row, column) in enumerate(np.ndindex(count, count)):
+        x, y = int((column + 0.45) * cell), int((row + 0.5) * cell)
+        body, point = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
+        cv2.rectangle(body, (x - 26, y - 22), (x + 16, y + 22), 1, -1)
+        cv2.rectangle(point, (x + 16, y - 2), (x + 50, y + 2), 1, -1)
+        both = body | point
+        shadow = cv2.GaussianBlur(np.roll(both, (7, 6), (0, 1)).astype(np.float32), (0, 0), 4.0)
+        photo *= 1.0 - 0.4 * shadow[..., None]
+        photo[point > 0], photo[body > 0] = (0.42, 0.42, 0.44), (0.9, 0.7, 0.1)
+        owners[(cv2.dilate(both, np.ones((5, 5), np.uint8)) > 0) | (shadow > 0.05)] = index + 1
+    noise = np.random.default_rng(0).normal(0.0, 0.006, photo.shape)
+    blurred = cv2.GaussianBlur(photo.astype(np.float32), (0, 0), 0.7)
+    return np.rint(255.0 * np.clip(blurred + noise, 0.0, 1.0)).astype(np.uint8), owners
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 4])
+def test_a_missing_part_of_a_tray_takes_its_shadow_and_its_point_along(seed: int) -> None:
+    """The outline of the shadow and the steel point of a pin stayed in the empty cell."""
+    photo, owners = _pins()
+    scene = Scene(photo_from_array(photo))
+    made = render_defect(scene, DefectSpec(mechanism="missing", area_fraction=0.1, severity=18.0, seed=seed))
+    changed = np.bincount(owners[made.mask], minlength=10)
+    gone = int(changed[1:].argmax()) + 1
+    after = Scene(made.photo).lab
+    tray = np.median(after[owners == 0], axis=0)
+    off = np.linalg.norm(cv2.GaussianBlur(after, (0, 0), 1.5) - tray, axis=2)[owners == gone]
+    assert float((off > 4.0).mean()) < 0.02
+    assert changed[1:].sum() == changed[gone]
+
+
+def test_a_neighbour_of_the_same_colour_and_what_runs_on_beyond_a_part_stay() -> None:
+    rgb = np.ones((200, 200, 3), np.float32) * np.float32(0.3)
+    part = np.zeros((200, 200), np.uint8)
+    cv2.circle(part, (100, 100), 20, 1, -1)
+    rgb[part > 0] = (0.8, 0.8, 0.78)
+    beside = part.copy() * 0
+    cv2.circle(beside, (100, 144), 20, 1, -1)
+    rgb[beside > 0] = (0.8, 0.8, 0.78)
+    rgb[98:102, :80] = (0.35, 0.5, 0.35)  # a trace
+    found = belongings_of(rgb, np.asarray(cv2.erode(part, np.ones((3, 3), np.uint8)) > 0))
+    if found is not None:
+        taken = found.matter | found.shade
+        assert not (taken & (beside > 0)).any()
+        assert taken[98:102, :70].mean() < 0.05
+
+
+def test_the_missed_rim_of_a_part_is_its_own() -> None:
+    rgb = np.ones((200, 200, 3), np.float32) * np.float32(0.7)
+    part, known = np.zeros((200, 200), np.uint8), np.zeros((200, 200), np.uint8)
+    cv2.circle(part, (100, 100), 34, 1, -1)
+    cv2.circle(known, (102, 103), 29, 1, -1)
+    rgb[part > 0] = (0.7, 0.2, 0.15)
+    found = belongings_of(rgb, known > 0)
+    assert found is not None
+    assert (found.matter | (known > 0))[part > 0].mean() > 0.97
+
+
+def test_uneven_ground_tells_nothing_of_what_belongs_to_a_part() -> None:
+    rgb = np.random.default_rng(0).uniform(0.0, 1.0, (120, 120, 3)).astype(np.float32)
+    rgb = np.asarray(cv2.GaussianBlur(rgb, (0, 0), 3.0), np.float32) * 2.0
+    part = np.zeros((120, 120), np.bool_)
+    part[45:75, 45:75] = True
+    assert belongings_of(rgb, part) is None
