@@ -28,6 +28,7 @@ from anomalyagent.mcp_tools.procedural.looks.on_fastener import Placed, named_pl
 from anomalyagent.mcp_tools.procedural.looks.open_joint import OpenJoint, names_filling
 from anomalyagent.mcp_tools.procedural.looks.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.looks.pebbled import Pebbled, names_pebbles
+from anomalyagent.mcp_tools.procedural.looks.rust import Rust, names_running_rust, names_rust
 from anomalyagent.mcp_tools.procedural.looks.solder_bridge import SolderBridge, names_bridge
 from anomalyagent.mcp_tools.procedural.looks.strands import Strands
 from anomalyagent.mcp_tools.procedural.looks.torn import Torn, names_torn_paper
@@ -57,6 +58,7 @@ _ON_COMPONENTS: frozenset[Mechanism] = frozenset(
 )
 _ETCHED: frozenset[Mechanism] = frozenset({"chip", "contamination", "cut", "hole", "missing", "swap"})
 _RUNS_DOWN: frozenset[Mechanism] = frozenset({"crack", "cut", "discoloration", "hole", "missing", "scratch"})
+_ALL_OVER = 0.45  # share of an object: from there on it has another colour, not patches
 _FILLED: frozenset[Mechanism] = frozenset({"contamination", "discoloration", "missing", "swap"})
 
 
@@ -95,6 +97,9 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
         return Knot()
     if spec.mechanism in ("stain", "discoloration") and names_mould(prompt):
         return Mould()
+    patches = spec.mechanism == "stain" or (spec.mechanism == "discoloration" and spec.area_fraction < _ALL_OVER)
+    if patches and names_rust(prompt, spec.color_shift):
+        return Rust(names_running_rust(prompt))
     if spec.mechanism in _RUNS_DOWN and names_dropped_stitch(prompt) and names_cloth(prompt):
         knit = find_knit(scene)
         if knit is not None:
