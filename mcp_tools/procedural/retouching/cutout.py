@@ -16,7 +16,7 @@ from anomalyagent.mcp_tools.procedural.geometry.warp import feather
 from anomalyagent.mcp_tools.procedural.geometry.windows import around
 from anomalyagent.mcp_tools.procedural.parts.axis import axis_of
 from anomalyagent.mcp_tools.procedural.parts.component import Component, mask_in
-from anomalyagent.mcp_tools.procedural.retouching.belongings import REACH, belongings_of
+from anomalyagent.mcp_tools.procedural.retouching.belongings import REACH, Belongings, belongings_of, cast_shade_of
 
 __all__ = [
     "SMOOTH_GRAIN",
@@ -41,6 +41,7 @@ _UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
 _LOWEST = 0.5  # percent of the backdrop: where so much is darker than that by itself, only what is darker still is shade
+_BROAD = 0.07  # of the size of a hole: half the width of what can be the body around it
 _WIDE = 0.12  # of the object's size: an arm that is wider throws no further shadow
 
 
@@ -74,7 +75,7 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     """
     window = around(part.window, margin_px, site.scene.foreground.shape)
     wide = around(part.window, max(margin_px, REACH * float(np.sqrt(part.area_px))), site.scene.foreground.shape)
-    more = None if stands_out else belongings_of(np.ascontiguousarray(site.scene.photo.rgb[wide.slices]), mask_in(wide, part))
+    more = None if stands_out else _belongings(np.ascontiguousarray(site.scene.photo.rgb[wide.slices]), mask_in(wide, part))
     window = window if more is None else wide
     rgb = np.ascontiguousarray(site.scene.photo.rgb[window.slices])
     mask = mask_in(window, part)
@@ -92,7 +93,7 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
         seat = np.maximum(seat, cleared)
     else:
         bare = _ground_under_piece(site.scene, part, window, mask, soft_px)
-        ground = fill_behind(rgb, mask, rng) if bare is None else continue_backdrop(rgb, mask, bare, rng)
+        ground = fill_behind(rgb, mask, rng, own > 0) if bare is None else continue_backdrop(rgb, mask, bare, rng)
     if stands_out:  # it stays fixed where it leaves the body
         ys, xs = np.mgrid[: window.shape[0], : window.shape[1]].astype(np.float32)
         root_x, root_y = part.root_xy
@@ -102,6 +103,17 @@ def cut_out(site: Site, part: Component, margin_px: float, rng: np.random.Genera
     typical = max(float(np.percentile(away[mask], 75)), 1.0) if mask.any() else 1.0
     matte = own * smooth_step(((away - 0.15 * typical) / (0.4 * typical)).astype(np.float32))
     return CutOut(window, rgb, ground, seat, own, matte, (part.center_xy[0] - window.x0, part.center_xy[1] - window.y0))
+
+
+def _belongings(rgb: RGB, mask: Mask) -> Belongings | None:
+    """What goes with a part: told by even ground, else only the shadow that it throws over what it lies on."""
+    found = belongings_of(rgb, mask)
+    if found is not None and found.shade.any():
+        return found
+    shade = cast_shade_of(rgb, mask)
+    if shade is None:
+        return found
+    return Belongings(np.zeros_like(mask) if found is None else found.matter, shade)
 
 
 def _ground_under_piece(scene: Scene, part: Component, window: Window, mask: Mask, soft_px: float) -> Mask | None:
@@ -292,7 +304,7 @@ def edit_of_drawn(site: Site, window: Window, drawn: RGB, *, size_fixed: bool = 
     return edit_of(window, drawn, changed.astype(np.float32), size_fixed=size_fixed)
 
 
-def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
+def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator, seat: Mask | None = None) -> RGB:
     """`rgb` with `hole` filled by the plain ground around it.
 
     Whatever else stands out from the ground (neighbouring parts, letters, edges) is kept out of the filling, so that no piece
@@ -300,6 +312,7 @@ def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
 
     Args:
         rgb: (h, w, 3) float32 0..1. hole: (h, w) bool, not everything.
+        seat: (h, w) bool, the part of the hole that a body around it goes on through; None: all of it.
     """
     reach = max(3, round(0.12 * float(np.sqrt(np.count_nonzero(hole)))))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
@@ -313,7 +326,7 @@ def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
         return fill_from_surroundings(rgb, hole, rng)
     filled = fill_from_surroundings(rgb, hole | ~plain, rng)
     filled = np.where(hole[..., None], filled, rgb).astype(np.float32)
-    body = _body(hole, plain)
+    body = _body(hole, hole if seat is None else seat, plain)
     if body is None:
         return filled
     # where the part sat in a body (a pin in its housing), the body goes on, not the ground
@@ -323,11 +336,12 @@ def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator) -> RGB:
     return (filled + share[..., None] * (continue_smoothly(rgb, body) - filled)).astype(np.float32)
 
 
-def _body(hole: Mask, plain: Mask) -> Mask | None:
+def _body(hole: Mask, seat: Mask, plain: Mask) -> Mask | None:
     """What stands out from the ground, touches the hole and is larger than it; None when there is no such thing."""
-    other = cv2.morphologyEx((~plain & ~hole).astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    broad = max(3, 2 * round(_BROAD * float(np.sqrt(np.count_nonzero(hole)))) + 1)  # tracks of a board are no body
+    other = cv2.morphologyEx((~plain & ~hole).astype(np.uint8), cv2.MORPH_OPEN, np.ones((broad, broad), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(other, connectivity=4)
-    near = cv2.dilate(hole.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+    near = cv2.dilate(seat.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
     large = [one for one in range(1, count) if stats[one, cv2.CC_STAT_AREA] > 0.4 * np.count_nonzero(hole)]
     touching = [one for one in large if (near & (labels == one)).any()]
     return np.isin(labels, touching) if touching else None

@@ -9,7 +9,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import render_defect
-from anomalyagent.mcp_tools.procedural.retouching.belongings import belongings_of
+from anomalyagent.mcp_tools.procedural.retouching.belongings import belongings_of, cast_shade_of
 
 TRAY = (0.66, 0.67, 0.66)
 
@@ -81,3 +81,26 @@ def test_uneven_ground_tells_nothing_of_what_belongs_to_a_part() -> None:
     part = np.zeros((120, 120), np.bool_)
     part[45:75, 45:75] = True
     assert belongings_of(rgb, part) is None
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 0.8, 2.6, 4.2])
+def test_the_shadow_of_a_component_is_found_over_the_tracks_of_a_board(azimuth: float) -> None:
+    """A missing component left its shadow: the tracks made the ground too uneven to tell anything by."""
+    rng = np.random.default_rng(0)
+    board = np.full((200, 200, 3), (20, 90, 45), np.float32)
+    for _ in range(9):
+        cv2.line(board, (int(rng.integers(200)), 0), (int(rng.integers(200)), 199), (40, 150, 80), 4)
+    part = np.zeros((200, 200), np.uint8)
+    part[75:125, 70:130] = 1
+    shift = np.array([[1, 0, 14 * np.cos(azimuth)], [0, 1, 14 * np.sin(azimuth)]])
+    shade = np.asarray(cv2.warpAffine(part, shift, (200, 200)), np.uint8) & (1 - part)
+    photo = board * (1.0 - 0.4 * cv2.GaussianBlur(shade.astype(np.float32), (0, 0), 2.0))[..., None]
+    photo[part > 0] = 30
+    photo = (np.clip(photo + rng.normal(0.0, 1.5, photo.shape), 0, 255) / 255).astype(np.float32)
+    found = cast_shade_of(photo, part > 0)
+    assert found is not None
+    assert found[shade > 0].mean() > 0.9
+    assert np.count_nonzero(found & ~(cv2.dilate(shade | part, np.ones((25, 25), np.uint8)) > 0)) < 60
+    lit = board / 255
+    lit[part > 0] = 0.1
+    assert cast_shade_of(lit.astype(np.float32), part > 0) is None
