@@ -12,17 +12,66 @@ Source: fractography of glass (Quinn, NIST SP 960-16): mirror, mist and hackle, 
 import cv2
 import numpy as np
 
-from anomalyagent.mcp_tools.imaging.arrays import Field, Lab, Mask
-from anomalyagent.mcp_tools.procedural.edit import Window
+from anomalyagent.knowledge.spec import DefectSpec
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.procedural.breaking.faces import walls
+from anomalyagent.mcp_tools.procedural.edit import Site, Window
 from anomalyagent.mcp_tools.procedural.geometry.facets import mosaic
 from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, smooth_step
+from anomalyagent.mcp_tools.procedural.light.material import contrast_for, recolor, shading_of, subdued
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.structure.rims import Seat
 
-__all__ = ["crush_glass", "paint_faces", "soften"]
+__all__ = ["crush_glass", "paint_glass"]
 
 _HEAPS = (0.08, 0.5, 0.27, 0.15)  # chances of 0, 1, 2 and 3 heaps of splinters
 
 
-def paint_faces(lab: Lab, inside: Mask, size_px: float, contrast: float, rng: np.random.Generator) -> Lab:
+def paint_glass(
+    site: Site,
+    spec: DefectSpec,
+    seat: Seat,
+    near: Surroundings,
+    distance: Field,
+    cover: Field,
+    size_px: float,
+    tint: tuple[float, float],
+    rng: np.random.Generator,
+) -> RGB:
+    """(h, w, 3) sRGB of a fracture in glass. `tint`: colour of the object's highlights."""
+    inside = cover > 0.3
+    contrast = contrast_for(spec, near, rng)
+    patch, slow = shading_of(site, size_px)
+    lab = (0.25 * slow + 0.75 * near.lab).astype(np.float32)
+    lab[..., 0] += recolor(lab, spec, near, float(rng.normal(0.06, 0.25)) * contrast)
+    lab = _paint_faces(lab, inside, size_px, contrast, rng)
+    lab[..., 0] += float(rng.uniform(0.3, 1.0)) * contrast * walls(distance, max(1.0, 0.04 * size_px), site.scene.light[0])
+    lab[..., 1:] *= float(rng.uniform(0.5, 1.1))
+    lab = _soften(lab, size_px, rng)
+    lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)
+    lab = subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
+    if seat.hollow is not None:
+        away = np.maximum(-seat.hollow.depth(site.window), 0.0)
+    elif seat.on_outline:
+        away = site.scene.depth_px[site.window.slices]
+    else:
+        away = np.zeros(site.window.shape, np.float32)
+    rim = np.exp(-((away / (0.4 * size_px + 1.0)) ** 2)).astype(np.float32)
+    bright, dark = crush_glass(site.window, inside, rim, size_px, seat.impact_xy, rng)
+    # a mirror shows the lamp, however faint the break is otherwise
+    strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.45, 1.0))
+    warmth = float(rng.uniform(-0.2, 1.0)) + 0.4 * fractal_noise(site.window.shape, max(0.3 * size_px, 2.0), rng, octaves=2)
+    lamp = np.empty_like(lab)
+    lamp[..., 0] = float(rng.uniform(84.0, 99.0))
+    lamp[..., 1], lamp[..., 2] = warmth * tint[0], warmth * tint[1]
+    lab[..., 0] *= 1.0 - 0.6 * strength * dark
+    lab += strength * bright[..., None] * (lamp - lab)
+    if near.grey:
+        lab[..., 1:] = 0.0
+    return rgb_of(lab)
+
+
+def _paint_faces(lab: Lab, inside: Mask, size_px: float, contrast: float, rng: np.random.Generator) -> Lab:
     """The smooth faces of a break.
 
     Args:
@@ -51,7 +100,7 @@ def paint_faces(lab: Lab, inside: Mask, size_px: float, contrast: float, rng: np
     return painted
 
 
-def soften(lab: Lab, size_px: float, rng: np.random.Generator) -> Lab:
+def _soften(lab: Lab, size_px: float, rng: np.random.Generator) -> Lab:
     """Often the faces lie below the surface that is in focus."""
     if rng.random() > 0.5:
         return lab

@@ -8,13 +8,18 @@ import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask
 
-__all__ = ["bend_map", "feather", "push_map", "sample", "sample_cover", "shifted", "turn_map"]
+__all__ = ["bend_map", "feather", "push_map", "sample", "sample_cover", "sample_linear", "shifted", "turn_map"]
 
 
 def sample(image: RGB, map_x: Field, map_y: Field) -> RGB:
     """(h, w, 3) pixels of a photo at (map_x, map_y), bicubic, border pixels repeated."""
     moved = cv2.remap(image, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.clip(moved, float(image.min()), float(image.max())).astype(np.float32, copy=False)
+
+
+def sample_linear(values: RGB | Field, map_x: Field, map_y: Field) -> RGB:
+    """(h, w) or (h, w, 3) values at (map_x, map_y), bilinear, border pixels repeated: to measure, where `sample` is to show."""
+    return np.asarray(cv2.remap(values, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def sample_cover(cover: Field, map_x: Field, map_y: Field) -> Field:

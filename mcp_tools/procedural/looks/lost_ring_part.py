@@ -19,7 +19,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target, Window
 from anomalyagent.mcp_tools.procedural.engine import MechanismModule
 from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, pixel_grid
-from anomalyagent.mcp_tools.procedural.geometry.warp import sample
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample, sample_linear
 from anomalyagent.mcp_tools.procedural.geometry.windows import around_point
 from anomalyagent.mcp_tools.procedural.mechanisms.missing import hollow
 from anomalyagent.mcp_tools.procedural.parts.component import Component
@@ -96,10 +96,10 @@ class LostBall:
 
 def named_ring_part(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | None:
     """What draws the lost or chipped part of a ring that the name of the type speaks of; None where the photo shows no such
-    ring."""
+    ring. For specs of a chip or of something missing."""
     quoted = quoted_type(prompt)
     words = "" if quoted is None else plain(quoted)
-    if _TOOTH.search(words) and spec.mechanism in ("chip", "missing"):
+    if _TOOTH.search(words):
         ring = ring_of_teeth(scene)
         return None if ring is None else LostTooth(ring, chipped=spec.mechanism == "chip")
     if _BALL.search(words) and spec.mechanism == "missing":
@@ -175,5 +175,4 @@ def _ball_in(scene: Scene, ring: Ring) -> tuple[float, float, float]:
 
 def _luma_at(luma: Field, x: NDArray[np.floating], y: NDArray[np.floating]) -> Field:
     map_x, map_y = np.broadcast_arrays(x.astype(np.float32), y.astype(np.float32))
-    maps = np.ascontiguousarray(map_x), np.ascontiguousarray(map_y)
-    return np.asarray(cv2.remap(luma, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+    return sample_linear(luma, np.ascontiguousarray(map_x), np.ascontiguousarray(map_y))

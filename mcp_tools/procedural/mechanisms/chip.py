@@ -17,43 +17,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Mask, SmallMask
+from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
-from anomalyagent.mcp_tools.imaging.inpainting import continue_smoothly, fill_from_surroundings
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.imaging.texture import local_statistics
-from anomalyagent.mcp_tools.procedural.breaking.glass import crush_glass, paint_faces, soften
+from anomalyagent.mcp_tools.procedural.breaking.faces import paint_fracture
+from anomalyagent.mcp_tools.procedural.breaking.glass import paint_glass
 from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
-from anomalyagent.mcp_tools.procedural.breaking.spall import SHADED_HOLLOW, paint_spall, spall_outline
+from anomalyagent.mcp_tools.procedural.breaking.spall import paint_spall, spall_outline
 from anomalyagent.mcp_tools.procedural.breaking.wall_break import break_wall
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
-from anomalyagent.mcp_tools.procedural.geometry.facets import facet_planes
-from anomalyagent.mcp_tools.procedural.geometry.paths import path_profile
-from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fractal_noise, pixel_grid, smooth_step
-from anomalyagent.mcp_tools.procedural.geometry.surface_fields import shade
-from anomalyagent.mcp_tools.procedural.light.material import (
-    contrast_for,
-    median_background,
-    polish_of,
-    recolor,
-    shading_of,
-    subdued,
-)
-from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings, rgb_of
+from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fractal_noise, pixel_grid
+from anomalyagent.mcp_tools.procedural.light.material import median_background, polish_of
+from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.parts.axis import near_protrusions
 from anomalyagent.mcp_tools.procedural.parts.corners import Corner, corner_targets, nearest_corner, tip_of
 from anomalyagent.mcp_tools.procedural.parts.protrusions import protrusions_of
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
-from anomalyagent.mcp_tools.procedural.retouching.cutout import SMOOTH_GRAIN
+from anomalyagent.mcp_tools.procedural.retouching.opening import cut_through, with_what_falls_off
 from anomalyagent.mcp_tools.procedural.structure.rims import Seat, find_hollow, find_seat
 
 __all__ = ["Breaking", "render", "suitability"]
 
-_HELD = 0.2  # of the largest piece: what is smaller and hangs on nothing falls off
 _NOTCH_CHANCE = 0.6
 _OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
-_OWN_TONE = 0.3  # of the way from what lies behind an object to its own tone: what is so near to it belongs to it
 
 
 def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
@@ -112,7 +99,7 @@ def _at_corner(site: Site, spec: DefectSpec, corner: Corner, rng: np.random.Gene
     if behind is None or not (cover > 0.3).any():
         return None
     near = measure_surroundings(site, inside=cover > 0.3)
-    paint = _fracture(site, spec, Seat(middle, along, corner.inside(0.2 * deep), True, None), near, distance, rng, body)
+    paint = paint_fracture(site, spec, Seat(middle, along, corner.inside(0.2 * deep), True, None), near, distance, rng, body)
     slant = (
         deep * float(rng.uniform(0.05, 0.3)) * (1.0 + 0.4 * fractal_noise(site.window.shape, max(half, 4.0), rng, octaves=3))
     )
@@ -123,7 +110,7 @@ def _at_corner(site: Site, spec: DefectSpec, corner: Corner, rng: np.random.Gene
         pins[part.window.slices] |= part.mask
     if (pins[site.window.slices] & (cover > 0.3)).any():
         return None  # what stands there would hang in the air
-    paint, cover = _cut_through(site, opening, behind, None, paint, cover, rng, distance)
+    paint, cover = cut_through(site, opening, behind, None, paint, cover, rng, distance)
     return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=True)
 
 
@@ -165,9 +152,9 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
     gloss = _gloss_of(site.scene, bulk)
     glossy = rng.random() < gloss.chance and not body.matt
     if glossy:
-        paint = _glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
+        paint = paint_glass(site, spec, seat, near, distance, cover, width, gloss.tint, rng)
     elif seat.on_outline or seat.hollow is not None:
-        paint = _fracture(site, spec, seat, near, distance, rng, body)
+        paint = paint_fracture(site, spec, seat, near, distance, rng, body)
     else:
         paint, shown = paint_spall(site, spec, near, distance, rng, body)
         cover *= shown
@@ -176,14 +163,14 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
     if site.scene.silhouette:  # only what is gone right through can be seen
         if not seat.on_outline or behind is None:
             return None
-        opening = _with_what_falls_off(site, np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32))
+        opening = with_what_falls_off(site, np.clip(distance + 0.5, 0.0, 1.0).astype(np.float32))
         if opening is None:
             return None
-        paint, cover = _cut_through(site, opening, behind, None, paint, cover, rng)
+        paint, cover = cut_through(site, opening, behind, None, paint, cover, rng)
     elif seat.on_outline and behind is not None:
         opening = _opening(site, spec, seat, elongation, near, behind, slender, rng)
         if opening is not None:
-            paint, cover = _cut_through(site, opening, behind, slender, paint, cover, rng)
+            paint, cover = cut_through(site, opening, behind, slender, paint, cover, rng)
     return Edit(
         window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=opening is not None or glossy
     )
@@ -240,131 +227,6 @@ def _across(site: Site, seat: Seat, length_px: float) -> Field:
     return np.where(behind > 0, np.abs(depth) + 2.0 * behind, depth).astype(np.float32)
 
 
-def _fracture(
-    site: Site, spec: DefectSpec, seat: Seat, near: Surroundings, distance: Field, rng: np.random.Generator, body: Body
-) -> RGB:
-    """(h, w, 3) sRGB of a matt fracture surface."""
-    shape = site.window.shape
-    radius = float(np.sqrt(site.area_px / np.pi))
-    contrast = contrast_for(spec, near, rng)
-    # at an outline: from a granular break (0) to the smooth shell that a fine dense body leaves (1)
-    shell = float(rng.random() ** 0.4) if seat.on_outline and not body.coarse else 0.0
-    tilt = float(rng.uniform(0.08, 0.28)) * (1.0 - 0.5 * shell)
-    facets = facet_planes(site.window, seat.center_xy, radius, rng, count=int(rng.integers(1, 6)), slope=tilt, warp=0.2)
-    x, y = pixel_grid(site.window)
-    far = np.hypot(x - seat.impact_xy[0], y - seat.impact_xy[1]).astype(np.float32)
-    wave = max(3.0, radius * float(rng.uniform(0.18, 0.4)))
-    bend = 0.6 * fractal_noise(shape, max(radius, 4.0), rng, octaves=2)
-    ripples = (
-        float(rng.choice([0.007, 0.014, 0.02] if seat.on_outline else [0.0, 0.005, 0.014]))
-        * wave
-        * np.sin(2.0 * np.pi * far / wave + 5.0 * bend)
-        * smooth_step(0.8 + bend)
-    )
-    grain = fractal_noise(shape, max(1.5, 0.12 * radius), rng, octaves=2, gain=0.7)
-    azimuth = site.scene.light[0]
-    facing = -(facets.slope[:, 0] * np.cos(azimuth) + facets.slope[:, 1] * np.sin(azimuth))
-    light = shade((ripples + 0.05 * (1.0 - shell) * grain).astype(np.float32), site.scene.light)
-    light = light + 0.7 * facing[facets.label] * (1.0 - 0.4 * facets.border)
-    patch, slow = shading_of(site, radius)
-    lab = (0.35 * slow + 0.65 * near.lab).astype(np.float32)
-    fresh = float(rng.normal(-0.65 + 0.35 * shell, 0.45 - 0.15 * shell)) * min(contrast, 22.0)
-    if body.pale:
-        fresh = abs(0.5 * fresh)
-    tone = recolor(lab, spec, near, fresh)
-    if body.pale:  # asked for darker, it is the hollow that lies in shade, not a body of rock
-        tone = max(tone, -SHADED_HOLLOW)
-    lab[..., 0] += tone + contrast * (1.2 * (light - 1.0) + 0.05 * (1.0 - shell) * grain)
-    if shell:
-        lab[..., 0] += contrast * shell * _ribs((far / radius + 0.12 * bend).astype(np.float32), distance, bend, rng)
-    # broken grains, each lit its own way
-    crumbs = float(rng.uniform(0.3, 1.2)) * (1.0 - 0.85 * shell)
-    crumbs = crumbs * fractal_noise(shape, float(np.clip(0.1 * radius, 2.0, 6.0)), rng, octaves=3, gain=0.9)
-    lab[..., 0] += 0.11 * contrast * crumbs + 0.3 * contrast * (
-        shade((0.5 * crumbs).astype(np.float32), site.scene.light) - 1.0
-    )
-    lab[..., 0] += contrast * _walls(distance, max(1.0, 0.05 * radius), azimuth, hidden=shell)
-    # rough, so a little paler; most bodies are coloured throughout
-    lab[..., 1:] *= max(float(rng.uniform(0.55, 1.0)), 0.85 if body.pale else 0.0)
-    lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
-    if near.grey:
-        lab[..., 1:] = 0.0
-    return rgb_of(subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))
-
-
-def _glass(
-    site: Site,
-    spec: DefectSpec,
-    seat: Seat,
-    near: Surroundings,
-    distance: Field,
-    cover: Field,
-    size_px: float,
-    tint: tuple[float, float],
-    rng: np.random.Generator,
-) -> RGB:
-    """(h, w, 3) sRGB of a fracture in glass (see `breaking/glass.py`). `tint`: colour of the object's highlights."""
-    inside = cover > 0.3
-    contrast = contrast_for(spec, near, rng)
-    patch, slow = shading_of(site, size_px)
-    lab = (0.25 * slow + 0.75 * near.lab).astype(np.float32)
-    lab[..., 0] += recolor(lab, spec, near, float(rng.normal(0.06, 0.25)) * contrast)
-    lab = paint_faces(lab, inside, size_px, contrast, rng)
-    lab[..., 0] += float(rng.uniform(0.3, 1.0)) * contrast * _walls(distance, max(1.0, 0.04 * size_px), site.scene.light[0])
-    lab[..., 1:] *= float(rng.uniform(0.5, 1.1))
-    lab = soften(lab, size_px, rng)
-    lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)
-    lab = subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)
-    if seat.hollow is not None:
-        away = np.maximum(-seat.hollow.depth(site.window), 0.0)
-    elif seat.on_outline:
-        away = site.scene.depth_px[site.window.slices]
-    else:
-        away = np.zeros(site.window.shape, np.float32)
-    rim = np.exp(-((away / (0.4 * size_px + 1.0)) ** 2)).astype(np.float32)
-    bright, dark = crush_glass(site.window, inside, rim, size_px, seat.impact_xy, rng)
-    # a mirror shows the lamp, however faint the break is otherwise
-    strength = float(np.clip(spec.severity * near.jnd / 12.0, 0.45, 1.0))
-    warmth = float(rng.uniform(-0.2, 1.0)) + 0.4 * fractal_noise(site.window.shape, max(0.3 * size_px, 2.0), rng, octaves=2)
-    lamp = np.empty_like(lab)
-    lamp[..., 0] = float(rng.uniform(84.0, 99.0))
-    lamp[..., 1], lamp[..., 2] = warmth * tint[0], warmth * tint[1]
-    lab[..., 0] *= 1.0 - 0.6 * strength * dark
-    lab += strength * bright[..., None] * (lamp - lab)
-    if near.grey:
-        lab[..., 1:] = 0.0
-    return rgb_of(lab)
-
-
-def _ribs(far: Field, distance: Field, bend: Field, rng: np.random.Generator) -> Field:
-    """Light and dark over a shell, about -1..1: ribs at uneven distances around the blow, and a hollow that deepens inwards.
-
-    Args:
-        far: distance from the blow relative to the size of the break.
-        bend: slow noise; the ribs fade where it is low.
-    """
-    at = np.linspace(0.0, 4.0, 256)
-    wide = path_profile(256, rng, knots=int(rng.integers(8, 20)))
-    fine = path_profile(256, rng, knots=int(rng.integers(30, 60)))
-    profile = 0.3 * wide + float(rng.uniform(0.05, 0.16)) * fine
-    ribs = np.interp(far, at, profile).astype(np.float32) * smooth_step(0.75 + bend)
-    ribs *= smooth_step(2.5 * far - 0.5)  # what was struck is crushed, there are no rings in it
-    depth = np.clip(distance / max(float(distance.max()), 1.0), 0.0, 1.0)
-    return (ribs + float(rng.normal(0.25, 0.25)) * (depth - 0.5)).astype(np.float32)
-
-
-def _walls(distance: Field, width_px: float, azimuth: float, hidden: float = 0.0) -> Field:
-    """-1..1 along the border: the wall on the light's side lies in shadow, the one opposite is lit.
-
-    Args:
-        hidden: 0..1, how far the wall stands too steeply above the face for any light: dark all around.
-    """
-    inward_y, inward_x = np.gradient(distance)
-    lit = np.clip(inward_x * np.cos(azimuth) + inward_y * np.sin(azimuth), -0.7, 0.8)
-    lit = lit + hidden * (-0.6 - 0.6 * np.maximum(lit, 0.0))
-    return (np.exp(-((distance / width_px) ** 2)) * lit).astype(np.float32)
-
-
 def _gloss_of(scene: Scene, bulk: Mask | None) -> _Gloss:
     """From how far the highlights of the body (`bulk`, the whole object where it is None) stand above its median lightness."""
     x0, y0, x1, y1 = scene.box_xyxy
@@ -411,84 +273,3 @@ def _opening(
     if slender is not None and (slender & (opening > 0.3)).any():
         return None  # what stands there would hang in the air
     return opening
-
-
-def _with_what_falls_off(site: Site, opening: Field) -> Field | None:
-    """The opening with the pieces of the object that nothing holds any more; None where one reaches out of the window."""
-    rest = site.scene.foreground.astype(np.uint8)
-    rest[site.window.slices] &= opening < 0.5
-    loose = _small_pieces(rest)
-    inside = loose[site.window.slices]
-    if np.count_nonzero(inside) < np.count_nonzero(loose & ~_small_pieces(site.scene.foreground.astype(np.uint8))):
-        return None
-    return np.maximum(opening, cv2.dilate(inside.astype(np.uint8), np.ones((3, 3), np.uint8))).astype(np.float32)
-
-
-def _small_pieces(body: SmallMask) -> Mask:
-    """(H, W) bool: the pieces of a body that are much smaller than its largest one."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(body, connectivity=4)
-    areas = stats[1:count, cv2.CC_STAT_AREA]
-    small = 1 + np.flatnonzero(areas < _HELD * areas.max(initial=0))
-    return np.asarray(np.isin(labels, small))
-
-
-def _cut_through(
-    site: Site,
-    opening: Field,
-    behind: NDArray[np.float32],
-    slender: Mask | None,
-    paint: RGB,
-    cover: Field,
-    rng: np.random.Generator,
-    beside: Field | None = None,
-) -> tuple[RGB, Field]:
-    """Paint and cover of the break with what lies behind the object seen through its opening.
-
-    Args:
-        beside: (h, w) pixels inside the border of the piece, for one with a sharp outline: what goes with it is all within
-            that border, and beyond what the lens blurs only what has the tone of the object; None: see below.
-    """
-    reach = _outline_reach(site.scene)
-    solid = site.scene.foreground[site.window.slices]
-    beyond = _with_outline(solid if slender is None else solid & ~slender, reach)
-    # beside the object the opening goes on as far as the soft outline of the piece reached, and fades out along it
-    away = cv2.distanceTransform((opening < 0.5).astype(np.uint8), cv2.DIST_L2, 3)
-    wide = smooth_step((1.75 - 1.25 * away / reach).astype(np.float32)) if beside is None else smooth_step(0.5 + beside / 5.0)
-    through = np.where(solid, opening, wide).astype(np.float32) * beyond
-    if slender is not None:  # what stands beside the break stays, with its soft outline
-        around = cv2.dilate(slender.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-        through = np.where(around, 0.0, through).astype(np.float32)
-    backdrop = _backdrop(site, (beyond > 0) | solid, behind, rng)
-    if beside is not None and (solid & (opening > 0.5)).any():
-        rgb = site.scene.photo.rgb[site.window.slices]
-        own = rgb[solid & (opening > 0.5)].mean(axis=0) - backdrop
-        toned = ((rgb - backdrop) * own).sum(axis=2) / np.maximum((own * own).sum(axis=2), 1e-3) > _OWN_TONE
-        near = _with_outline(solid | toned, 1.0 + 3.0 * site.scene.blur_sigma_px)
-        through *= np.asarray(cv2.GaussianBlur(near, (0, 0), 0.7), np.float32)
-    share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
-    return (paint + share * (backdrop - paint)).astype(np.float32), np.maximum(cover, through)
-
-
-def _with_outline(solid: Mask, reach_px: float) -> Field:
-    """The object and the pixels beside it that its blurred outline still tints, 0..1: no trace of it may hang over a notch.
-
-    Rounded and transparent parts fade out over more than the lens blur: a share of the object's size is added.
-    """
-    size = 2 * int(np.ceil(reach_px)) + 1
-    grown = cv2.dilate(solid.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)))
-    return grown.astype(np.float32)
-
-
-def _outline_reach(scene: Scene) -> float:
-    """Pixels beyond the outline that the object may still tint."""
-    return 2.0 + 3.0 * scene.blur_sigma_px + 0.02 * float(np.sqrt(scene.object_area_px))
-
-
-def _backdrop(site: Site, covered: Mask, usual: NDArray[np.float32], rng: np.random.Generator) -> RGB:
-    """(h, w, 3) what lies behind the object, continued from what is seen of it in the window; `usual` when too little is."""
-    if np.count_nonzero(~covered) < 24:
-        return np.broadcast_to(usual, (*covered.shape, 3)).astype(np.float32)
-    rgb = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
-    if local_statistics(rgb, ~covered).grain.mean() >= SMOOTH_GRAIN:  # a weave or a perforated board
-        return fill_from_surroundings(rgb, covered, rng)
-    return continue_smoothly(rgb, ~covered)

@@ -16,6 +16,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site
 from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.geometry.surface_fields import lightness_of
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample_linear
 from anomalyagent.mcp_tools.procedural.light.dielectric import mirrored_part
 from anomalyagent.mcp_tools.procedural.light.material import body_lightness
 
@@ -102,17 +103,11 @@ def _mirrored(site: Site, slope_x: Field, slope_y: Field, radius: float, rng: np
     light = lightness_of(site)
     # what lies behind the object is not mirrored in it
     light = light * solid + float(np.median(light[solid > 0]) if solid.any() else 0.0) * (1.0 - solid)
-    broad = cv2.GaussianBlur(light, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+    broad = np.asarray(cv2.GaussianBlur(light, (size, size), sigma, borderType=cv2.BORDER_REFLECT), np.float32)
     share = cv2.GaussianBlur(solid, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
     far = float(rng.uniform(0.5, 1.1)) * radius
     rows, columns = broad.shape
     x, y = np.arange(columns, dtype=np.float32)[None, :], np.arange(rows, dtype=np.float32)[:, None]
-    seen = cv2.remap(
-        broad,
-        (x + far * slope_x).astype(np.float32),
-        (y + far * slope_y).astype(np.float32),
-        cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+    seen = sample_linear(broad, (x + far * slope_x).astype(np.float32), (y + far * slope_y).astype(np.float32))
     bent = np.clip(1.2 * np.log((seen + 3.0) / (broad + 3.0)), -_BENT, _BENT)
     return (bent * smooth_step(np.asarray(2.0 * share - 1.0, np.float32))).astype(np.float32)

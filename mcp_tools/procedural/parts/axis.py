@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample_linear
 from anomalyagent.mcp_tools.procedural.geometry.windows import around
 from anomalyagent.mcp_tools.procedural.parts.component import Component
 from anomalyagent.mcp_tools.procedural.parts.protrusions import protrusions_of
@@ -38,8 +38,7 @@ class Axis(NamedTuple):
         cos, sin = float(np.cos(self.angle_rad)), float(np.sin(self.angle_rad))
         x = self.x + along * cos - across * sin - 0.5
         y = self.y + along * sin + across * cos - 0.5
-        maps = np.asarray(x, np.float32), np.asarray(y, np.float32)
-        return np.asarray(cv2.remap(of, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        return sample_linear(of, np.asarray(x, np.float32), np.asarray(y, np.float32))
 
 
 @once_per_scene

@@ -15,6 +15,7 @@ from anomalyagent.mcp_tools.imaging.color import lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import reduced
 from anomalyagent.mcp_tools.procedural.edit import Window
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample_linear
 from anomalyagent.mcp_tools.procedural.parts.component import Component
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
@@ -233,9 +234,7 @@ def _along_rays(scene: Scene, x: float, y: float, radii: NDArray[np.float64]) ->
     """(directions, radii, 3) CIELAB around a place of the photo."""
     angles = np.linspace(0.0, 2.0 * np.pi, _DIRECTIONS, endpoint=False)[:, None]
     columns, rows = ((at + radii * turn(angles)).astype(np.float32) for at, turn in ((x, np.cos), (y, np.sin)))
-    return lab_from_rgb(
-        np.asarray(cv2.remap(scene.photo.rgb, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
-    )
+    return lab_from_rgb(sample_linear(scene.photo.rgb, columns, rows))
 
 
 def _off_circle(scene: Scene, x: float, y: float, radius: float) -> NDArray[np.float32] | None:

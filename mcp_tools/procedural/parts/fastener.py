@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample_linear
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Fastener", "Place", "find_fastener"]
@@ -144,7 +145,7 @@ def _texture(
     cos, sin = float(np.cos(angle_rad)), float(np.sin(angle_rad))
     x, y = origin_xy[0] + along * cos - across * sin, origin_xy[1] + along * sin + across * cos
     lightness = np.ascontiguousarray(scene.lab[..., 0])
-    strip = cv2.remap(lightness, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    strip = sample_linear(lightness, x.astype(np.float32), y.astype(np.float32))
     slow = cv2.GaussianBlur(strip, (0, 0), sigmaX=0.02 * length_px, sigmaY=1e-3)
     fast = cv2.GaussianBlur(strip, (0, 0), sigmaX=0.8, sigmaY=1e-3) - slow
     busy = np.sqrt((fast**2).mean(axis=0))

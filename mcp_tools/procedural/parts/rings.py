@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anomalyagent.mcp_tools.imaging.arrays import Field
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample_linear
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Ring", "ring_of_balls", "ring_of_teeth"]
@@ -158,10 +159,7 @@ def _unrolled(values: Field, center: tuple[float, float], radius: float) -> Fiel
     angles = np.arange(_TURN) * (2.0 * np.pi / _TURN)
     map_x = center[0] + _radii(radius)[:, None] * np.cos(angles)
     map_y = center[1] + _radii(radius)[:, None] * np.sin(angles)
-    seen = cv2.remap(
-        values, map_x.astype(np.float32), map_y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(seen, np.float32)
+    return sample_linear(values, map_x.astype(np.float32), map_y.astype(np.float32))
 
 
 def _phase(values: NDArray[np.floating], count: int) -> float:

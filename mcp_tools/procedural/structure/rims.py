@@ -15,6 +15,7 @@ from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.imaging.sizes import size_within
 from anomalyagent.mcp_tools.procedural.edit import Site, Window
+from anomalyagent.mcp_tools.procedural.geometry.warp import sample_linear
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
 __all__ = ["Hollow", "Seat", "find_hollow", "find_seat"]
@@ -185,7 +186,7 @@ def _at_the_step(lightness: Field, ellipse: _Ellipse, own: float) -> _Ellipse:
 
     def tone(points: NDArray[np.float64]) -> NDArray[np.float32]:
         x, y = points.astype(np.float32)
-        return np.asarray(cv2.remap(lightness, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.float32)
+        return sample_linear(lightness, x, y)
 
     more = np.array([0.0, -1.0, 1.0, -2.0, 2.0])  # the first of equal ones stays
     moved = np.stack(np.meshgrid(more, more), axis=0).reshape(2, -1, 1)
