@@ -29,12 +29,13 @@ from anomalyagent.mcp_tools.procedural.looks.open_joint import OpenJoint, names_
 from anomalyagent.mcp_tools.procedural.looks.paint_run import PaintRun, names_run
 from anomalyagent.mcp_tools.procedural.looks.pebbled import Pebbled, names_pebbles
 from anomalyagent.mcp_tools.procedural.looks.rust import Rust, names_running_rust, names_rust
+from anomalyagent.mcp_tools.procedural.looks.scorch import Scorch, names_scorch
 from anomalyagent.mcp_tools.procedural.looks.solder_bridge import SolderBridge, names_bridge
 from anomalyagent.mcp_tools.procedural.looks.strands import Strands
 from anomalyagent.mcp_tools.procedural.looks.torn import Torn, names_torn_paper
 from anomalyagent.mcp_tools.procedural.matter.named_matter import named_matter
 from anomalyagent.mcp_tools.procedural.mechanisms import cut, hole, missing
-from anomalyagent.mcp_tools.procedural.mechanisms.bend import Squashed, names_squashing
+from anomalyagent.mcp_tools.procedural.mechanisms.bend import Slender, Squashed, names_slender, names_squashing
 from anomalyagent.mcp_tools.procedural.mechanisms.chip import Breaking
 from anomalyagent.mcp_tools.procedural.mechanisms.contamination import Foreign
 from anomalyagent.mcp_tools.procedural.mechanisms.discoloration import Shifted, names_dye, names_heat
@@ -100,6 +101,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
     patches = spec.mechanism == "stain" or (spec.mechanism == "discoloration" and spec.area_fraction < _ALL_OVER)
     if patches and names_rust(prompt, spec.color_shift):
         return Rust(names_running_rust(prompt))
+    if patches and (spec.color_shift is None or spec.color_shift[0] < 0.0) and names_scorch(prompt):
+        return Scorch()
     if spec.mechanism in _RUNS_DOWN and names_dropped_stitch(prompt) and names_cloth(prompt):
         knit = find_knit(scene)
         if knit is not None:
@@ -125,6 +128,8 @@ def _of_looks(scene: Scene, spec: DefectSpec, prompt: str) -> MechanismModule | 
                 return Distorted(kind)
             if names_bristles(prompt):
                 return Distorted("pushed", creases=False)
+            if names_slender(prompt) and not scene.fills_frame:
+                return Slender()
             return Squashed() if names_squashing(prompt) else None
         case "abrasion" | "dent":
             return Pebbled() if names_pebbles(prompt) else None

@@ -5,7 +5,7 @@ import numpy as np
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
 from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
-from anomalyagent.mcp_tools.procedural.breaking.spall import SHADED_HOLLOW
+from anomalyagent.mcp_tools.procedural.breaking.spall import SHADED_HOLLOW, glow_in_shade
 from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.geometry.facets import facet_planes
 from anomalyagent.mcp_tools.procedural.geometry.paths import path_profile
@@ -65,6 +65,8 @@ def paint_fracture(
     # rough, so a little paler; most bodies are coloured throughout
     lab[..., 1:] *= max(float(rng.uniform(0.55, 1.0)), 0.85 if body.pale else 0.0)
     lab[..., 0] = np.clip(lab[..., 0], 0.35 * float(near.lab[0]), 98.0)  # light scattered in the break fills every shadow
+    if body.pale:
+        glow_in_shade(lab, near)
     if near.grey:
         lab[..., 1:] = 0.0
     return rgb_of(subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd))

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from anomalyagent.knowledge.spec import DefectSpec
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab
 from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
 from anomalyagent.mcp_tools.procedural.breaking.rubble import lay_rubble
 from anomalyagent.mcp_tools.procedural.edit import Site
@@ -20,12 +20,13 @@ from anomalyagent.mcp_tools.procedural.geometry.surface_fields import shade
 from anomalyagent.mcp_tools.procedural.light.material import contrast_for, recolor, shading_of, subdued
 from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, rgb_of
 
-__all__ = ["SHADED_HOLLOW", "paint_spall", "spall_outline"]
+__all__ = ["SHADED_HOLLOW", "glow_in_shade", "paint_spall", "spall_outline"]
 
-SHADED_HOLLOW = 10.0
+SHADED_HOLLOW = 6.0
 """CIELAB L that a hollow in a pale body may be darker than its skin."""
 
 _LOWEST_SUN = (0.45, 0.9)  # radians: light from above would leave no shadow, grazing light nothing else
+_GLOW, _DARKEST_GLOW = 0.035, 25.0  # share of its colour gained for each L that it is darker, and L up to which
 _SHADOW_STEPS = 6
 _SOFT = 0.6  # of its relief is seen in dough and wax, through which light goes
 _GROUND = 29  # of the random numbers for what lies below a coating
@@ -101,9 +102,18 @@ def paint_spall(
             lab[..., 0] += contrast * (0.08 * stains + 0.07 * grains)
         lab[..., 0] += contrast * 1.3 * _lit(floor, site.scene.light, radius)
     lab[..., 0] = np.clip(lab[..., 0], 0.3 * float(near.lab[0]), 98.0)  # light scattered in the hollow fills every shadow
+    if body.pale:
+        glow_in_shade(lab, near)
     if near.grey:
         lab[..., 1:] = 0.0
     return rgb_of(subdued(lab, slow, patch, distance > 0, spec.severity * near.jnd)), shown.astype(np.float32)
+
+
+def glow_in_shade(lab: Lab, near: Surroundings) -> None:
+    """Deepen the colour of what is darker than the skin of a pale body, in place: light that has gone through wax or dough, or
+    from wall to wall of a hollow, has taken on its colour; shade on it is no grey."""
+    darker = np.clip(near.lab[0] - lab[..., :1], 0.0, _DARKEST_GLOW)
+    lab[..., 1:] *= 1.0 + _GLOW * darker
 
 
 def _floor(site: Site, distance: Field, radius: float, rng: np.random.Generator, rubble: Field | None = None) -> Field:

@@ -8,7 +8,7 @@ surroundings.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -32,9 +32,11 @@ from anomalyagent.mcp_tools.procedural.parts.protrusions import nearest_part, pr
 from anomalyagent.mcp_tools.procedural.parts.search import find_components, find_protrusions, find_repeated
 from anomalyagent.mcp_tools.procedural.retouching.cutout import CutOut, continue_backdrop, cut_out, edit_of, put_down
 
-__all__ = ["Squashed", "names_squashing", "render", "suitability", "targets"]
+__all__ = ["Slender", "Squashed", "names_slender", "names_squashing", "render", "suitability", "targets"]
 
 _SQUASHED = re.compile(r"\b(?:squeez\w*|squash\w*|crush\w*|misshap\w*|flatten\w*|pinched|pressed in|out of round)\b")
+_SLENDER = re.compile(r"\b(?:wick|stem|stalk|needle|bristle|tongue|hook|probe)s?\b")
+_SLENDER_SIZES, _LONGER = (1.0, 0.5, 0.25, 2.5), 1.3  # of the asked area, at which a part is looked for; its elongation
 
 _OUTER: tuple[Zone, ...] = ("any", "edge")
 _SHORT = 0.4  # of the longest lever: what is shorter is not bent
@@ -93,6 +95,39 @@ class Squashed:
     def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
         """One place."""
         return _push_outline(site, spec, rng) or _crease(site, spec, rng)
+
+
+@dataclass(frozen=True)
+class Slender:
+    """A mechanism that bends the slender thing that the words name (a wick, a stem), though in the photo it is no line."""
+
+    def targets(self, scene: Scene, spec: DefectSpec) -> list[Target]:
+        """As of any other bend."""
+        return targets(scene, spec)
+
+    def render(self, site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None:
+        """The nearest part that is longer than wide, else any; where there is none, as any other bend."""
+        if not protrusions_of(site.scene) and not find_protrusions(site):
+            parts = [part for place in _places(site) for part in find_components(place)[:4]]
+            parts = [part for part in parts if not ends_the_object(site.scene, part)]
+            longer = [part for part in parts if part.elongation > _LONGER]
+            if parts:
+                return _bend_part(site, spec, _free_end((longer or parts)[0], rng), rng, stands_out=False)
+        return render(site, spec, rng)
+
+
+def _places(site: Site) -> list[Site]:
+    """The site, and the middle of the piece that it lies on, for parts of several sizes."""
+    others = site.scene.other_pieces(*site.center_xy)
+    own = site.scene.foreground if others is None else site.scene.foreground & ~others
+    ys, xs = np.nonzero(own)
+    middle = replace(site, center_xy=(float(xs.mean()), float(ys.mean())))
+    return [replace(one, area_px=size * site.area_px) for one in (site, middle) for size in _SLENDER_SIZES]
+
+
+def names_slender(prompt: str) -> bool:
+    """True when the words name what is slender and hangs on a body."""
+    return bool(_SLENDER.search(plain(prompt)))
 
 
 def names_squashing(prompt: str) -> bool:

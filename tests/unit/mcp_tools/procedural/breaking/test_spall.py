@@ -191,3 +191,16 @@ def test_paint_that_comes_off_at_an_edge_leaves_the_part_whole() -> None:
         spec = DefectSpec(mechanism="chip", zone="edge", area_fraction=0.03, severity=14.0, seed=seed)
         made = render_defect(scene, spec, Breaking(body))
         assert not (made.mask & ~scene.foreground).any()
+
+
+def test_a_chip_of_wax_is_warm_in_its_shade_and_no_patch_of_grey() -> None:
+    rng = np.random.default_rng(1)
+    wax = np.array([214.0, 203.0, 172.0]) + rng.normal(0.0, 1.5, (192, 192, 1))
+    scene = Scene(photo_from_array(np.clip(wax, 0, 255).astype(np.uint8)))
+    skin = np.median(lab_from_rgb(scene.photo.rgb).reshape(-1, 3), axis=0)
+    for seed in range(6):
+        made = spall(scene, seed, named_body("chipped wax of a candle"), color_shift=(-20.0, 0.0, 0.0))
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        broken = np.median(lab_from_rgb(made.photo.rgb)[inside], axis=0)
+        assert broken[0] > skin[0] - 12.0
+        assert broken[2] > 1.03 * skin[2]

@@ -14,6 +14,7 @@ from anomalyagent.mcp_tools.imaging.scene import Scene
 from anomalyagent.mcp_tools.procedural.engine import render_defect
 from anomalyagent.mcp_tools.procedural.geometry.warp import bend_map, sample_cover
 from anomalyagent.mcp_tools.procedural.mechanisms import bend
+from anomalyagent.mcp_tools.procedural.named_renderer import named_renderer
 from anomalyagent.mcp_tools.procedural.parts.search import find_protrusions
 
 NORMALS = Path(__file__).parents[5] / "examples" / "normals"
@@ -222,3 +223,19 @@ def test_what_is_bent_at_its_edge_is_not_a_line_on_its_face() -> None:
         edit = bend.render(site, SPEC.model_copy(update={"zone": "edge"}), np.random.default_rng(seed))
         assert edit is not None
         assert not edit.photographed
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bent_wick_is_the_wick_and_no_groove_beside_it(seed: int) -> None:
+    """A wick is hardly longer than wide; a crease was drawn into the wax instead."""
+    photo = np.full((220, 220, 3), 18, np.uint8)
+    cv2.circle(photo, (110, 110), 90, (215, 205, 180), -1, cv2.LINE_AA)
+    cv2.rectangle(photo, (104, 98), (116, 118), (120, 80, 40), -1)
+    noise = np.random.default_rng(0).normal(0.0, 1.5, (220, 220, 1))
+    scene = Scene(photo_from_array(np.clip(cv2.GaussianBlur(photo, (0, 0), 0.7) + noise, 0, 255).astype(np.uint8)))
+    spec = DefectSpec(mechanism="bend", zone="center", center=(0.4, 0.35), area_fraction=0.012, severity=10.0, seed=seed)
+    made = render_defect(scene, spec, named_renderer(scene, spec, "bent wick of a candle"))
+    wick = np.zeros((220, 220), np.bool_)
+    wick[98:119, 104:117] = True
+    assert made.mask[wick].mean() > 0.2
+    assert not made.mask[:70].any()
