@@ -14,6 +14,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab
 from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
 from anomalyagent.mcp_tools.procedural.breaking.rubble import lay_rubble
+from anomalyagent.mcp_tools.procedural.breaking.splinter import splinter_outline, splintered_floor
 from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_at, fractal_noise, pixel_grid, smooth_step
 from anomalyagent.mcp_tools.procedural.geometry.surface_fields import shade
@@ -34,6 +35,8 @@ _GROUND = 29  # of the random numbers for what lies below a coating
 
 def spall_outline(site: Site, elongation: float, rng: np.random.Generator) -> Field:
     """(h, w) signed distance to the outline (pixels, positive inside): bays and teeth of every size, some straight runs."""
+    if site.scene.fibrous:
+        return splinter_outline(site, elongation, rng)
     radius = float(np.sqrt(site.area_px / np.pi))
     distance = blob_at(
         site,
@@ -79,7 +82,8 @@ def paint_spall(
         ground = np.random.default_rng([spec.seed, _GROUND])  # the same below all flakes of a photo
         fresh = float(ground.normal(-0.1, 0.6)) * 22.0
         lab[..., 0] += recolor(lab, spec, near, float(np.clip(fresh, -contrast, contrast)))
-        lab[..., 1:] *= float(ground.uniform(0.1, 0.5))
+        kept_hue = float(ground.uniform(0.1, 0.5))
+        lab[..., 1:] *= kept_hue + 0.45 if site.scene.fibrous else kept_hue  # below veneer lies wood, or board made of it
         border = float(rng.uniform(0.05, 0.6)) * radius  # of a second layer
         deeper = smooth_step((0.5 + (distance - border) / 1.5 + 0.12 * radius * stains).astype(np.float32))
         lab[..., 0] += float(rng.normal(0.0, 0.35)) * contrast * deeper
@@ -91,9 +95,15 @@ def paint_spall(
         washed = float(rng.uniform(0.6, 1.0))
         if body.pale:  # asked for darker, it is the hollow that lies in shade, not a body of rock
             tone, washed, contrast = max(tone, -SHADED_HOLLOW), max(washed, 0.9), _SOFT * contrast
+        if site.scene.fibrous and spec.color_shift is None:  # fresh wood has not darkened yet
+            tone = abs(0.6 * tone) + 2.0
         lab[..., 0] += tone
         lab[..., 1:] *= washed
-        if body.coarse and not body.pale and (distance > 0).any():
+        if site.scene.fibrous:
+            torn = splintered_floor(site, distance, spec.elongation, rng)
+            floor = torn.height
+            lab[..., 0] += contrast * (0.06 * stains + 0.16 * torn.fibres)
+        elif body.coarse and not body.pale and (distance > 0).any():
             rubble = lay_rubble(distance > 0, radius, rng)
             floor = _floor(site, distance, radius, rng, rubble.height)
             lab[..., 0] += contrast * (0.08 * stains + 0.36 * rubble.tone)

@@ -24,6 +24,7 @@ from anomalyagent.mcp_tools.procedural.breaking.faces import paint_fracture
 from anomalyagent.mcp_tools.procedural.breaking.glass import paint_glass
 from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
 from anomalyagent.mcp_tools.procedural.breaking.spall import paint_spall, spall_outline
+from anomalyagent.mcp_tools.procedural.breaking.splinter import LEAST_SLENDER
 from anomalyagent.mcp_tools.procedural.breaking.wall_break import break_wall
 from anomalyagent.mcp_tools.procedural.edit import Edit, Site, Target
 from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fractal_noise, pixel_grid
@@ -127,8 +128,8 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
         return None
     site = replace(site, area_px=max(site.area_px, _MIN_AREA_PX))
     seat = find_seat(site, spec, rng)
-    if seat.on_outline and (body.coated or (site.scene.fills_frame and body.coarse)):
-        # the frame is no edge of a wall; and where paint comes off at an edge, what it covered is whole
+    if seat.on_outline and (body.coated or (site.scene.fills_frame and (body.coarse or site.scene.fibrous))):
+        # the frame is no edge of a wall or a board; and where paint comes off at an edge, what it covered is whole
         seat = seat._replace(on_outline=False)
     elongation = min(max(spec.elongation, 1.1), 8.0)
     if seat.on_outline:  # half of the outline below is cut off along its length: what is left is twice as long by its width,
@@ -183,10 +184,15 @@ def _break_out(site: Site, seat: Seat, elongation: float, rng: np.random.Generat
         broken = break_wall(site, seat, seat.hollow, elongation, rng)
         return _Break(replace(site, window=broken.window), broken.distance, broken.width_px)
     nominal = site.area_px * (1.8 if seat.on_outline else 1.0)  # about half of it lies beyond the edge
+    if site.scene.fibrous and not seat.on_outline:  # wood parts along its fibres
+        elongation = max(elongation, LEAST_SLENDER)
+        seat = seat._replace(angle_rad=site.scene.orientation_at(*seat.center_xy)[0])
     extent = extent_of(site.scene, nominal, elongation)
     site = replace(site, window=window_around(site.scene, seat.center_xy, extent, seat.angle_rad))
     if not seat.on_outline:
         seated = replace(site, center_xy=seat.center_xy, angle_rad=seat.angle_rad)
+        if site.scene.fibrous:
+            site = seated
         return _Break(site, spall_outline(seated, elongation, rng), width)
     distance = blob_distance(
         site.window,
