@@ -38,6 +38,7 @@ _AMBIENT = 0.35
 _GLOSS_POWER = 22.0
 _MAX_RATIO = 5.0
 _SHINING = 0.5  # share of a dye's colour that may come from brightening a channel, the rest is light taken from the others
+_MOST_LOST = 0.75  # of the logarithm of its colour, that a surface can lose
 _VEIL = 0.07  # share of the light around that lens and dust scatter even into a black gap
 _ACCOMPANYING = 2.0  # relief and roughness that go with a change of colour are not exaggerated beyond this gain
 _STEEPEST = 0.9  # slopes saturate here: what is steeper shades itself
@@ -278,7 +279,8 @@ class Surface:
 
 
 def _up_to_grey(change: RGB, own: RGB) -> RGB:
-    """(h, w, 3) the log change without what would go past grey, to a hue that the surface does not have.
+    """(h, w, 3) the log change without what would go up to grey or past it: some dye is always left, and beside a coloured
+    surface full grey looks like its opposite hue.
 
     Args:
         own: (h, w, 3) linear light of the surface.
@@ -287,7 +289,7 @@ def _up_to_grey(change: RGB, own: RGB) -> RGB:
     hue, tint = (color - color.mean(axis=2, keepdims=True) for color in (log, change))
     lost = -np.sum(tint * hue, axis=2, keepdims=True) / np.maximum(np.sum(hue * hue, axis=2, keepdims=True), np.float32(1e-6))
     beside = (tint + lost * hue) * np.clip(2.0 * (1.0 - lost), 0.0, 1.0)  # what is nearly grey has no other hue
-    return (change - tint - np.minimum(lost, np.float32(1.0)) * hue + beside).astype(np.float32, copy=False)
+    return (change - tint - np.minimum(lost, np.float32(_MOST_LOST)) * hue + beside).astype(np.float32, copy=False)
 
 
 def _colour_gained(log_reflectance: RGB) -> Field:

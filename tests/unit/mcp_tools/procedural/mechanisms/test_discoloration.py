@@ -204,4 +204,4 @@ def test_what_fades_ends_at_grey_and_not_at_the_opposite_hue(monkeypatch: pytest
     for seed in range(6):
         made = render_defect(wood, spec(area_fraction=0.05, severity=12.0, seed=seed))
         tint = cv2.cvtColor(made.photo.rgb, cv2.COLOR_RGB2Lab)[made.mask]
-        assert float(np.percentile(tint[:, 2], 2)) > -3.0
+        assert float(np.percentile(tint[:, 2], 2)) > 3.0  # grey on brown looks blue
