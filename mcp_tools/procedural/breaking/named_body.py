@@ -43,7 +43,8 @@ _COATED: Final = (
     "primer, plated, plating, galvanized, galvanised, chrome, veneer, laminate, foil, peeling, peeled, delamination"
 )
 _MATT: Final = (
-    "plastic, polymer, epoxy, resin, moulding, molding, case, casing, housing, package, transistor, chip package, rubber, "
+    "plastic, polymer, epoxy, resin, moulding, molding, case, casing, housing, connector, plug, socket, package, transistor, "
+    "chip package, rubber, "
     "wood, wooden, leather, cardboard, paper, cork, foam, hazelnut, tablet, pill"
 )
 

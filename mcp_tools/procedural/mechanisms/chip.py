@@ -34,7 +34,7 @@ from anomalyagent.mcp_tools.procedural.parts.axis import near_protrusions
 from anomalyagent.mcp_tools.procedural.parts.corners import Corner, corner_targets, nearest_corner, tip_of
 from anomalyagent.mcp_tools.procedural.parts.protrusions import protrusions_of
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
-from anomalyagent.mcp_tools.procedural.retouching.opening import cut_through, with_what_falls_off
+from anomalyagent.mcp_tools.procedural.retouching.opening import cut_through, of_own_tone, with_what_falls_off
 from anomalyagent.mcp_tools.procedural.structure.rims import Seat, find_hollow, find_seat
 
 __all__ = ["Breaking", "render", "suitability"]
@@ -42,6 +42,7 @@ __all__ = ["Breaking", "render", "suitability"]
 _NOTCH_CHANCE = 0.6
 _OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
+_SOFT_OUTLINE = 0.3  # chance that a fracture of it flashes
 
 
 def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
@@ -169,9 +170,13 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
             return None
         paint, cover = cut_through(site, opening, behind, None, paint, cover, rng)
     elif seat.on_outline and behind is not None:
-        opening = _opening(site, spec, seat, elongation, near, behind, slender, rng)
-        if opening is not None:
-            paint, cover = cut_through(site, opening, behind, slender, paint, cover, rng)
+        sharp = body.matt or gloss.chance < _SOFT_OUTLINE  # what is rounded and polished, or transparent, has a soft one
+        if sharp:
+            cover *= of_own_tone(site, cover > 0.3, behind, rng)
+        notch = _opening(site, spec, seat, elongation, near, behind, slender, rng)
+        if notch is not None:
+            opening = np.clip(notch + 0.5, 0.0, 1.0).astype(np.float32)
+            paint, cover = cut_through(site, opening, behind, slender, paint, cover, rng, notch if sharp else None)
     return Edit(
         window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=opening is not None or glossy
     )
@@ -254,7 +259,7 @@ def _opening(
     slender: Mask | None,
     rng: np.random.Generator,
 ) -> Field | None:
-    """(h, w) 0..1: the outer part of the break, which goes right through; None: it does not.
+    """(h, w) pixels inside the border of the outer part of the break, which goes right through; None: it does not.
 
     Args:
         behind: (3,) sRGB of what lies behind the object.
@@ -278,4 +283,4 @@ def _opening(
     opening = np.clip(notch + 0.5, 0.0, 1.0).astype(np.float32)
     if slender is not None and (slender & (opening > 0.3)).any():
         return None  # what stands there would hang in the air
-    return opening
+    return notch

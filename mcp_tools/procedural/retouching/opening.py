@@ -12,9 +12,10 @@ from anomalyagent.mcp_tools.procedural.edit import Site
 from anomalyagent.mcp_tools.procedural.geometry.shapes import smooth_step
 from anomalyagent.mcp_tools.procedural.retouching.cutout import SMOOTH_GRAIN
 
-__all__ = ["cut_through", "with_what_falls_off"]
+__all__ = ["cut_through", "of_own_tone", "with_what_falls_off"]
 
 _HELD = 0.2  # of the largest piece: what is smaller and hangs on nothing falls off
+_SHADE_TONE = 0.35  # of the same way: what is so much nearer to what lies behind than the object is no part of it
 _OWN_TONE = 0.3  # of the way from what lies behind an object to its own tone: what is so near to it belongs to it
 
 
@@ -72,6 +73,27 @@ def cut_through(
         through *= np.asarray(cv2.GaussianBlur(near, (0, 0), 0.7), np.float32)
     share = np.where(solid, through, 1.0)[..., None]  # beside the object there is no fracture to mix in
     return (paint + share * (backdrop - paint)).astype(np.float32), np.maximum(cover, through)
+
+
+def of_own_tone(site: Site, broken: Mask, behind: NDArray[np.float32], rng: np.random.Generator) -> Field:
+    """(h, w) 0..1: 0 for the strip along the outline that is no part of the object, but shade below it that passed for one.
+
+    Args:
+        broken: (h, w) bool, where the object is broken.
+    """
+    solid, depth = site.scene.foreground[site.window.slices], site.scene.depth_px[site.window.slices]
+    reach = _outline_reach(site.scene)
+    deep = solid & (depth > reach)
+    if not deep.any():
+        return np.ones(solid.shape, np.float32)
+    rgb = site.scene.photo.rgb[site.window.slices]
+    own = np.median(rgb[deep & broken] if (deep & broken).any() else rgb[deep], axis=0)
+    toward = own - _backdrop(site, _with_outline(solid, reach) > 0, behind, rng)
+    far = ((rgb - own) * toward).sum(axis=2) / np.maximum((toward * toward).sum(axis=2), 1e-3)
+    shade = (far < -_SHADE_TONE) & (depth <= reach)
+    if np.count_nonzero(shade) == 0:
+        return np.ones(solid.shape, np.float32)
+    return cv2.GaussianBlur(1.0 - shade.astype(np.float32), (0, 0), 0.6).astype(np.float32)
 
 
 def _with_outline(solid: Mask, reach_px: float) -> Field:
