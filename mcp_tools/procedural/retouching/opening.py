@@ -88,9 +88,11 @@ def of_own_tone(site: Site, broken: Mask, behind: NDArray[np.float32], rng: np.r
         return np.ones(solid.shape, np.float32)
     rgb = site.scene.photo.rgb[site.window.slices]
     own = np.median(rgb[deep & broken] if (deep & broken).any() else rgb[deep], axis=0)
-    toward = own - _backdrop(site, _with_outline(solid, reach) > 0, behind, rng)
+    backdrop = _backdrop(site, _with_outline(solid, reach) > 0, behind, rng)
+    toward = own - backdrop
     far = ((rgb - own) * toward).sum(axis=2) / np.maximum((toward * toward).sum(axis=2), 1e-3)
-    shade = (far < -_SHADE_TONE) & (depth <= reach)
+    # what is lighter than what lies behind is no shade on it, but a side of the object that is turned from the light
+    shade = (far < -_SHADE_TONE) & (depth <= reach) & (rgb.mean(axis=2) < backdrop.mean(axis=2))
     if np.count_nonzero(shade) == 0:
         return np.ones(solid.shape, np.float32)
     return cv2.GaussianBlur(1.0 - shade.astype(np.float32), (0, 0), 0.6).astype(np.float32)

@@ -51,3 +51,16 @@ def test_no_broken_face_is_drawn_on_the_shade_beside_a_part() -> None:
         made = render_defect(scene, SPEC.model_copy(update={"seed": seed, "center": (0.99, 0.5), "severity": 12.0}), BODY)
         darker = (scene.photo.rgb - made.photo.rgb)[60:180, 203:206, 1]
         assert np.percentile(darker, 99.5) < 0.1
+
+
+def test_the_dark_side_of_a_pale_body_is_broken_with_it() -> None:
+    native = np.full((240, 240), 30.0)
+    native[60:180, 40:200] = 205.0
+    native[168:180, 40:200] = 105.0
+    native = cv2.GaussianBlur(native, (0, 0), 0.8) + np.random.default_rng(0).normal(0.0, 1.5, (240, 240))
+    scene = Scene(photo_from_array(np.repeat(np.clip(native, 0, 255).astype(np.uint8)[..., None], 3, axis=2)))
+    scene = scene.narrowed(box(60, 180, 40, 200))
+    for seed in range(6):
+        fields = {"seed": seed, "center": (0.5, 0.99), "severity": 9.0}
+        made = render_defect(scene, SPEC.model_copy(update=fields), Breaking(named_body("chipped plastic tile")))
+        assert made.mask[174:178].any()
