@@ -17,11 +17,11 @@ class Body(NamedTuple):
     """How a body breaks.
 
     Attributes:
-        coarse: True for what is made of sand, stones and binder, of dough or wax: no shells with ribs, no sharp edge at the
-            frame.
+        coarse: True for what is made of sand, stones and binder, of dough, wax or powder: no shells with ribs, no sharp edge
+            at the frame.
         coated: True when what comes off is a coating, and the ground below has a colour of its own.
         matt: True for what is dull where it is broken, whatever shines or is printed on it: no faces that mirror, as of glass.
-        pale: True for dough, kernels, wax: inside they are of the colour of their skin or paler.
+        pale: True for dough, kernels, wax, pressed powder: inside they are of the colour of their skin or paler.
     """
 
     coarse: bool = False
@@ -36,7 +36,7 @@ _COARSE: Final = (
 )
 _PALE: Final = (
     "biscuit, cookie, cracker, bread, dough, pasta, macaroni, snack, fryum, cashew, peanut, kernel, gum, chewinggum, wax, "
-    "candle, soap, chalk, cheese"
+    "candle, soap, chalk, cheese, tablet, pill, lozenge"
 )
 _COATED: Final = (
     "paint, painted, painting, paintwork, coating, coated, coat, lacquer, lacquered, varnish, varnished, enamel, enamelled, "

@@ -134,7 +134,7 @@ def test_the_floor_in_concrete_is_granular_and_not_brushed() -> None:
         ('One chip ("peeling") on the door.', Body(coated=True)),
         ("brick walls with a spall", Body(coarse=True)),
         ("a pothole in the road", Body(coarse=True)),
-        ("a chip on the white tablet", Body(matt=True)),
+        ("a chip on the white tablet", Body(coarse=True, matt=True, pale=True)),
         ("damaged_case of the transistor", Body(matt=True)),
         ("a chip on the steel plate", Body()),
         ("broken_large on the bottle", Body()),
@@ -204,3 +204,13 @@ def test_a_chip_of_wax_is_warm_in_its_shade_and_no_patch_of_grey() -> None:
         broken = np.median(lab_from_rgb(made.photo.rgb)[inside], axis=0)
         assert broken[0] > skin[0] - 12.0
         assert broken[2] > 1.03 * skin[2]
+
+
+def test_a_white_tablet_is_white_inside() -> None:
+    """Its chip was as dark as slate."""
+    rng = np.random.default_rng(1)
+    scene = Scene(photo_from_array(np.clip(rng.normal(228.0, 1.5, (192, 192, 3)), 0, 255).astype(np.uint8)))
+    for seed in range(6):
+        made = spall(scene, seed, named_body("chipped edge of a white tablet"), color_shift=(-30.0, 0.0, 0.0))
+        inside = cv2.erode(made.mask.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0
+        assert float(np.median(lab_from_rgb(made.photo.rgb)[inside][:, 0])) > 78.0
