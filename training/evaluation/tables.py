@@ -125,7 +125,8 @@ def warn_of_weak_oracle(pixel_ap: Mapping[str, float]) -> str | None:
         return None
     return (
         f"**The oracle itself reaches a pixel AP of only {', '.join(weak)}: this training is too short, its learning "
-        "rate too high, or its images are too small, to compare contenders.**"
+        "rate too high, or its images are too small, to compare contenders; or the real defects that the oracle learned from "
+        "are too few, or unlike those that are tested.**"
     )
 
 
