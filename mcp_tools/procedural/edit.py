@@ -7,10 +7,11 @@ A mechanism is one module `mechanisms/<name>.py` with
 
     def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | None      None: it cannot be drawn here
 
-and, where it matters, one of
+and, where it matters, some of
 
     def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None   (x, y) -> 0..1, places preferred
     def targets(scene: Scene, spec: DefectSpec) -> list[Target]                                 things that it can act on
+    at_once = True                                                      one drawing holds all instances
 """
 
 from dataclasses import dataclass

@@ -31,7 +31,7 @@ _DEPTH_TOLERANCE = 0.1  # of the deepest point's distance to the outline
 
 @dataclass(frozen=True)
 class RealDefect:
-    """A mechanism that draws one donor; see `procedural.edit` for what a mechanism is."""
+    """A mechanism that draws one donor; see `edit.py` for what a mechanism is."""
 
     donor: Donor
 

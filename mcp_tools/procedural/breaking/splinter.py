@@ -17,7 +17,6 @@ LEAST_SLENDER = 3.5
 
 _STRAND = 0.16  # width of a strand, of half the width of the place
 _TORN = 0.4  # how much longer or shorter than its neighbours a strand tears, of half the length
-_SLOPE = 3.0  # so many times flatter than at its sides the floor rises at its ends
 
 
 class Splinters(NamedTuple):

@@ -76,10 +76,7 @@ def render(site: Site, spec: DefectSpec, rng: np.random.Generator) -> Edit | Non
     lead = nearest_part(site, protrusions_of(site.scene))
     parts = find_protrusions(site)[:3] if lead is None else [lead]
     stands_out = bool(parts)
-    pushed = _push_outline(site, spec, rng) if not parts and spec.zone == "edge" else None
-    if pushed is not None:  # an edge was asked for, not what lies beside it
-        return pushed
-    if not parts and spec.zone != "edge":
+    if not parts and spec.zone != "edge":  # who asks for an edge does not mean what lies beside it
         long_parts = [part for part in find_components(site)[:4] if part.elongation > 2.2]
         parts = [_free_end(part, rng) for part in long_parts if not ends_the_object(site.scene, part)]
     if parts:

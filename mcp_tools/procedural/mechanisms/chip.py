@@ -42,7 +42,7 @@ __all__ = ["Breaking", "render", "suitability"]
 _NOTCH_CHANCE = 0.6
 _OUT_OF_FOCUS = 0.2
 _MIN_AREA_PX = 14.0
-_SOFT_OUTLINE = 0.3  # chance that a fracture of it flashes
+_SOFT_OUTLINE = 0.3  # a body of which a fracture flashes with this chance is polished or transparent: its outline is soft
 
 
 def suitability(scene: Scene, spec: DefectSpec) -> Callable[[float, float], float] | None:
@@ -98,8 +98,11 @@ def _at_corner(site: Site, spec: DefectSpec, corner: Corner, rng: np.random.Gene
     distance = tip_of(site.window, corner, area, rng)
     cover = (np.clip(distance + 0.5, 0.0, 1.0) * site.scene.foreground[site.window.slices]).astype(np.float32)
     behind = median_background(site.scene)
-    if behind is None or not (cover > 0.3).any():
-        return None
+    pins = np.zeros(site.scene.foreground.shape, np.bool_)
+    for part in protrusions_of(site.scene):
+        pins[part.window.slices] |= part.mask
+    if behind is None or not (cover > 0.3).any() or (pins[site.window.slices] & (cover > 0.3)).any():
+        return None  # without what holds them, pins would hang in the air
     near = measure_surroundings(site, inside=cover > 0.3)
     paint = paint_fracture(site, spec, Seat(middle, along, corner.inside(0.2 * deep), True, None), near, distance, rng, body)
     slant = (
@@ -107,11 +110,6 @@ def _at_corner(site: Site, spec: DefectSpec, corner: Corner, rng: np.random.Gene
     )
     slant *= np.clip(site.scene.depth_px[site.window.slices] / (4.0 + 2.0 * site.scene.blur_sigma_px) - 0.5, 0.0, 1.0)
     opening = np.clip(distance - np.maximum(slant, 0.0) + 0.5, 0.0, 1.0).astype(np.float32)
-    pins = np.zeros(site.scene.foreground.shape, np.bool_)
-    for part in protrusions_of(site.scene):
-        pins[part.window.slices] |= part.mask
-    if (pins[site.window.slices] & (cover > 0.3)).any():
-        return None  # what stands there would hang in the air
     paint, cover = cut_through(site, opening, behind, None, paint, cover, rng, distance)
     return Edit(window=site.window, support=cover > 0.02, paint=paint, opacity=cover, strength_fixed=True)
 
@@ -170,7 +168,7 @@ def _render(site: Site, spec: DefectSpec, rng: np.random.Generator, body: Body) 
             return None
         paint, cover = cut_through(site, opening, behind, None, paint, cover, rng)
     elif seat.on_outline and behind is not None:
-        sharp = body.matt or gloss.chance < _SOFT_OUTLINE  # what is rounded and polished, or transparent, has a soft one
+        sharp = body.matt or gloss.chance < _SOFT_OUTLINE
         if sharp:
             cover *= of_own_tone(site, cover > 0.3, behind, rng)
         notch = _opening(site, spec, seat, elongation, near, behind, slender, rng)

@@ -97,6 +97,8 @@ def is_flank(scene: Scene, part: Component) -> bool:
 
 
 class LongAxis(NamedTuple):
+    """Direction and length of some pixels, and their length over width."""
+
     angle_rad: float
     elongation: float
     length_px: float
@@ -110,6 +112,7 @@ def long_axis(xs: NDArray[np.intp], ys: NDArray[np.intp]) -> LongAxis:
 
 
 def region_of(scene: Scene, window: Window, scale: float) -> Region:
+    """A window on a copy with `scale` pixels for each of the photo's, at least 8 a side."""
     size = max(round(window.shape[1] * scale), 8), max(round(window.shape[0] * scale), 8)
     foreground = cv2.resize(scene.foreground[window.slices].astype(np.uint8), size, interpolation=cv2.INTER_AREA)
     return Region(window, scale, foreground.astype(np.uint8))

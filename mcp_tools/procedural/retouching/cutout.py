@@ -32,11 +32,10 @@ __all__ = [
     "put_down",
 ]
 
-
-_MOST_OF_A_PIECE, _ENOUGH_GROUND = 0.6, 0.15  # of a piece that a part must be to be it; of a part, for its ground to be seen
 SMOOTH_GRAIN = 0.02
 """sRGB units: a backdrop with less grain is even."""
 
+_MOST_OF_A_PIECE, _ENOUGH_GROUND = 0.6, 0.15  # of a piece that a part must be to be it; of a part, for its ground to be seen
 _UNCHANGED = 1.0 / 512.0  # sRGB units: half a step of 8 bits
 _EVEN_SWEEPS = 24  # fewer leave an edge where a wide gap begins
 _SHADOW = 0.04  # sRGB units: the side of a part that is darker by this lies in its shadow
@@ -337,7 +336,7 @@ def fill_behind(rgb: RGB, hole: Mask, rng: np.random.Generator, seat: Mask | Non
 
 
 def _body(hole: Mask, seat: Mask, plain: Mask) -> Mask | None:
-    """What stands out from the ground, touches the hole and is larger than it; None when there is no such thing."""
+    """What stands out from the ground, touches the seat and is large beside the hole; None when there is no such thing."""
     broad = max(3, 2 * round(_BROAD * float(np.sqrt(np.count_nonzero(hole)))) + 1)  # tracks of a board are no body
     other = cv2.morphologyEx((~plain & ~hole).astype(np.uint8), cv2.MORPH_OPEN, np.ones((broad, broad), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(other, connectivity=4)

@@ -15,8 +15,9 @@ from anomalyagent.mcp_tools.procedural.retouching.cutout import SMOOTH_GRAIN
 __all__ = ["cut_through", "of_own_tone", "with_what_falls_off"]
 
 _HELD = 0.2  # of the largest piece: what is smaller and hangs on nothing falls off
-_SHADE_TONE = 0.35  # of the same way: what is so much nearer to what lies behind than the object is no part of it
-_OWN_TONE = 0.3  # of the way from what lies behind an object to its own tone: what is so near to it belongs to it
+_OWN_TONE = 0.3  # of the way from what lies behind an object to its own tone: what is farther on it belongs to it
+_SHADE_TONE = 0.35  # of the same way back: what along the outline has gone farther may be no part of it
+_LEAST_SEEN_PX = 24  # in the window, to tell by it what lies behind
 
 
 def with_what_falls_off(site: Site, opening: Field) -> Field | None:
@@ -93,7 +94,7 @@ def of_own_tone(site: Site, broken: Mask, behind: NDArray[np.float32], rng: np.r
     far = ((rgb - own) * toward).sum(axis=2) / np.maximum((toward * toward).sum(axis=2), 1e-3)
     # what is lighter than what lies behind is no shade on it, but a side of the object that is turned from the light
     shade = (far < -_SHADE_TONE) & (depth <= reach) & (rgb.mean(axis=2) < backdrop.mean(axis=2))
-    if np.count_nonzero(shade) == 0:
+    if not shade.any():
         return np.ones(solid.shape, np.float32)
     return cv2.GaussianBlur(1.0 - shade.astype(np.float32), (0, 0), 0.6).astype(np.float32)
 
@@ -115,7 +116,7 @@ def _outline_reach(scene: Scene) -> float:
 
 def _backdrop(site: Site, covered: Mask, usual: NDArray[np.float32], rng: np.random.Generator) -> RGB:
     """(h, w, 3) what lies behind the object, continued from what is seen of it in the window; `usual` when too little is."""
-    if np.count_nonzero(~covered) < 24:
+    if np.count_nonzero(~covered) < _LEAST_SEEN_PX:
         return np.broadcast_to(usual, (*covered.shape, 3)).astype(np.float32)
     rgb = np.ascontiguousarray(site.scene.photo.rgb[site.window.slices])
     if local_statistics(rgb, ~covered).grain.mean() >= SMOOTH_GRAIN:  # a weave or a perforated board

@@ -46,14 +46,18 @@ def test_a_burn_has_no_line_around_it_and_no_streaks(color: tuple[int, int, int]
         assert down[darker > 2.0].mean() > 0.3 * across[darker > 2.0].mean()  # streaks change across only
 
 
-@pytest.mark.parametrize("color", [(226, 186, 128), (226, 160, 70)])
-def test_a_burn_does_not_glow_red(color: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("color", "kept"), [((205, 205, 200), 0.0), ((226, 186, 128), 0.87), ((226, 160, 70), 0.87)])
+def test_a_burn_is_brown_on_grey_and_leaves_a_coloured_body_its_colour(color: tuple[int, int, int], kept: float) -> None:
     scene = board(color)
     for seed in range(5):
         made, shift = burn(scene, seed)
         assert made.mask.any()
-        assert shift[..., 1].max() < 12.0
+        assert shift[..., 1].max() < 12.0  # nor does it glow red
         assert shift[..., 0].max() < 3.0
+        browned = (shift[..., 0] < -8.0) & (shift[..., 0] > -20.0)
+        before, after = (lab_from_rgb(photo.rgb)[browned][:, 1:] for photo in (scene.photo, made.photo))
+        assert after[:, 0].mean() > 2.5
+        assert np.linalg.norm(after, axis=1).mean() > kept * np.linalg.norm(before, axis=1).mean()
 
 
 def test_words_tell_a_burn_from_the_temper_colours_of_a_metal() -> None:

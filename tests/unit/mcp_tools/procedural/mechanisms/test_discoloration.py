@@ -193,7 +193,7 @@ def test_what_has_bleached_or_fogged_is_pale_blue_at_most(monkeypatch: pytest.Mo
         assert float((after - before)[..., 2].min()) > -13.0
 
 
-def test_what_fades_ends_at_grey_and_not_at_the_opposite_hue(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fades_keeps_a_rest_of_its_own_hue(monkeypatch: pytest.MonkeyPatch) -> None:
     def bleached(near: Any, *_: object) -> tuple[float, float, float]:
         return 16.0, -0.5 * float(near.lab[1]), -0.5 * float(near.lab[2])
 

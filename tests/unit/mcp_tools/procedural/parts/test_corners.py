@@ -58,15 +58,27 @@ def test_a_chipped_corner_takes_a_corner_of_the_outline_away(mechanism: Mechanis
 
 
 def test_two_chipped_corners_are_two_corners() -> None:
-    picture, _ = hexagon()
-    made = draw(Scene(photo_from_array(picture)), "chipped corners", count=2, area_fraction=0.03)
-    assert cv2.connectedComponents(cv2.dilate(made.mask.astype(np.uint8), np.ones((3, 3))))[0] == 3
+    picture, corners = hexagon()
+    scene = Scene(photo_from_array(picture))
+    for seed in range(4):
+        made = draw(scene, "chipped corners", count=2, area_fraction=0.03, seed=seed)
+        count, _, _, middles = cv2.connectedComponentsWithStats(cv2.dilate(made.mask.astype(np.uint8), np.ones((3, 3))))
+        assert count == 3
+        away = np.linalg.norm(corners[None] - middles[1:, None], axis=2)
+        assert away.min(axis=1).max() < 14.0
+        assert len(set(away.argmin(axis=1))) == 2
 
 
 def test_a_broken_corner_of_a_body_leaves_its_leads_whole() -> None:
     scene = Scene(photo_from_array(comb()))
-    for one in corners_of(scene):
-        assert one.tip_xy[1] < 90  # no end of a lead is a corner
+    found = corners_of(scene)
+    assert found
+    assert all(one.tip_xy[1] < 90 for one in found)  # no end of a lead is a corner
+    for seed in range(4):
+        made = draw(scene, "a broken corner of the connector", seed=seed, severity=30.0)
+        middle = np.argwhere(made.mask).mean(axis=0)[::-1]
+        assert min(np.hypot(*(middle - one.tip_xy)) for one in found) < 14.0
+        assert np.array_equal(made.photo.rgb[70:], scene.photo.rgb[70:])
 
 
 def test_words_tell_a_corner_that_is_gone_from_what_sits_at_one() -> None:

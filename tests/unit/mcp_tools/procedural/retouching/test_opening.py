@@ -56,11 +56,13 @@ def test_no_broken_face_is_drawn_on_the_shade_beside_a_part() -> None:
 def test_the_dark_side_of_a_pale_body_is_broken_with_it() -> None:
     native = np.full((240, 240), 30.0)
     native[60:180, 40:200] = 205.0
-    native[168:180, 40:200] = 105.0
+    native[174:180, 40:200] = 105.0
     native = cv2.GaussianBlur(native, (0, 0), 0.8) + np.random.default_rng(0).normal(0.0, 1.5, (240, 240))
     scene = Scene(photo_from_array(np.repeat(np.clip(native, 0, 255).astype(np.uint8)[..., None], 3, axis=2)))
     scene = scene.narrowed(box(60, 180, 40, 200))
     for seed in range(6):
         fields = {"seed": seed, "center": (0.5, 0.99), "severity": 9.0}
         made = render_defect(scene, SPEC.model_copy(update=fields), Breaking(named_body("chipped plastic tile")))
-        assert made.mask[174:178].any()
+        above = made.mask[160:173].any(axis=0)
+        assert above.any()
+        assert made.mask[174:180][:, above].mean() > 0.8
