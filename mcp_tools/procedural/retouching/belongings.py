@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask
+from anomalyagent.mcp_tools.imaging.arrays import RGB, Field, Lab, Mask, SmallMask
 from anomalyagent.mcp_tools.imaging.color import lab_from_rgb, light_on
 
 __all__ = ["REACH", "Belongings", "belongings_of", "cast_shade_of"]
@@ -25,14 +26,13 @@ _EDGE = 0.1  # of the size: so wide is the edge of a part whose colour its rim h
 _MOST = 1.2  # of the part's area: more than that is not its own
 _LEAST = 0.02  # of the part's area: less is not worth it
 _PENUMBRA = 0.06  # of the size: so far a shadow fades beyond what can be told from the ground
-
-
 _BESIDE = 0.15  # of the size: so near a part its shadow is darkest
 _AFAR = (0.5, 0.9)  # of the size: there lies ground in full light
 _SHADED, _LIT = 0.9, 0.96  # of the light: so little there is in a shadow, so much on the side of the lamp and where it ends
 _GREY_SHADE = 0.2  # spread of the light's share over the channels: a shadow dims them all
 _BRIGHT, _BLACK, _BROAD = 1.5, 0.5, 0.05  # of the ground's light, of the shadow's light, and half its width: a neighbour
 _LONGEST_SHADE = 0.8  # of the size
+_LEAST_PICK = 12  # pixels on one side, of which a median says something; half as many of one distance
 
 
 class Belongings(NamedTuple):
@@ -89,42 +89,63 @@ def cast_shade_of(rgb: RGB, mask: Mask) -> Mask | None:
     if np.count_nonzero(afar) < 0.3 * np.count_nonzero(mask):
         return None
     ground = np.maximum(np.median(light[afar], axis=0), 1e-3)
-    beside = (away > 1.5) & (away < _BESIDE * size + 3.0)
-    turns = np.arange(8) * np.pi / 4
-    shares = np.ones(8)
-    for index, turn in enumerate(turns):
-        pick = beside & (dx * np.cos(turn) + dy * np.sin(turn) > 0.85)
-        if np.count_nonzero(pick) >= 12:
-            shares[index] = float((np.median(light[pick], axis=0) / ground).mean())
-    darkest = int(shares.argmin())
-    if shares[darkest] > _SHADED or shares[(darkest + 4) % 8] < _LIT:
+    share = np.asarray(light / ground, np.float32)
+    weights = np.asarray(ground / ground.sum(), np.float32)  # in a dark channel one level of 8 bits is a large share
+    heading = _heading_of_shade(share, weights, (away > 1.5) & (away < _BESIDE * size + 3.0), dx, dy)
+    if heading is None:
         return None
-    taken = np.clip(1.0 - shares, 0.0, 1.0)
-    heading = float(np.arctan2((taken * np.sin(turns)).sum(), (taken * np.cos(turns)).sum()))
     ahead = (dx * np.cos(heading) + dy * np.sin(heading) > 0.6) & ~mask
     profile = np.ones((int(_LONGEST_SHADE * size) + 1, 3))
     for step in range(1, len(profile)):
         pick = ahead & (away > step - 1.0) & (away <= step + 1.0)
-        if np.count_nonzero(pick) >= 6:
-            profile[step] = np.median(light[pick], axis=0) / ground
-    dim = profile.mean(axis=1)
+        if np.count_nonzero(pick) >= _LEAST_PICK // 2:
+            profile[step] = np.median(share[pick], axis=0)
+    dim = profile @ weights
     ended = np.flatnonzero(dim[2:] > _LIT)
     if ended.size == 0 or ended[0] < 1 or np.ptp(profile[2 : 2 + ended[0]].mean(axis=0)) > _GREY_SHADE:
         return None
-    reach = float(ended[0] + 2) + _PENUMBRA * size
-    swept = mask.astype(np.uint8)
-    for step in np.arange(1.0, reach + 1.0):
-        matrix = np.array([[1, 0, step * np.cos(heading)], [0, 1, step * np.sin(heading)]], np.float32)
-        moved = cv2.warpAffine(mask.astype(np.uint8), matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST)
-        swept = np.maximum(swept, np.asarray(moved, np.uint8))
+    swept = _swept(mask, heading, float(ended[0] + 2) + _PENUMBRA * size)
     soft = 2 * round(0.5 * _PENUMBRA * size + 1.0) + 1
     grown = cv2.dilate(swept, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (soft, soft)))
-    share = light / ground  # a neighbour in it, which is no ground in shade, stays
-    other = (share.max(axis=2) > _BRIGHT) | (share.mean(axis=2) < _BLACK * float(dim[2 : 2 + ended[0]].min()))
+    # a neighbour in it, which is no ground in shade, stays
+    other = (share.max(axis=2) > _BRIGHT) | (share @ weights < _BLACK * float(dim[2 : 2 + ended[0]].min()))
     broad = 2 * round(_BROAD * size) + 3
     other = cv2.morphologyEx((other & ~mask).astype(np.uint8), cv2.MORPH_OPEN, np.ones((broad, broad), np.uint8))
     other = cv2.dilate(other, np.ones((5, 5), np.uint8)) > 0
     return np.asarray((grown > 0) & ~mask & ~other, np.bool_)
+
+
+def _heading_of_shade(share: RGB, weights: NDArray[np.float32], beside: Mask, dx: Field, dy: Field) -> float | None:
+    """Direction in radians, image coordinates, to which a part throws its shadow; None where no side is dark and the opposite
+    one in full light.
+
+    Args:
+        share: (h, w, 3) of the ground's light. weights: (3,) of the channels.
+        beside: (h, w) bool, what lies right beside the part.
+        dx, dy: (h, w) direction away from it.
+    """
+    turns = np.arange(8) * np.pi / 4
+    shares = np.ones(8)
+    for index, turn in enumerate(turns):
+        pick = beside & (dx * np.cos(turn) + dy * np.sin(turn) > 0.85)
+        if np.count_nonzero(pick) >= _LEAST_PICK:
+            shares[index] = float(np.median(share[pick], axis=0) @ weights)
+    darkest = int(shares.argmin())
+    if shares[darkest] > _SHADED or shares[(darkest + 4) % 8] < _LIT:
+        return None
+    taken = np.clip(1.0 - shares, 0.0, 1.0)
+    return float(np.arctan2((taken * np.sin(turns)).sum(), (taken * np.cos(turns)).sum()))
+
+
+def _swept(mask: Mask, heading: float, reach_px: float) -> SmallMask:
+    """(h, w) uint8, 1 over all that a part covers on a way to one side."""
+    part = mask.astype(np.uint8)
+    swept = part.copy()
+    for step in np.arange(1.0, reach_px + 1.0):
+        matrix = np.array([[1, 0, step * np.cos(heading)], [0, 1, step * np.sin(heading)]], np.float32)
+        moved = cv2.warpAffine(part, matrix, mask.shape[::-1], flags=cv2.INTER_NEAREST)
+        swept = np.maximum(swept, np.asarray(moved, np.uint8))
+    return swept
 
 
 def _ground(colors: Lab) -> tuple[Lab, float]:

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.photo import photo_from_array
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.edit import Site, Window
 from anomalyagent.mcp_tools.procedural.engine import render_defect
+from anomalyagent.mcp_tools.procedural.parts.component import Component
 from anomalyagent.mcp_tools.procedural.retouching.belongings import belongings_of, cast_shade_of
+from anomalyagent.mcp_tools.procedural.retouching.cutout import cut_out, fill_behind
 
 TRAY = (0.66, 0.67, 0.66)
 
@@ -83,24 +86,59 @@ def test_uneven_ground_tells_nothing_of_what_belongs_to_a_part() -> None:
     assert belongings_of(rgb, part) is None
 
 
-@pytest.mark.parametrize("azimuth", [0.0, 0.8, 2.6, 4.2])
-def test_the_shadow_of_a_component_is_found_over_the_tracks_of_a_board(azimuth: float) -> None:
-    """A missing component left its shadow: the tracks made the ground too uneven to tell anything by."""
+GROUND, TRACK = np.array([20.0, 90.0, 45.0]), np.array([40.0, 150.0, 80.0])
+
+
+def _component(azimuth: float, dark: float) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8]]:
+    """A board with tracks, 0..1, and a component on it, in rows 75 to 124 and columns 70 to 129, that throws a shadow 14 pixels
+    wide and so dark; 1 for the component, 1 for its shadow."""
     rng = np.random.default_rng(0)
-    board = np.full((200, 200, 3), (20, 90, 45), np.float32)
+    board = np.full((200, 200, 3), GROUND, np.float32)
     for _ in range(9):
-        cv2.line(board, (int(rng.integers(200)), 0), (int(rng.integers(200)), 199), (40, 150, 80), 4)
+        cv2.line(board, (int(rng.integers(200)), 0), (int(rng.integers(200)), 199), TRACK.tolist(), 4)
     part = np.zeros((200, 200), np.uint8)
     part[75:125, 70:130] = 1
     shift = np.array([[1, 0, 14 * np.cos(azimuth)], [0, 1, 14 * np.sin(azimuth)]])
     shade = np.asarray(cv2.warpAffine(part, shift, (200, 200)), np.uint8) & (1 - part)
-    photo = board * (1.0 - 0.4 * cv2.GaussianBlur(shade.astype(np.float32), (0, 0), 2.0))[..., None]
+    photo = board * (1.0 - dark * cv2.GaussianBlur(shade.astype(np.float32), (0, 0), 2.0))[..., None]
     photo[part > 0] = 30
-    photo = (np.clip(photo + rng.normal(0.0, 1.5, photo.shape), 0, 255) / 255).astype(np.float32)
+    return (np.clip(photo + rng.normal(0.0, 1.5, photo.shape), 0, 255) / 255).astype(np.float32), part, shade
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 0.8, 2.6, 4.2])
+def test_the_shadow_of_a_component_is_found_over_the_tracks_of_a_board(azimuth: float) -> None:
+    photo, part, shade = _component(azimuth, 0.4)
     found = cast_shade_of(photo, part > 0)
     assert found is not None
     assert found[shade > 0].mean() > 0.9
     assert np.count_nonzero(found & ~(cv2.dilate(shade | part, np.ones((25, 25), np.uint8)) > 0)) < 60
-    lit = board / 255
-    lit[part > 0] = 0.1
-    assert cast_shade_of(lit.astype(np.float32), part > 0) is None
+    lit, part, _ = _component(azimuth, 0.0)
+    assert cast_shade_of(lit, part > 0) is None
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 0.8, 2.6, 4.2])
+def test_a_component_that_is_lifted_off_a_board_leaves_no_shadow_on_it(azimuth: float) -> None:
+    """The tracks made the ground too uneven to tell by it what belongs to a component."""
+    photo, part, shade = _component(azimuth, 0.4)
+    scene = Scene(photo_from_array(np.rint(255 * photo).astype(np.uint8)))
+    window = Window(40, 40, 160, 160)
+    mask = cv2.dilate(part, np.ones((5, 5), np.uint8))[window.slices] > 0
+    component = Component(window, mask, (100.0, 100.0), 3000.0, 0.0, 1.2, (100.0, 100.0), 60.0, 60.0)
+    site = Site(scene, component.center_xy, component.area_px, 0.0, Window(0, 0, 200, 200))
+    lifted = cut_out(site, component, 4.0, np.random.default_rng(0))
+    after = scene.photo.rgb.copy()
+    after[lifted.window.slices] += lifted.seat[..., None] * (lifted.ground - after[lifted.window.slices])
+    core = cv2.erode(shade, np.ones((3, 3), np.uint8)) > 0
+    assert (255 * after[core].mean(axis=1) < 0.85 * GROUND.mean()).mean() < 0.05
+
+
+def test_a_track_that_a_component_touched_does_not_swell_into_its_place() -> None:
+    """A net of tracks passed for the body that the component sat in."""
+    board = np.full((200, 200, 3), GROUND / 255, np.float32)
+    board[:, 59:65] = board[100:106] = board[20:26] = board[180:186] = TRACK / 255
+    seat = np.zeros((200, 200), np.bool_)
+    seat[70:130, 65:135] = True
+    board[seat] = 0.1
+    board += np.random.default_rng(0).normal(0.0, 0.006, board.shape).astype(np.float32)
+    filled = 255 * fill_behind(board, seat, np.random.default_rng(1))[seat]
+    assert (np.linalg.norm(filled - TRACK, axis=1) < np.linalg.norm(filled - GROUND, axis=1)).mean() < 0.1
