@@ -5,7 +5,7 @@ of the old surface are gone. In glass and glaze large dull faces lie beside a fe
 ferrite or plastic a few facets with sharp ridges are matt and granular, faint ripples run around the point of impact, and the
 border is sharp, dark on one side and lit on the other. Where the piece went through the outline the background shows. Where
 it sat is found by `structure/rims.py`; at the rim of a hollow it is a stretch of the wall (`breaking/wall_break.py`); where
-words ask for a corner it is the tip of one (`parts/corners.py`).
+words ask for a corner it is the tip of one (`breaking/corner_break.py`).
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
 from anomalyagent.mcp_tools.imaging.color import ciede2000, lab_from_rgb
 from anomalyagent.mcp_tools.imaging.scene import Scene
+from anomalyagent.mcp_tools.procedural.breaking.corner_break import tip_of
 from anomalyagent.mcp_tools.procedural.breaking.faces import paint_fracture
 from anomalyagent.mcp_tools.procedural.breaking.glass import paint_glass
 from anomalyagent.mcp_tools.procedural.breaking.named_body import Body
@@ -31,7 +32,7 @@ from anomalyagent.mcp_tools.procedural.geometry.shapes import blob_distance, fra
 from anomalyagent.mcp_tools.procedural.light.material import median_background, polish_of
 from anomalyagent.mcp_tools.procedural.light.palette import Surroundings, measure_surroundings
 from anomalyagent.mcp_tools.procedural.parts.axis import near_protrusions
-from anomalyagent.mcp_tools.procedural.parts.corners import Corner, corner_targets, nearest_corner, tip_of
+from anomalyagent.mcp_tools.procedural.parts.corners import Corner, corner_targets, nearest_corner
 from anomalyagent.mcp_tools.procedural.parts.protrusions import protrusions_of
 from anomalyagent.mcp_tools.procedural.placement import Extent, extent_of, window_around
 from anomalyagent.mcp_tools.procedural.retouching.opening import cut_through, of_own_tone, with_what_falls_off

@@ -1,8 +1,6 @@
-"""Corners of an object's outline, and the piece that breaks off at one: words such as 'chipped corner' ask for it.
+"""Corners of an object's outline, and how large a piece of one may be that is gone: words such as 'chipped corner' ask for it.
 
-A corner is struck from two sides and holds by one: what comes off is the tip, along one wandering face across it, and what
-lies behind the object is seen there. Corners are sought where two stretches of the outline meet at a clear angle, so a disc,
-a ring or a rounded bar has none.
+Corners are sought where two stretches of the outline meet at a clear angle, so a disc, a ring or a rounded bar has none.
 """
 
 import re
@@ -15,14 +13,13 @@ from numpy.typing import NDArray
 
 from anomalyagent.knowledge.spec import DefectSpec
 from anomalyagent.knowledge.words.lexer import plain
-from anomalyagent.mcp_tools.imaging.arrays import Field, Mask
+from anomalyagent.mcp_tools.imaging.arrays import Mask
 from anomalyagent.mcp_tools.imaging.scene import Scene
-from anomalyagent.mcp_tools.procedural.edit import Site, Target, Window
-from anomalyagent.mcp_tools.procedural.geometry.shapes import fractal_noise, pixel_grid
+from anomalyagent.mcp_tools.procedural.edit import Site, Target
 from anomalyagent.mcp_tools.procedural.parts.axis import near_protrusions
 from anomalyagent.mcp_tools.procedural.per_scene import once_per_scene
 
-__all__ = ["Corner", "corner_targets", "corners_of", "names_corner", "names_lost_corner", "nearest_corner", "tip_of"]
+__all__ = ["Corner", "corner_targets", "corners_of", "names_corner", "names_lost_corner", "nearest_corner"]
 
 _CORNER = re.compile(r"\bcorners?\b")
 _GONE = r"(?:missing|lost|gone|absent|broken(?: off)?|snapped(?: off)?)"
@@ -37,7 +34,6 @@ _LEAST_PIECE = 0.2  # of the largest one
 _LEAST_SHARE = 0.004  # of the object: a smaller piece is not missed
 _BROADEST = 1.2  # half of a piece's width, in the object's greatest depth: a broader one is a side, not a corner
 _REACH = 0.35  # of the square root of the object's area: how far from a named place its corner may be
-_TILT = 0.22  # radians: how far the break stands off the square across the corner
 
 
 class Corner(NamedTuple):
@@ -164,25 +160,3 @@ def _evened(outline: NDArray[np.float64], sigma_px: float) -> NDArray[np.float64
     return np.asarray(cv2.GaussianBlur(wrapped, (1, 2 * room - 1), sigmaX=0.1, sigmaY=sigma_px), np.float64)[
         room : room + len(even)
     ]
-
-
-def tip_of(window: Window, corner: Corner, area_px: float, rng: np.random.Generator) -> Field:
-    """(h, w) pixels inside the border of the piece that breaks off, < 0 outside: one uneven face across the corner.
-
-    Args:
-        area_px: what is gone of the object.
-    """
-    deep = corner.depth_px(area_px)
-    half = deep * float(np.tan(corner.half_rad))
-    tilt = float(np.clip(rng.normal(0.0, _TILT), -2.0 * _TILT, 2.0 * _TILT))
-    x, y = pixel_grid(window)
-    cos, sin = np.float32(np.cos(corner.inward_rad + tilt)), np.float32(np.sin(corner.inward_rad + tilt))
-    middle = corner.inside(deep)
-    along = (x - middle[0]) * cos + (y - middle[1]) * sin
-    across = (y - middle[1]) * cos - (x - middle[0]) * sin
-    bow = float(rng.uniform(-0.1, 0.3)) * half * (1.0 - np.minimum((across / half) ** 2, 1.0))
-    bow -= 1.2 * np.maximum(np.abs(across) - half, 0.0)  # it leaves by the nearest way, not along a side
-    ragged = np.float32(0.09 * half) * fractal_noise(window.shape, max(0.8 * half, 3.0), rng, octaves=5, gain=0.55)
-    aside = np.abs(across) - 1.8 * half - 4.0  # what else lies beyond the line is no part of the corner
-    field = np.minimum(bow + ragged - along, -aside)
-    return np.asarray(field, np.float32)
