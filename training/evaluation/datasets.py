@@ -110,12 +110,11 @@ def read_parts(table: Path, root: Path) -> dict[Path, str]:
 def _split(files: Sequence[Labelled], part_of: Mapping[Path, str]) -> tuple[list[Labelled], list[Labelled]]:
     """The first third of one type and the rest. A part that no longer fits into the third is tested whole."""
     part = {file: part_of.get(file.image.resolve(), file.image) for file in files}
-    photos = Counter(part.values())
     seen: set[str | Path] = set()
     room = len(files) // 3
-    for one in dict.fromkeys(part.values()):
-        if photos[one] <= room:
-            room -= photos[one]
+    for one, photos in Counter(part.values()).items():  # in the order of their first photos
+        if photos <= room:
+            room -= photos
             seen.add(one)
     return [file for file in files if part[file] in seen], [file for file in files if part[file] not in seen]
 

@@ -51,25 +51,13 @@ def test_a_listed_item_gets_its_own_types_and_nothing_else() -> None:
         ("latex glove", "pinhole", "fibre"),
         ("plush toy", "open_seam", "pit"),
         ("doll", "paint_fault", "transplant"),
-    ],
-)
-def test_wicker_sacking_gloves_and_toys_suffer_their_own_faults(item: str, belongs: str, foreign: str) -> None:
-    """Nothing was known of them, a glove was cloth and a plush toy hard plastic."""
-    kinds = {kind.anomaly_type for kind in plan_kinds(CARDS, item, PLAIN)}
-    assert belongs in kinds
-    assert foreign not in kinds
-
-
-@pytest.mark.parametrize(
-    ("item", "belongs", "foreign"),
-    [
         ("ball bearing", "missing_ball", "missing_tooth"),
         ("compression spring", "deformed_coil", "hole"),
         ("tablet blister", "missing_tablet", "misprint"),
     ],
 )
-def test_bearings_springs_and_blisters_suffer_their_own_faults(item: str, belongs: str, foreign: str) -> None:
-    """A bearing lost teeth, a spring had holes, and of a blister only the cardboard was known."""
+def test_goods_suffer_their_own_faults_and_not_those_of_their_kin(item: str, belongs: str, foreign: str) -> None:
+    """Nothing was known of wicker; a glove was cloth, a plush toy hard plastic; a bearing lost teeth, a spring had holes."""
     kinds = {kind.anomaly_type for kind in plan_kinds(CARDS, item, PLAIN)}
     assert belongs in kinds
     assert foreign not in kinds
